@@ -1,0 +1,55 @@
+"""Opens everything a server or a command needs, and closes it. The one place that constructs."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from server.service import Service
+from server.settings import Settings
+from server.version import VERSION
+from storage.database import open_database
+from storage.owners import hold_ownership
+from storage.runs import RunStore
+from storage.tools import ToolStore
+from tools.addresses import AddressPolicy
+from tools.context import Engines
+from tools.http import HttpClient
+from tools.scripts import ScriptEngine
+
+__all__ = ["open_service"]
+
+
+@asynccontextmanager
+async def open_service(settings: Settings) -> AsyncGenerator[Service]:
+    """The service of a home, with its background work under way.
+
+    On leaving, runs that are still running end `aborted`, and everything is closed. Raises
+    `storage.errors.HomeError`.
+    """
+    async with (
+        open_database(settings.database_path, durability=settings.durability) as database,
+        HttpClient(
+            user_agent=f"callslip/{VERSION}",
+            proxies=settings.proxies,
+            max_response_bytes=settings.max_response_bytes,
+        ) as http,
+        ScriptEngine(workers=settings.script_workers) as scripts,
+    ):
+        with hold_ownership(settings.locks_directory) as owner:
+            engines = Engines(
+                http,
+                scripts,
+                AddressPolicy.PRIVATE if settings.allow_private else AddressPolicy.PUBLIC,
+                settings.record_exchanges,
+            )
+            service = Service(
+                database, ToolStore(database), RunStore(database), owner, engines, settings
+            )
+            async with anyio.create_task_group() as group:
+                await service.open(group)
+                try:
+                    yield service
+                finally:
+                    await service.close()
+                    group.cancel_scope.cancel()

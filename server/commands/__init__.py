@@ -1,0 +1,1 @@
+"""The commands behind `callslip`: each translates arguments to the service and back."""

@@ -1,0 +1,146 @@
+"""`callslip runs …`: the history from the terminal."""
+
+from typing import Annotated
+
+import typer
+
+from server.commands.output import FAILED, USAGE, fail, note, print_json, print_table
+from server.commands.runner import run_with_service
+from server.reading import ReadingError, read_part
+from server.service import Service
+from server.views import tool_view
+from storage.runs import RunFilter, RunPage, StoredRun
+from tools.json_text import Json, JsonObject, decode_json
+from tools.run import RequestSource, RunStatus
+
+app = typer.Typer(no_args_is_help=True, help="The history: list, show, result.")
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+
+
+@app.command("list")
+def list_(
+    tool: Annotated[str | None, typer.Option(help="Only runs of this tool.")] = None,
+    status: Annotated[RunStatus | None, typer.Option(help="Only runs in this state.")] = None,
+    source: Annotated[
+        list[RequestSource] | None, typer.Option(help="Only runs started this way; repeatable.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
+    page: Annotated[int, typer.Option(min=1)] = 1,
+    as_json: JsonFlag = False,
+) -> None:
+    """List runs, newest first."""
+    wanted = RunFilter(tool, status, tuple(source or ()))
+
+    async def work(service: Service) -> RunPage:
+        return await service.list_runs(wanted, limit=limit, offset=(page - 1) * limit)
+
+    found = run_with_service(work)
+    if as_json:
+        data = [tool_view(run, with_data=False) for run in found.runs]
+        print_json(
+            {
+                "data": data,
+                "page": page,
+                "limit": limit,
+                "total": found.total,
+                "hasMore": found.has_more,
+            }
+        )
+        return
+    if not found.runs:
+        note("no runs are recorded" if found.total == 0 else f"page {page} is empty")
+        return
+    print_table(
+        ("run", "tool", "status", "source", "started", "took", "error"),
+        [_row(run) for run in found.runs],
+    )
+    if found.has_more:
+        note(f"{found.total} runs in all; --page {page + 1} shows the next ones")
+
+
+def _row(run: StoredRun) -> tuple[str, ...]:
+    view = tool_view(run, with_data=False)
+    duration = view["metadata"].get("durationMs")
+    return (
+        run.run_id,
+        run.tool_id,
+        run.status,
+        run.request_source,
+        view["metadata"]["startedAt"],
+        "" if duration is None else f"{duration} ms",
+        (run.error or run.damage or "").partition("\n")[0][:80],
+    )
+
+
+@app.command()
+def show(run_id: str, as_json: JsonFlag = False) -> None:
+    """Show a run: its inputs, steps and requests, and how it ended."""
+
+    async def work(service: Service) -> StoredRun:
+        return await service.get_run(run_id)
+
+    view = tool_view(run_with_service(work))
+    if as_json:
+        print_json(view)
+    else:
+        _show(view)
+
+
+@app.command()
+def result(
+    run_id: str,
+    path: Annotated[str | None, typer.Option(help="JSONPath of the part to print.")] = None,
+) -> None:
+    """Print the result of a run, or the part at a path."""
+
+    async def work(service: Service) -> StoredRun:
+        return await service.get_run(run_id, with_steps=False)
+
+    run = run_with_service(work)
+    if run.result is None:
+        fail(f"run {run_id} is {run.status} and has no result: {run.error or ''}", FAILED)
+    value: Json = decode_json(run.result)
+    if path is not None:
+        try:
+            value = read_part(value, path=path, limit=1000)["value"]
+        except ReadingError as error:
+            fail(str(error), USAGE)
+    print_json(value)
+
+
+def _show(view: JsonObject) -> None:
+    metadata = view["metadata"]
+    lines = [
+        ("run", view["runId"]),
+        ("tool", f"{view['toolId']} {view.get('tool', {}).get('version', '')}"),
+        ("status", view["status"]),
+        ("source", view["requestSource"]),
+        ("started", metadata["startedAt"]),
+        ("took", f"{metadata['durationMs']} ms" if "durationMs" in metadata else "still running"),
+    ]
+    if client := view.get("clientInfo"):
+        lines.insert(4, ("client", f"{client['name']} {client['version']}"))
+    for name, value in lines:
+        typer.echo(f"{name:8} {value}")
+    if "error" in view:
+        typer.echo(f"error    {view['error']}")
+        if hint := view.get("errorDetail", {}).get("hint"):
+            typer.echo(f"         what to do: {hint}")
+    typer.echo("inputs")
+    print_json(view.get("toolPayload", {}))
+    for step in view.get("stepResults", ()):
+        typer.echo(f"step {step['stepId']}: {step['status']} {step.get('error', '')}")
+        for request in step.get("requests", ()):
+            status = request.get("status", "-")
+            page = f" page {request['page']}" if "page" in request else ""
+            typer.echo(
+                f"  {request['method']} {request['url']} -> {status} "
+                f"{request.get('ms', 0)} ms{page}"
+            )
+        for warning in step.get("warnings", ()):
+            typer.echo(f"  note: {warning}")
+    for line in view.get("logs", ()):
+        typer.echo(f"log {line['level']}: {line['message']}")
+    if "data" in view:
+        typer.echo(f"result   callslip runs result {view['runId']}")

@@ -1,0 +1,39 @@
+"""`callslip serve`: MCP on stdio."""
+
+import logging
+import sys
+from pathlib import Path
+
+import anyio
+
+from server.commands.output import HOME, USAGE, fail
+from server.commands.runner import read_settings
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+def serve(log_file: Path | None, log_level: str) -> None:
+    """Serve until the end of input; exit code 4 when there is no usable home."""
+    if log_level not in LEVELS:
+        fail(f"--log-level {log_level}; valid: {', '.join(LEVELS)}", USAGE)
+    settings = read_settings()
+    try:
+        handler: logging.Handler = (
+            logging.StreamHandler(sys.stderr) if log_file is None else logging.FileHandler(log_file)
+        )
+    except OSError as error:
+        fail(f"--log-file {log_file}: {error.strerror}", USAGE)
+    logging.basicConfig(
+        level=log_level.upper(),
+        handlers=[handler],
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    from server.mcp_surface.stdio import serve_stdio
+    from storage.errors import StorageError
+
+    try:
+        anyio.run(serve_stdio, settings)
+    except* StorageError as group:
+        fail(str(group.exceptions[0]), HOME)
+    except* KeyboardInterrupt:
+        pass

@@ -1,0 +1,234 @@
+"""`callslip tools …`: stored tools from the terminal."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from server.commands.output import USAGE, fail, note, print_json, print_table
+from server.commands.runner import run_with_service
+from server.service import Service
+from tools.check import CheckedTool
+from tools.json_text import Json, JsonObject, decode_json
+from tools.problems import Problem
+
+app = typer.Typer(
+    no_args_is_help=True, help="Stored tools: add, check, list, show, remove, export."
+)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Source = Annotated[
+    str, typer.Argument(metavar="FILE|DIR|-", help="A tool, a list of tools, a folder, or stdin.")
+]
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A definition and where it stands; `problem` when there is none."""
+
+    place: str
+    value: Json = None
+    problem: Problem | None = None
+
+
+@app.command()
+def add(source: Source, as_json: JsonFlag = False) -> None:
+    """Store tools; what is valid is saved, what is refused gives exit code 2."""
+    _check_all(source, as_json, store=True)
+
+
+@app.command()
+def check(source: Source, as_json: JsonFlag = False) -> None:
+    """Check tools without storing them: every problem, with its path."""
+    _check_all(source, as_json, store=False)
+
+
+@app.command("list")
+def list_(as_json: JsonFlag = False) -> None:
+    """List the stored tools."""
+
+    async def work(service: Service) -> list[JsonObject]:
+        return [stored.definition for stored in await service.list_tools()]
+
+    definitions = run_with_service(work)
+    if as_json:
+        print_json(definitions)
+        return
+    if not definitions:
+        note("no tools are stored; `callslip tools add FILE` stores one")
+        return
+    print_table(
+        ("id", "version", "folder", "what it does"),
+        [
+            (
+                definition["id"] + (" (archived)" if definition.get("archived") else ""),
+                definition["version"],
+                definition.get("folder") or "",
+                (definition.get("instruction") or definition.get("name") or "")[:100],
+            )
+            for definition in definitions
+        ],
+    )
+
+
+@app.command()
+def show(
+    tool_id: str,
+    touches: Annotated[
+        bool, typer.Option("--touches", help="What a run would reach: hosts, methods, writes.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show a stored tool."""
+
+    async def work(service: Service) -> JsonObject:
+        return (await service.get_tool(tool_id)).definition
+
+    definition = run_with_service(work)
+    if touches:
+        _show_touches(definition, as_json)
+    else:
+        print_json(definition)
+
+
+@app.command()
+def remove(tool_id: str) -> None:
+    """Remove a stored tool; its runs stay."""
+
+    async def work(service: Service) -> None:
+        await service.remove_tool(tool_id)
+
+    run_with_service(work)
+    note(f"removed {tool_id}; its runs stay in the history")
+
+
+@app.command()
+def export(tool_ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]…")] = None) -> None:
+    """Print stored tools as a JSON list that `tools add` takes back."""
+
+    async def work(service: Service) -> list[JsonObject]:
+        if tool_ids:
+            return [(await service.get_tool(tool_id)).definition for tool_id in tool_ids]
+        return [stored.definition for stored in await service.list_tools()]
+
+    print_json(run_with_service(work))
+
+
+def _show_touches(definition: JsonObject, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from tools.model import Tool
+    from tools.touches import touches as touches_of
+
+    found = touches_of(Tool.model_validate(definition))
+    if as_json:
+        print_json([asdict(touch) for touch in found])
+        return
+    print_table(
+        ("step", "method", "where", "effect"),
+        [
+            (
+                touch.step_id,
+                touch.method or "run",
+                touch.host or touch.system_id or touch.tool_id or "chosen when it runs",
+                "destructive" if touch.destructive else "writes" if touch.writes else "reads",
+            )
+            for touch in found
+        ],
+    )
+
+
+def _check_all(source: str, as_json: bool, *, store: bool) -> None:
+    definitions = list(_read_definitions(source))
+    reports = run_with_service(lambda service: _reports(service, definitions, store))
+    if as_json:
+        print_json({"tools": reports})
+    else:
+        for definition, report in zip(definitions, reports, strict=True):
+            _print_report(definition.place, report, store)
+    if not reports:
+        fail(f"no tools in {source}: a folder is searched for *.json", USAGE)
+    if any(report["outcome"] == "refused" for report in reports):
+        raise typer.Exit(USAGE)
+
+
+async def _reports(
+    service: Service, definitions: list[Definition], store: bool
+) -> list[JsonObject]:
+    reports: list[JsonObject] = []
+    for definition in definitions:
+        if definition.problem is not None:
+            reports.append({"outcome": "refused", "problems": [definition.problem.wire()]})
+        elif store:
+            checked, outcome = await service.put_tool(definition.value)
+            report = _report(checked)
+            if outcome is not None:
+                report |= {"version": outcome.version, "outcome": outcome.outcome}
+            reports.append(report)
+        else:
+            reports.append(_report(await service.check_tool(definition.value)))
+    return reports
+
+
+def _report(checked: CheckedTool) -> JsonObject:
+    report: JsonObject = {} if checked.id is None else {"id": checked.id}
+    if checked.definition is not None and "version" in checked.definition:
+        report["version"] = checked.definition["version"]
+    report["outcome"] = "valid" if checked.is_valid else "refused"
+    report["problems"] = [problem.wire() for problem in checked.problems]
+    return report
+
+
+def _print_report(place: str, report: JsonObject, store: bool) -> None:
+    name = report.get("id", place)
+    version = f" {report['version']}" if "version" in report else ""
+    line = f"{report['outcome']}: {name}{version}"
+    if report["outcome"] == "refused":
+        typer.echo(f"{line} ({place})", err=True)
+    else:
+        typer.echo(line)
+    for problem in report["problems"]:
+        severity = "warning: " if problem.get("severity") == "warning" else ""
+        note(f"  {severity}{Problem(**problem)}")
+    if report["outcome"] == "refused" and store:
+        note("  nothing of it was stored")
+
+
+def _read_definitions(source: str) -> Iterator[Definition]:
+    """Definitions of a file, of every `*.json` below a folder, or of stdin."""
+    if source == "-":
+        yield from _parse(sys.stdin.buffer.read(), "stdin")
+        return
+    path = Path(source)
+    if not path.exists():
+        fail(f"{source} is not there; valid is a file, a folder, or - for stdin", USAGE)
+    files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+    for file in files:
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            yield Definition(str(file), problem=Problem("", f"cannot be read: {error.strerror}"))
+            continue
+        yield from _parse(content, str(file))
+
+
+def _parse(content: bytes, place: str) -> Iterator[Definition]:
+    try:
+        value = decode_json(content.removeprefix(b"\xef\xbb\xbf"))
+    except ValueError as error:
+        problem = Problem("", f"this is not JSON: {error}", valid="a tool, or a list of tools")
+        yield Definition(place, problem=problem)
+        return
+    if isinstance(value, dict) and "steps" not in value:
+        # The answer of a server that lists tools.
+        fields = cast("dict[str, Any]", value)
+        listed = fields.get("data", fields.get("tools"))
+        value = listed if isinstance(listed, list) else value  # pyright: ignore[reportUnknownVariableType]: raw JSON
+    if isinstance(value, list):
+        for index, element in enumerate(cast("list[Any]", value)):
+            yield Definition(f"{place}[{index}]", element)
+    else:
+        yield Definition(place, value)

@@ -1,0 +1,167 @@
+"""The history as resources: what a `callslip://` address answers.
+
+The same readers stand behind the history tools, so both always say the same.
+"""
+
+from collections.abc import Mapping
+
+from server.mcp_surface.uris import Address, parse_uri
+from server.reading import ReadingError, read_part
+from server.service import Service, UnknownRunError, UnknownToolError
+from server.views import tool_view
+from storage.runs import RunFilter
+from tools.json_text import Json, JsonObject, decode_json
+from tools.run import RequestSource, RunStatus
+from tools.suggestions import did_you_mean
+
+__all__ = ["BadParameterError", "NotFoundError", "read_resource", "read_results", "run_page"]
+
+DEFAULT_PAGE = 50
+MAX_PAGE = 100
+_READING_PARAMETERS = frozenset({"path", "fields", "offset", "limit"})
+
+
+class NotFoundError(Exception):
+    """There is nothing at this address."""
+
+
+class BadParameterError(ValueError):
+    """A parameter has a value it cannot have; the message lists the valid ones."""
+
+
+async def read_resource(service: Service, uri: str) -> Json:
+    """What an address answers. Raises `NotFoundError`, `BadParameterError`."""
+    address = parse_uri(uri)
+    if address is None:
+        raise NotFoundError(f"{uri} is not a callslip:// address")
+    try:
+        return await _read(service, address, uri)
+    except (UnknownRunError, UnknownToolError) as error:
+        raise NotFoundError(str(error)) from None
+
+
+async def _read(service: Service, address: Address, uri: str) -> Json:
+    match address.segments:
+        case ("runs",):
+            return await run_page(service, address.parameters)
+        case ("runs", run_id):
+            return tool_view(await service.get_run(run_id))
+        case ("runs", run_id, "results"):
+            return await read_results(service, run_id, address.parameters)
+        case ("runs", run_id, "steps", step_id):
+            return await _read_step(service, run_id, step_id, address.parameters)
+        case ("tools", tool_id):
+            return (await service.get_tool(tool_id)).definition
+        case _:
+            raise NotFoundError(f"nothing is at {uri}")
+
+
+async def run_page(service: Service, parameters: Mapping[str, Json]) -> JsonObject:
+    """`{data, page, limit, total, hasMore}`, newest first. Raises `BadParameterError`."""
+    known = {"toolId", "status", "requestSources", "page", "limit"}
+    for name in parameters:
+        if name not in known:
+            near = did_you_mean(name, known)
+            raise BadParameterError(
+                f"{name} is no parameter of runs; valid: {', '.join(sorted(known))}"
+                + (f"; did you mean {near}?" if near else "")
+            )
+    page = _number(parameters, "page", 1)
+    limit = min(_number(parameters, "limit", DEFAULT_PAGE), MAX_PAGE)
+    found = await service.list_runs(
+        RunFilter(
+            tool_id=parameters.get("toolId") or None,
+            status=_status(parameters.get("status")),
+            request_sources=_sources(parameters.get("requestSources")),
+        ),
+        limit=limit,
+        offset=(page - 1) * limit,
+    )
+    return {
+        "data": [tool_view(run, with_data=False) for run in found.runs],
+        "page": page,
+        "limit": limit,
+        "total": found.total,
+        "hasMore": found.has_more,
+    }
+
+
+async def read_results(service: Service, run_id: str, parameters: Mapping[str, Json]) -> Json:
+    """The bare result of a run, or with parameters a part of it.
+
+    Raises `UnknownRunError`, `NotFoundError` when there is no result, `BadParameterError`.
+    """
+    run = await service.get_run(run_id, with_steps=False)
+    if run.status is RunStatus.RUNNING:
+        raise NotFoundError(f"run {run_id} is still running; wait for it with get_run")
+    if run.result is None:
+        raise NotFoundError(f"run {run_id} {run.status}: {run.error}; it has no result")
+    value = decode_json(run.result)
+    if not _READING_PARAMETERS & parameters.keys():
+        return value
+    return _part(value, parameters)
+
+
+async def _read_step(
+    service: Service, run_id: str, step_id: str, parameters: Mapping[str, Json]
+) -> Json:
+    run = await service.get_run(run_id)
+    step = next((step for step in run.steps if step.get("stepId") == step_id), None)
+    if step is None:
+        known = ", ".join(str(step.get("stepId")) for step in run.steps) or "none"
+        raise NotFoundError(f"run {run_id} has no step {step_id}; it has: {known}")
+    if _READING_PARAMETERS & parameters.keys():
+        return _part(step.get("data"), parameters)
+    return step
+
+
+def _part(value: Json, parameters: Mapping[str, Json]) -> JsonObject:
+    fields = parameters.get("fields")
+    if isinstance(fields, str):
+        fields = [field.strip() for field in fields.split(",") if field.strip()]
+    try:
+        return read_part(
+            value,
+            path=parameters.get("path"),
+            fields=fields,
+            offset=_number(parameters, "offset", 0) if "offset" in parameters else None,
+            limit=_number(parameters, "limit", 1) if "limit" in parameters else None,
+        )
+    except ReadingError as error:
+        raise BadParameterError(str(error)) from None
+
+
+def _number(parameters: Mapping[str, Json], name: str, default: int) -> int:
+    value = parameters.get(name, default)
+    lowest = 0 if name == "offset" else 1
+    try:
+        number = int(value)
+    except (TypeError, ValueError):
+        number = lowest - 1
+    if number < lowest or number > 2**53:
+        raise BadParameterError(f"{name} is {value!r}; valid is a whole number from {lowest}")
+    return number
+
+
+def _status(value: Json) -> RunStatus | None:
+    if not value:
+        return None
+    try:
+        return RunStatus(value)
+    except ValueError:
+        valid = ", ".join(RunStatus)
+        raise BadParameterError(f"status is {value!r}; valid: {valid}") from None
+
+
+def _sources(value: Json) -> tuple[RequestSource, ...]:
+    names = value.split(",") if isinstance(value, str) else value or ()
+    sources: list[RequestSource] = []
+    for name in names:
+        if not (name := str(name).strip()):
+            continue
+        try:
+            sources.append(RequestSource(name))
+        except ValueError:
+            valid = ", ".join(RequestSource)
+            raise BadParameterError(f"requestSources has {name!r}; valid: {valid}") from None
+    return tuple(dict.fromkeys(sources))

@@ -1,0 +1,269 @@
+"""The MCP server over a service: translates, and does nothing else."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+import mcp_types as types
+from mcp.server.caching import CacheHint
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import NotificationOptions, Server
+from mcp.shared.exceptions import MCPError
+
+from server.mcp_surface.calls import call_stored_tool
+from server.mcp_surface.history_tools import HISTORY_TOOLS, HistoryTool, HistoryToolError
+from server.mcp_surface.notifications import Notifier
+from server.mcp_surface.published import PublishedTool
+from server.mcp_surface.published_list import PublishedList
+from server.mcp_surface.resources import BadParameterError, NotFoundError, read_resource
+from server.mcp_surface.uris import TEMPLATES, run_uri
+from server.service import Service
+from server.version import VERSION
+from storage.runs import RunFilter, StoredRun
+from tools.errors import ErrorDetail, ErrorKind
+from tools.json_text import JsonObject, encode_json_text
+from tools.run import RequestSource, RunStatus, rfc3339
+from tools.suggestions import did_you_mean
+
+__all__ = ["McpSurface"]
+
+Context = ServerRequestContext[Any]
+
+_TOOLS_PAGE = 200
+_RUNS_PAGE = 50
+_MODERN = "2026-07-28"
+#: Resource not found, before 2026-07-28.
+_LEGACY_NOT_FOUND = -32002
+
+_INSTRUCTIONS = (
+    "Each tool is a stored program that calls HTTP APIs. Every call is recorded as a run; answers "
+    "name it as callslip://runs/<id>. Large results come as a preview: read on with read_result. "
+    "A call that takes long is answered with a handle: wait for it with get_run."
+)
+
+
+class _DualEraServer(Server[Any]):
+    """The SDK's HTTP manager asks for options without saying that lists change; they do."""
+
+    def create_initialization_options(
+        self,
+        notification_options: NotificationOptions | None = None,
+        experimental_capabilities: dict[str, dict[str, Any]] | None = None,
+        extensions: dict[str, dict[str, Any]] | None = None,
+    ) -> Any:
+        return super().create_initialization_options(
+            notification_options or NotificationOptions(tools_changed=True, resources_changed=True),
+            experimental_capabilities,
+            extensions,
+        )
+
+
+class McpSurface:
+    """One MCP server; `server` speaks on any transport while `notifier.run` is under way."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._published = PublishedList(service.catalog)
+        self.notifier = Notifier()
+        service.tools_changed.append(self.notifier.tools_changed)
+        service.runs_changed.append(self.notifier.resources_changed)
+        self.server: Server[Any] = _DualEraServer(
+            "callslip",
+            version=VERSION,
+            title="callslip",
+            instructions=_INSTRUCTIONS,
+            cache_hints={
+                "tools/list": CacheHint(0, "private"),
+                "resources/list": CacheHint(0, "private"),
+                "resources/read": CacheHint(0, "private"),
+                "resources/templates/list": CacheHint(3_600_000, "public"),
+                "server/discover": CacheHint(60_000, "private"),
+            },
+            get_tool_input_schema=self._input_schema,
+            on_list_tools=self._list_tools,
+            on_call_tool=self._call_tool,
+            on_list_resources=self._list_resources,
+            on_list_resource_templates=self._list_templates,
+            on_read_resource=self._read_resource,
+            on_completion=self._complete,
+            on_subscriptions_listen=self.notifier.listen,
+        )
+        self.server.middleware.append(self.notifier.remember_handshake)
+
+    # The SDK takes plain dicts for results, which saves building and taking apart its models; its
+    # signatures do not say so, hence `Any`.
+
+    async def _list_tools(self, context: Context, params: Any) -> Any:
+        cursor = _decode_cursor(params)
+        page, following = self._published.page(cursor, _TOOLS_PAGE)
+        result: JsonObject = {"tools": page}
+        if following is not None:
+            result["nextCursor"] = _encode_cursor(following)
+        return _finished(context, result)
+
+    def _input_schema(self, name: str) -> Mapping[str, Any] | None:
+        tool = self._tool(name)
+        return None if tool is None else tool.wire["inputSchema"]
+
+    def _tool(self, name: str) -> PublishedTool | HistoryTool | None:
+        return HISTORY_TOOLS.get(name) or self._published.get(name)
+
+    async def _call_tool(self, context: Context, params: types.CallToolRequestParams) -> Any:
+        arguments: JsonObject = dict(params.arguments or {})
+        tool = self._tool(params.name)
+        if isinstance(tool, HistoryTool):
+            return _finished(context, await self._call_history_tool(tool, arguments))
+        if tool is None:
+            near = did_you_mean(params.name, self._published.names())
+            raise MCPError(
+                types.INVALID_PARAMS,
+                f"Unknown tool: {params.name}"
+                + (f"; did you mean {near}?" if near else "")
+                + "; list the tools again",
+            )
+        answer = await call_stored_tool(self._service, tool, arguments, context)
+        return _finished(context, answer)
+
+    async def _call_history_tool(self, tool: HistoryTool, arguments: JsonObject) -> JsonObject:
+        problems = tool.problems(arguments)
+        if problems:
+            return _tool_error("Input validation failed: " + "\n".join(problems))
+        try:
+            limit = self._service.settings.inline_limit_characters
+            structured = await tool.call(self._service, arguments, limit)
+        except HistoryToolError as error:
+            return _tool_error(str(error))
+        return {
+            "content": [{"type": "text", "text": encode_json_text(structured)}],
+            "structuredContent": structured,
+            "isError": False,
+        }
+
+    async def _list_resources(self, context: Context, params: Any) -> Any:
+        cursor = _decode_cursor(params)
+        if cursor and not cursor.isdecimal():
+            raise _bad_cursor()
+        page = await self._service.list_runs(
+            RunFilter(), limit=_RUNS_PAGE, before_seq=int(cursor) if cursor else None
+        )
+        resources: list[JsonObject] = []
+        if not cursor:
+            resources.append(
+                {
+                    "uri": "callslip://runs",
+                    "name": "runs",
+                    "title": "All runs",
+                    "description": "Recorded runs, newest first.",
+                    "mimeType": "application/json",
+                }
+            )
+        resources.extend(map(_resource_of, page.runs))
+        result: JsonObject = {"resources": resources}
+        if page.has_more:
+            result["nextCursor"] = _encode_cursor(str(page.runs[-1].seq))
+        return _finished(context, result)
+
+    async def _list_templates(self, context: Context, params: Any) -> Any:
+        templates = [
+            {
+                "uriTemplate": one.template,
+                "name": one.name,
+                "title": one.title,
+                "description": one.description,
+                "mimeType": "application/json",
+            }
+            for one in TEMPLATES
+        ]
+        return _finished(context, {"resourceTemplates": templates})
+
+    async def _read_resource(
+        self, context: Context, params: types.ReadResourceRequestParams
+    ) -> Any:
+        uri = str(params.uri)
+        try:
+            value = await read_resource(self._service, uri)
+        except NotFoundError as error:
+            modern = context.protocol_version >= _MODERN
+            code = types.INVALID_PARAMS if modern else _LEGACY_NOT_FOUND
+            raise MCPError(code, f"Resource not found: {error}", {"uri": uri}) from None
+        except BadParameterError as error:
+            raise MCPError(types.INVALID_PARAMS, str(error), {"uri": uri}) from None
+        text = encode_json_text(value)
+        contents = [{"uri": uri, "mimeType": "application/json", "text": text}]
+        return _finished(context, {"contents": contents})
+
+    async def _complete(self, context: Context, params: types.CompleteRequestParams) -> Any:
+        found: list[str] = []
+        if isinstance(params.ref, types.ResourceTemplateReference):
+            found = await self._completions(params.argument.name)
+        values = [one for one in found if one.startswith(params.argument.value)]
+        completion = {
+            "values": values[:100],
+            "total": len(values),
+            "hasMore": len(values) > 100,
+        }
+        return _finished(context, {"completion": completion})
+
+    async def _completions(self, variable: str) -> list[str]:
+        match variable:
+            case "toolId":
+                return self._service.catalog.ids()
+            case "runId":
+                page = await self._service.list_runs(RunFilter(), limit=1000)
+                return [run.run_id for run in page.runs]
+            case "status":
+                return list(RunStatus)
+            case "requestSources":
+                return list(RequestSource)
+            case _:
+                return []
+
+
+def _finished(context: Context, result: JsonObject) -> JsonObject:
+    """Plain dicts say themselves what 2026-07-28 requires of every result."""
+    if context.protocol_version >= _MODERN:
+        result["resultType"] = "complete"
+    return result
+
+
+def _resource_of(run: StoredRun) -> JsonObject:
+    description = f"{run.tool_id} {run.status}"
+    if run.error is not None:
+        description += f": {run.error[:200]}"
+    return {
+        "uri": run_uri(run.run_id),
+        "name": f"run {run.run_id}",
+        "title": f"{run.tool_id} · {run.status} · {rfc3339(run.started_at)}",
+        "description": description,
+        "mimeType": "application/json",
+    }
+
+
+def _tool_error(message: str) -> JsonObject:
+    detail = ErrorDetail(kind=ErrorKind.INVALID_INPUT)
+    return {
+        "content": [{"type": "text", "text": message}],
+        "isError": True,
+        "_meta": {"callslip/error": detail.wire()},
+    }
+
+
+def _encode_cursor(value: str) -> str:
+    return base64.urlsafe_b64encode(value.encode()).decode()
+
+
+def _decode_cursor(params: Any) -> str:
+    cursor = None if params is None else params.cursor
+    if not cursor:
+        return ""
+    try:
+        return base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise _bad_cursor() from None
+
+
+def _bad_cursor() -> MCPError:
+    return MCPError(
+        types.INVALID_PARAMS, "Invalid cursor: it is not one that this server gave; start anew"
+    )

@@ -1,0 +1,80 @@
+"""`callslip://` addresses: the REST path with `callslip://` in place of `/v1/`."""
+
+from dataclasses import dataclass
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+__all__ = ["TEMPLATES", "Address", "parse_uri", "run_uri", "tool_uri"]
+
+SCHEME = "callslip"
+
+
+@dataclass(frozen=True)
+class Address:
+    """A parsed address: path segments (decoded) and single-valued parameters."""
+
+    segments: tuple[str, ...]
+    parameters: dict[str, str]
+
+
+@dataclass(frozen=True)
+class UriTemplate:
+    """One kind of resource, for `resources/templates/list`."""
+
+    template: str
+    name: str
+    title: str
+    description: str
+
+
+TEMPLATES = (
+    UriTemplate(
+        "callslip://runs{?toolId,status,requestSources,page,limit}",
+        "runs",
+        "Runs",
+        "Recorded runs, newest first, without step data. status: running, success, failed, "
+        "aborted; requestSources: comma-separated.",
+    ),
+    UriTemplate(
+        "callslip://runs/{runId}",
+        "run",
+        "One run",
+        "The record of a run: inputs, steps with their requests, result, error, timing.",
+    ),
+    UriTemplate(
+        "callslip://runs/{runId}/results{?path,fields,offset,limit}",
+        "results",
+        "Result of a run",
+        "The bare JSON result; with path (JSONPath), fields, offset or limit a part of it.",
+    ),
+    UriTemplate(
+        "callslip://runs/{runId}/steps/{stepId}{?path,offset,limit}",
+        "step",
+        "One step of a run",
+        "Data and requests of one step.",
+    ),
+    UriTemplate(
+        "callslip://tools/{toolId}", "tool", "Stored tool", "The definition of a stored tool."
+    ),
+)
+
+
+def run_uri(run_id: str) -> str:
+    """The address of a run."""
+    return f"{SCHEME}://runs/{quote(run_id, safe='')}"
+
+
+def tool_uri(tool_id: str) -> str:
+    """The address of a stored tool."""
+    return f"{SCHEME}://tools/{quote(tool_id, safe='')}"
+
+
+def parse_uri(uri: str) -> Address | None:
+    """The address of a `callslip://` URI, or None for any other text."""
+    parts = urlsplit(uri)
+    if parts.scheme != SCHEME or not parts.netloc:
+        return None
+    path = [unquote(segment) for segment in parts.path.split("/") if segment]
+    parameters = {
+        name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()
+    }
+    return Address((unquote(parts.netloc), *path), parameters)

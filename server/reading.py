@@ -1,0 +1,89 @@
+"""Parts of a result: by JSONPath, by fields, by page."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from tools.json_text import Json, JsonObject
+
+__all__ = ["ReadingError", "read_part"]
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+_MAX_PATH_CHARACTERS = 1000
+#: More matches than this are a page, not a reading.
+_MAX_MATCHES = 100_000
+
+
+class ReadingError(ValueError):
+    """The path or the page is not one; the message says what is valid."""
+
+
+def read_part(
+    value: Json,
+    *,
+    path: str | None = None,
+    fields: Sequence[str] | None = None,
+    offset: int | None = None,
+    limit: int | None = None,
+) -> JsonObject:
+    """`{value, total, offset, limit, hasMore}`: a page of what `path` finds (RFC 9535).
+
+    A path with one place gives the value there, a path with wildcards the list of all matches. A
+    list is paged; of anything else there is one. `fields` keeps these keys of objects. Raises
+    `ReadingError`.
+    """
+    selected = value if path is None else _select(value, path)
+    start = 0 if offset is None else offset
+    if start < 0:
+        raise ReadingError(f"offset is {start}; valid is 0 or more")
+    size = DEFAULT_LIMIT if limit is None else limit
+    if not 1 <= size <= MAX_LIMIT:
+        raise ReadingError(f"limit is {size}; valid is 1 to {MAX_LIMIT}")
+    if not isinstance(selected, list):
+        return {
+            "value": _keep(selected, fields),
+            "total": 1,
+            "offset": 0,
+            "limit": size,
+            "hasMore": False,
+        }
+    rows = cast("list[Any]", selected)
+    page = [_keep(row, fields) for row in rows[start : start + size]]
+    return {
+        "value": page,
+        "total": len(rows),
+        "offset": start,
+        "limit": size,
+        "hasMore": start + size < len(rows),
+    }
+
+
+def _select(value: Json, path: str) -> Json:
+    if len(path) > _MAX_PATH_CHARACTERS:
+        raise ReadingError(f"path has more than {_MAX_PATH_CHARACTERS} characters")
+    import jsonpath
+
+    text = path if path.startswith("$") else f"$.{path}" if not path.startswith("[") else f"${path}"
+    try:
+        query = jsonpath.compile(text)
+        matches: list[Json] = []
+        for match in query.finditer(value):
+            matches.append(match.obj)
+            if len(matches) > _MAX_MATCHES:
+                raise ReadingError(f"path {path!r} finds more than {_MAX_MATCHES:,} values")
+    except jsonpath.JSONPathError as error:
+        raise ReadingError(
+            f"path {path!r} is no JSONPath: {error}; valid is $.items[0].name, $..id, $.rows[0:10]"
+        ) from None
+    if isinstance(query, jsonpath.JSONPath) and query.singular_query():
+        if not matches:
+            raise ReadingError(f"path {path!r} finds nothing in this result")
+        return matches[0]
+    return matches
+
+
+def _keep(value: Json, fields: Sequence[str] | None) -> Json:
+    if fields is None or not isinstance(value, dict):
+        return value
+    entries = cast("dict[str, Any]", value)
+    return {field: entries[field] for field in fields if field in entries}

@@ -1,0 +1,435 @@
+"""The verbs of the product. The only place where storage meets execution.
+
+Surfaces translate to and from these; every run of every surface goes through `Service.start`.
+"""
+
+import getpass
+import logging
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import anyio
+from anyio.abc import TaskGroup
+
+from server.catalog import Catalog, CatalogEntry
+from server.settings import Settings
+from storage.database import Database
+from storage.errors import StorageError
+from storage.owners import Owner, end_orphans
+from storage.runs import NewRun, RunFilter, RunPage, RunStore, StoredRun
+from storage.tools import PutOutcome, StoredTool, ToolStore
+from tools.check import CheckedTool, check_definition
+from tools.context import ChildRun, Engines, RunContext, RunEvent
+from tools.errors import ErrorKind, RunError
+from tools.execution import Execution
+from tools.json_text import Json, JsonObject, encode_json
+from tools.redaction import Redactor
+from tools.run import RequestSource, RunOptions, RunOutcome, RunStatus, now_ms
+from tools.suggestions import did_you_mean
+
+__all__ = [
+    "ActiveRun",
+    "ArchivedToolError",
+    "RunRequest",
+    "Service",
+    "UnknownRunError",
+    "UnknownToolError",
+]
+
+_log = logging.getLogger(__name__)
+
+_ORPHAN_CHECK_SECONDS = 30.0
+#: How long closing waits for runs to be recorded as aborted.
+_CLOSE_SECONDS = 1.5
+
+
+class UnknownToolError(Exception):
+    """No tool of this id is stored."""
+
+
+class ArchivedToolError(Exception):
+    """The tool is archived: kept, but not to be called."""
+
+
+class UnknownRunError(Exception):
+    """No run of this id is recorded."""
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """A wish to run a stored tool. `credentials` are run-time credentials: never written."""
+
+    tool_id: str
+    inputs: JsonObject
+    source: RequestSource
+    options: RunOptions = field(default_factory=lambda: RunOptions())
+    credentials: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    run_id: str | None = None
+    client_name: str | None = None
+    client_version: str | None = None
+    parent_run_id: str | None = None
+    #: Ids of the tools above this one in a chain.
+    ancestors: tuple[str, ...] = ()
+    on_event: Callable[[RunEvent], None] | None = None
+
+
+class ActiveRun:
+    """A run of this process, from its record's first commit to its last."""
+
+    def __init__(self, run_id: str, entry: CatalogEntry, execution: Execution) -> None:
+        self.run_id = run_id
+        #: Its number in the record, once that is committed.
+        self.seq = 0
+        self.entry = entry
+        self.execution = execution
+        self.done = anyio.Event()
+        self.outcome: RunOutcome | None = None
+        #: The JSON text of the result, of a run that succeeded.
+        self.result: bytes | None = None
+        #: Why the end could not be recorded; such a run is not acknowledged.
+        self.failure: StorageError | None = None
+        self.scope = anyio.CancelScope()
+        self._reason = (ErrorKind.INTERRUPTED, "interrupted: the server stopped during the run")
+
+    def cancel(self, reason: str) -> None:
+        """End the run as `aborted`; `done` is set once that is recorded."""
+        if not self.done.is_set():
+            self._reason = (ErrorKind.CANCELLED, reason)
+            self.scope.cancel()
+
+    def cut_off(self) -> RunOutcome:
+        """The outcome of a run that was cancelled."""
+        return self.execution.cut_off(*self._reason)
+
+    async def wait(self) -> RunOutcome:
+        """The outcome. Raises `StorageError` when it could not be recorded.
+
+        When the waiter is cancelled, the run is cancelled with it.
+        """
+        try:
+            await self.done.wait()
+        except anyio.get_cancelled_exc_class():
+            self.cancel("cancelled by the client")
+            with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_SECONDS):
+                await self.done.wait()
+            raise
+        return self.ended()
+
+    def ended(self) -> RunOutcome:
+        """The outcome of a run that is done. Raises `StorageError`."""
+        if self.failure is not None:
+            raise self.failure
+        if self.outcome is None:
+            raise AssertionError("the run has not ended")
+        return self.outcome
+
+
+class Service:
+    """The product behind every surface; made by `server.app.open_service`."""
+
+    def __init__(
+        self,
+        database: Database,
+        tools: ToolStore,
+        runs: RunStore,
+        owner: Owner,
+        engines: Engines,
+        settings: Settings,
+    ) -> None:
+        self.settings = settings
+        self.engines = engines
+        self.catalog = Catalog(tools)
+        #: Called after tools or runs have changed, by this process or another.
+        self.tools_changed: list[Callable[[], None]] = []
+        self.runs_changed: list[Callable[[], None]] = []
+        self._database = database
+        self._tools = tools
+        self._runs = runs
+        self._owner = owner
+        self._active: dict[str, ActiveRun] = {}
+        self._group: TaskGroup | None = None
+        self._newest_seq = 0
+        self._user = _operating_system_user()
+
+    async def open(self, group: TaskGroup) -> None:
+        """Read what is there, end orphans and start watching for other processes."""
+        self._group = group
+        await end_orphans(self._runs, self._owner)
+        await self.catalog.refresh()
+        self._newest_seq = await self._runs.newest_seq()
+        group.start_soon(self._watch)
+        group.start_soon(self._end_orphans_forever)
+
+    async def close(self) -> None:
+        """End the runs under way; returns when that is recorded, or after a moment."""
+        with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_SECONDS):
+            active = list(self._active.values())
+            for run in active:
+                run.scope.cancel()
+            for run in active:
+                await run.done.wait()
+
+    # Tools
+
+    async def check_tool(self, definition: Json) -> CheckedTool:
+        """Every problem of a definition; nothing is stored."""
+        await self.catalog.refresh()
+        return await check_definition(
+            definition, self.engines.scripts, known_tool_ids=self.catalog.ids()
+        )
+
+    async def put_tool(self, definition: Json) -> tuple[CheckedTool, PutOutcome | None]:
+        """Check a definition and store it unless it is refused."""
+        checked = await self.check_tool(definition)
+        if checked.definition is None:
+            return checked, None
+        outcome = await self._tools.put(checked.definition)
+        await self._refresh_tools()
+        return checked, outcome
+
+    async def get_tool(self, tool_id: str) -> StoredTool:
+        """Raises `UnknownToolError`."""
+        stored = await self._tools.get(tool_id)
+        if stored is None:
+            raise await self._unknown_tool(tool_id)
+        return stored
+
+    async def list_tools(self) -> list[StoredTool]:
+        """All tools, archived ones too, by id."""
+        return await self._tools.list()
+
+    async def remove_tool(self, tool_id: str) -> None:
+        """Raises `UnknownToolError`. The runs of the tool stay."""
+        if not await self._tools.delete(tool_id):
+            raise await self._unknown_tool(tool_id)
+        await self._refresh_tools()
+
+    # Runs
+
+    async def start(self, request: RunRequest) -> ActiveRun:
+        """Record a run and start it; returns once the record is committed.
+
+        Raises `UnknownToolError`, `ArchivedToolError`, `RunExistsError`, `StorageError`.
+        """
+        entry = await self._require_tool(request.tool_id)
+        prepared = entry.prepared
+        run_id = request.run_id or str(uuid.uuid4())
+        trace_id = request.options.trace_id or uuid.uuid4().hex
+        context = RunContext(
+            prepared.tool,
+            request.options,
+            self.engines,
+            _Ports(self, run_id, request),
+            systems={},
+            run_time_credentials=request.credentials,
+            redactor=Redactor(
+                {f"run.{name}": value for name, value in request.credentials.items()}
+            ),
+            ancestors=request.ancestors,
+            trace_id=trace_id,
+        )
+        execution = Execution(prepared, request.inputs, context)
+        new_run = NewRun(
+            run_id,
+            prepared.definition,
+            entry.stored.version_number,
+            context.redactor.json(execution.inputs),
+            context.redactor.json(request.options.wire()),
+            request.source,
+            self._owner.id,
+            now_ms(),
+            execution_mode=request.options.mode,
+            trace_id=trace_id,
+            user_id=self._user,
+            client_name=request.client_name,
+            client_version=request.client_version,
+            parent_run_id=request.parent_run_id,
+        )
+        if self._group is None:
+            raise AssertionError("the service is open while it is used")
+        # Between the commit and the task there must be no way out: the run would never end.
+        active = ActiveRun(run_id, entry, execution)
+        with anyio.CancelScope(shield=True):
+            active.seq = await self._runs.start(new_run)
+            self._active[run_id] = active
+            self._newest_seq = max(self._newest_seq, active.seq)
+            self._group.start_soon(self._drive, active)
+        return active
+
+    async def get_run(self, run_id: str, *, with_steps: bool = True) -> StoredRun:
+        """The record of a run. Raises `UnknownRunError`."""
+        run = await self._runs.get(run_id, with_steps=with_steps)
+        if run is None:
+            raise UnknownRunError(f"run {run_id} not found")
+        return run
+
+    async def list_runs(
+        self, wanted: RunFilter, *, limit: int, offset: int = 0, before_seq: int | None = None
+    ) -> RunPage:
+        """Runs, newest first."""
+        return await self._runs.list(wanted, limit=limit, offset=offset, before_seq=before_seq)
+
+    async def wait_for_run(self, run_id: str, seconds: float) -> None:
+        """Return when the run has ended, in any process, or after `seconds`."""
+        with anyio.move_on_after(seconds):
+            active = self._active.get(run_id)
+            if active is not None:
+                await active.done.wait()
+                return
+            # Another process executes it: its record is all there is to watch.
+            while await self._runs.status(run_id) is RunStatus.RUNNING:  # noqa: ASYNC110
+                await anyio.sleep(self.settings.poll_seconds)
+
+    async def cancel_run(self, run_id: str, reason: str) -> bool:
+        """End a running run, of any process; False when it had ended.
+
+        A run of another process ends when that process sees the wish, within a second.
+        """
+        active = self._active.get(run_id)
+        if active is not None:
+            active.cancel(reason)
+            await active.done.wait()
+            return True
+        status = await self._runs.status(run_id)
+        if status is None:
+            raise UnknownRunError(f"run {run_id} not found")
+        if status is not RunStatus.RUNNING:
+            return False
+        await self._runs.request_cancel(run_id, reason)
+        return True
+
+    async def start_child(
+        self, tool_id: str, inputs: JsonObject, parent: RunRequest, context: RunContext, run_id: str
+    ) -> ChildRun:
+        """Run a tool as a step of another run. Raises `RunError` of kind `sub_tool`."""
+        options = context.options.model_copy(update={"trace_id": context.trace_id})
+        request = RunRequest(
+            tool_id,
+            inputs,
+            RequestSource.TOOL_CHAIN,
+            options,
+            parent.credentials,
+            parent_run_id=run_id,
+            ancestors=(*context.ancestors, context.tool.id),
+        )
+        try:
+            child = await self.start(request)
+        except (UnknownToolError, ArchivedToolError) as error:
+            raise RunError(ErrorKind.SUB_TOOL, str(error)) from None
+        outcome = await child.wait()
+        return ChildRun(child.run_id, child.entry.stored.definition, outcome)
+
+    async def _drive(self, active: ActiveRun) -> None:
+        """Execute a run and record its end, whatever happens."""
+        outcome: RunOutcome | None = None
+        try:
+            with active.scope:
+                outcome = await active.execution.run()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._record_end(active, outcome or active.cut_off())
+
+    async def _record_end(self, active: ActiveRun, outcome: RunOutcome) -> None:
+        if outcome.status is RunStatus.SUCCESS:
+            active.result = encode_json(outcome.data)
+        try:
+            await self._runs.finish(active.seq, outcome, active.result)
+        except StorageError as error:
+            _log.error("the end of run %s is not recorded: %s", active.run_id, error)
+            active.failure = error
+        active.outcome = outcome
+        self._active.pop(active.run_id, None)
+        active.done.set()
+        _tell(self.runs_changed)
+
+    async def _require_tool(self, tool_id: str) -> CatalogEntry:
+        entry = self.catalog.get(tool_id)
+        if entry is None:
+            # Stored a moment ago, perhaps by another process.
+            await self._refresh_tools()
+            entry = self.catalog.get(tool_id)
+        if entry is None:
+            raise await self._unknown_tool(tool_id)
+        if entry.is_archived:
+            raise ArchivedToolError(f"tool {tool_id} is archived and cannot be called")
+        return entry
+
+    async def _unknown_tool(self, tool_id: str) -> UnknownToolError:
+        near = did_you_mean(tool_id, self.catalog.ids())
+        return UnknownToolError(
+            f"tool {tool_id} not found" + (f"; did you mean {near}?" if near else "")
+        )
+
+    async def _refresh_tools(self) -> None:
+        if await self.catalog.refresh():
+            _tell(self.tools_changed)
+
+    # Other processes
+
+    async def _watch(self) -> None:
+        """Notice what other processes on the home wrote."""
+        seen = -1
+        while True:
+            await anyio.sleep(self.settings.poll_seconds)
+            try:
+                version = await self._database.data_version()
+                if version == seen:
+                    continue
+                seen = version
+                await self._refresh_tools()
+                await self._cancel_on_request()
+                newest = await self._runs.newest_seq()
+            except StorageError as error:
+                _log.warning("cannot look for changes: %s", error)
+                continue
+            if newest > self._newest_seq:
+                self._newest_seq = newest
+                _tell(self.runs_changed)
+
+    async def _cancel_on_request(self) -> None:
+        if not self._active:
+            return
+        for run_id, reason in (await self._runs.cancel_requests()).items():
+            active = self._active.get(run_id)
+            if active is not None:
+                active.cancel(reason)
+
+    async def _end_orphans_forever(self) -> None:
+        while True:
+            await anyio.sleep(_ORPHAN_CHECK_SECONDS)
+            try:
+                if await end_orphans(self._runs, self._owner):
+                    _tell(self.runs_changed)
+            except StorageError as error:
+                _log.warning("cannot look for interrupted runs: %s", error)
+
+
+class _Ports:
+    """What a run needs from above."""
+
+    def __init__(self, service: Service, run_id: str, request: RunRequest) -> None:
+        self._service = service
+        self._run_id = run_id
+        self._request = request
+
+    def emit(self, event: RunEvent) -> None:
+        if self._request.on_event is not None:
+            self._request.on_event(event)
+
+    async def start_child(self, tool_id: str, inputs: JsonObject, context: RunContext) -> ChildRun:
+        return await self._service.start_child(
+            tool_id, inputs, self._request, context, self._run_id
+        )
+
+
+def _tell(listeners: list[Callable[[], None]]) -> None:
+    for listener in listeners:
+        listener()
+
+
+def _operating_system_user() -> str | None:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return None

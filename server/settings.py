@@ -1,0 +1,77 @@
+"""Settings: the environment, read once and passed down as values."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.request import getproxies
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+__all__ = ["Settings", "SettingsError"]
+
+PREFIX = "CALLSLIP_"
+
+
+class SettingsError(Exception):
+    """A setting has a value it cannot have; the message names it."""
+
+
+class Settings(BaseModel):
+    """Every setting, with its default; the environment gives each under `CALLSLIP_<NAME>`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    #: The data directory.
+    home: Path = Field(default_factory=lambda: _default_home())
+    #: Whether private and loopback addresses may be called.
+    allow_private: bool = True
+    #: Seconds after which a call is answered with a handle while its run goes on.
+    soft_deadline_seconds: Annotated[float, Field(gt=0)] = 45.0
+    #: `full` syncs each commit to the disk: a run survives a power cut.
+    durability: Literal["normal", "full"] = "normal"
+    #: Longer results are answered with a preview.
+    inline_limit_characters: Annotated[int, Field(ge=1000)] = 24_000
+    #: Whether requests and answers are kept with the run.
+    record_exchanges: bool = True
+    #: The longest answer of an upstream, decompressed.
+    max_response_bytes: Annotated[int, Field(gt=0)] = 50 * 1024 * 1024
+    #: Processes that run JavaScript.
+    script_workers: Annotated[int, Field(ge=1, le=32)] = 2
+    #: Whether answers carry a `resource_link`; a few hosts refuse the whole answer for one.
+    resource_links: bool = True
+    #: Seconds between looks for what other processes wrote.
+    poll_seconds: Annotated[float, Field(gt=0, le=1)] = 0.5
+    proxies: dict[str, str] = Field(default_factory=getproxies)
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Settings from the environment. Raises `SettingsError`."""
+        environment = os.environ if environment is None else environment
+        given = {
+            name: environment[f"{PREFIX}{name.upper()}"]
+            for name in cls.model_fields
+            if environment.get(f"{PREFIX}{name.upper()}") and name != "proxies"
+        }
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            lines = [
+                f"{PREFIX}{str(one['loc'][0]).upper()}: {one['msg']} (seen: {one['input']!r})"
+                for one in error.errors(include_url=False)
+            ]
+            raise SettingsError("\n".join(lines)) from None
+
+    @property
+    def database_path(self) -> Path:
+        return self.home / "callslip.db"
+
+    @property
+    def locks_directory(self) -> Path:
+        return self.home / "locks"
+
+
+def _default_home() -> Path:
+    from platformdirs import user_data_path
+
+    return user_data_path("callslip", appauthor=False)

@@ -1,0 +1,95 @@
+"""Payloads: small ones as JSON text beside the run, larger ones once each, compressed, by hash."""
+
+import hashlib
+import sqlite3
+from dataclasses import dataclass
+
+import zstandard
+
+__all__ = ["INLINE_BYTES", "Packed", "PackedDocument", "load_blob", "load_document", "pack"]
+
+#: Documents up to this size stay in their row, readable with any SQLite program.
+INLINE_BYTES = 2048
+_LEVEL = 3
+#: Compressing less than this gains nothing.
+_SHORTEST_COMPRESSED = 256
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Bytes ready to be stored: `hash` is of the plain content, `size` its length."""
+
+    hash: bytes
+    size: int
+    encoding: str
+    data: bytes
+
+    def store(self, connection: sqlite3.Connection, seq: int) -> int:
+        """The id of the blob with this content, used by run `seq`; stored unless it is there."""
+        row = connection.execute(
+            "SELECT blob_id FROM blobs WHERE hash = ?", (self.hash,)
+        ).fetchone()
+        if row is None:
+            blob_id = connection.execute(
+                "INSERT INTO blobs (hash, size, encoding, data) VALUES (?, ?, ?, ?)",
+                (self.hash, self.size, self.encoding, self.data),
+            ).lastrowid
+            if blob_id is None:
+                raise AssertionError("an insert has a row id")
+        else:
+            blob_id = row[0]
+        connection.execute("INSERT OR IGNORE INTO blob_uses VALUES (?, ?)", (seq, blob_id))
+        return blob_id
+
+
+def pack(content: bytes) -> Packed:
+    """Compress a content, unless that would not make it smaller."""
+    digest = hashlib.blake2b(content, digest_size=20).digest()
+    if len(content) >= _SHORTEST_COMPRESSED:
+        compressed = zstandard.ZstdCompressor(level=_LEVEL).compress(content)
+        if len(compressed) < len(content):
+            return Packed(digest, len(content), "zstd", compressed)
+    return Packed(digest, len(content), "raw", content)
+
+
+@dataclass(frozen=True)
+class PackedDocument:
+    """JSON text for a document column: inline, or a blob."""
+
+    inline: str | None
+    packed: Packed | None
+
+    @classmethod
+    def of(cls, content: bytes) -> "PackedDocument":
+        if len(content) <= INLINE_BYTES:
+            return cls(content.decode("utf-8", "surrogatepass"), None)
+        return cls(None, pack(content))
+
+    def store(self, connection: sqlite3.Connection, seq: int) -> str | int | None:
+        """The value of the column."""
+        return self.inline if self.packed is None else self.packed.store(connection, seq)
+
+
+def load_document(connection: sqlite3.Connection, column: str | int | None) -> bytes | None:
+    """The JSON text of a document column."""
+    if column is None:
+        return None
+    if isinstance(column, str):
+        return column.encode("utf-8", "surrogatepass")
+    return load_blob(connection, column)
+
+
+def load_blob(connection: sqlite3.Connection, blob_id: int) -> bytes:
+    """The content of a blob. Raises `sqlite3.DatabaseError` when it is gone or damaged."""
+    row = connection.execute(
+        "SELECT size, encoding, data FROM blobs WHERE blob_id = ?", (blob_id,)
+    ).fetchone()
+    if row is None:
+        raise sqlite3.DatabaseError(f"blob {blob_id} is not there")
+    size, encoding, data = row
+    if encoding == "raw":
+        return data
+    try:
+        return zstandard.ZstdDecompressor().decompress(data, max_output_size=size)
+    except zstandard.ZstdError as error:
+        raise sqlite3.DatabaseError(f"blob {blob_id} is damaged: {error}") from error

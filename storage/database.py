@@ -1,0 +1,300 @@
+"""The database of a home: one writer with group commit, readers beside it, migrations.
+
+SQLite in WAL mode. Any number of processes may have the same home open. Functions handed to
+`read` and `write` get a `sqlite3.Connection` and run on that connection's thread.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import aiosqlite
+import anyio
+
+from storage.errors import HomeError, RunExistsError, StorageError
+
+__all__ = ["SCHEMA_VERSION", "Database", "open_database"]
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+#: "CSLP" in ASCII, so that `file` and other programs can tell what this is.
+_APPLICATION_ID = 0x43534C50
+_BUSY_TIMEOUT_SECONDS = 10.0
+_READERS = 2
+
+
+class _Connection(aiosqlite.Connection):
+    """A connection on its own thread, which runs whole functions: one hop for many statements."""
+
+    async def run(self, work: Work[T]) -> T:
+        return await self._execute(work, self._conn)  # pyright: ignore[reportUnknownMemberType]: aiosqlite leaves it untyped
+
+
+@dataclass
+class _Pending:
+    work: Work[Any]
+    done: asyncio.Future[Any]
+
+
+class Database:
+    """An open database; made by `open_database`."""
+
+    def __init__(self, path: Path, writer: _Connection, readers: list[_Connection]) -> None:
+        self.path = path
+        self._writer = writer
+        self._readers = readers
+        self._next_reader = 0
+        self._pending: list[_Pending] = []
+        self._wake = anyio.Event()
+        self._is_closing = False
+
+    async def read(self, work: Work[T]) -> T:
+        """Run a function that reads, in one snapshot. Raises `StorageError`."""
+        reader = self._readers[self._next_reader]
+        self._next_reader = (self._next_reader + 1) % len(self._readers)
+        try:
+            return await reader.run(lambda connection: _read(connection, work))
+        except sqlite3.Error as error:
+            raise _storage_error(error, self.path) from error
+
+    async def write(self, work: Work[T]) -> T:
+        """Run a function that writes; returns after the commit. Raises `StorageError`.
+
+        Functions of concurrent callers share one transaction. When one of them fails, the others
+        are run again without it, so a function must not keep state between calls. A caller that is
+        cancelled while it waits does not stop the write.
+        """
+        if self._is_closing:
+            raise StorageError("the database is closing")
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._pending.append(_Pending(work, done))
+        self._wake.set()
+        return await done
+
+    async def data_version(self) -> int:
+        """A number that changes with every commit of any process."""
+        return await self._readers[0].run(
+            lambda connection: connection.execute("PRAGMA data_version").fetchone()[0]
+        )
+
+    async def flush_forever(self) -> None:
+        """Commit what is pending until the database closes; shielded, so nothing is lost."""
+        with anyio.CancelScope(shield=True):
+            while self._pending or not self._is_closing:
+                if not self._pending:
+                    self._wake = anyio.Event()
+                    await self._wake.wait()
+                    continue
+                batch, self._pending = self._pending, []
+                await self._commit(batch)
+
+    def stop(self) -> None:
+        """Let `flush_forever` end once everything is written."""
+        self._is_closing = True
+        self._wake.set()
+
+    async def _commit(self, batch: list[_Pending]) -> None:
+        try:
+            results = await self._writer.run(lambda connection: _transact(connection, batch))
+        except Exception as error:
+            if len(batch) == 1:
+                _settle(batch[0], _wrapped(error, self.path))
+                return
+            for one in batch:
+                await self._commit([one])
+            return
+        for one, result in zip(batch, results, strict=True):
+            if not one.done.done():
+                one.done.set_result(result)
+
+
+def _settle(pending: _Pending, error: Exception) -> None:
+    if not pending.done.done():
+        pending.done.set_exception(error)
+
+
+def _read(connection: sqlite3.Connection, work: Work[T]) -> T:
+    connection.execute("BEGIN")
+    try:
+        return work(connection)
+    finally:
+        if connection.in_transaction:
+            connection.execute("COMMIT")
+
+
+def _transact(connection: sqlite3.Connection, batch: list[_Pending]) -> list[Any]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        results = [one.work(connection) for one in batch]
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return results
+
+
+@asynccontextmanager
+async def open_database(
+    path: Path, *, durability: Literal["normal", "full"] = "normal"
+) -> AsyncGenerator[Database]:
+    """Open (or create) the database at `path` and bring it to this program's schema.
+
+    `normal` survives `kill -9`, `full` a power cut too. Raises `HomeError`: the directory cannot be
+    made or written, the file is not a database, is damaged, or is newer than this program.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HomeError(
+            f"the home {path.parent} cannot be made: {error.strerror}; "
+            "set CALLSLIP_HOME to a directory you can write"
+        ) from error
+    connections: list[_Connection] = []
+    try:
+        try:
+            writer = await _connect(path, durability)
+            connections.append(writer)
+            await writer.run(lambda connection: _migrate(connection, path))
+            for _ in range(_READERS):
+                connections.append(await _connect(path, durability))
+        except sqlite3.Error as error:
+            raise _storage_error(error, path) from error
+        database = Database(path, writer, connections[1:])
+        async with anyio.create_task_group() as group:
+            group.start_soon(database.flush_forever)
+            try:
+                yield database
+            finally:
+                database.stop()
+    finally:
+        with anyio.CancelScope(shield=True):
+            for connection in reversed(connections):
+                await connection.close()
+
+
+async def _connect(path: Path, durability: str) -> _Connection:
+    def connector() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            path,
+            timeout=_BUSY_TIMEOUT_SECONDS,
+            isolation_level=None,
+            cached_statements=256,
+            check_same_thread=False,
+        )
+        # Takes effect only while the file is empty.
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA synchronous={durability.upper()}")
+        connection.execute("PRAGMA cache_size=-16000")
+        return connection
+
+    connection = _Connection(connector, iter_chunk_size=64)
+    await connection
+    return connection
+
+
+def _migrations() -> list[tuple[int, str]]:
+    """The migrations in order, as number and SQL."""
+    folder = files("storage") / "migrations"
+    scripts = sorted(
+        (entry for entry in folder.iterdir() if entry.name.endswith(".sql")),
+        key=lambda entry: entry.name,
+    )
+    return [(int(entry.name[:4]), entry.read_text("utf-8")) for entry in scripts]
+
+
+#: The newest schema this program knows.
+SCHEMA_VERSION = 1
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Apply what is missing; each migration and its number are one transaction."""
+    version = _schema_version(connection)
+    if version == SCHEMA_VERSION:
+        return
+    _refuse_strange(connection, version, path)
+    connection.execute("BEGIN EXCLUSIVE")
+    try:
+        # Another process may have migrated while this one waited.
+        version = _schema_version(connection)
+        for number, script in _migrations():
+            if number > version:
+                for statement in _statements(script):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version={number}")
+        connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _schema_version(connection: sqlite3.Connection) -> int:
+    return connection.execute("PRAGMA user_version").fetchone()[0]
+
+
+def _refuse_strange(connection: sqlite3.Connection, version: int, path: Path) -> None:
+    if version > SCHEMA_VERSION:
+        raise HomeError(
+            f"{path} has schema {version}, written by a newer callslip; this one knows "
+            f"{SCHEMA_VERSION}. Upgrade callslip, or set CALLSLIP_HOME to another directory"
+        )
+    owner = connection.execute("PRAGMA application_id").fetchone()[0]
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if owner not in {0, _APPLICATION_ID} or (owner == 0 and tables):
+        raise HomeError(
+            f"{path} is a database of another program; set CALLSLIP_HOME to a directory of its own"
+        )
+
+
+def _statements(script: str) -> list[str]:
+    statements: list[str] = []
+    text = ""
+    for line in script.splitlines(keepends=True):
+        text += line
+        if sqlite3.complete_statement(text):
+            statements.append(text)
+            text = ""
+    return statements
+
+
+def _wrapped(error: Exception, path: Path) -> Exception:
+    if isinstance(error, sqlite3.Error):
+        wrapped = _storage_error(error, path)
+        wrapped.__cause__ = error
+        return wrapped
+    return error
+
+
+def _storage_error(error: sqlite3.Error, path: Path) -> StorageError:
+    """A database error in words: where, what was seen, what to do."""
+    text = str(error)
+    code = getattr(error, "sqlite_errorname", "") or ""
+    if isinstance(error, sqlite3.IntegrityError) and "runs.run_id" in text:
+        return RunExistsError("a run of this id is recorded already")
+    if code.startswith("SQLITE_FULL"):
+        return StorageError(f"the disk of {path} is full; free some space, nothing was lost")
+    if code.startswith("SQLITE_BUSY"):
+        return StorageError(
+            f"{path} stayed locked by another program for {_BUSY_TIMEOUT_SECONDS:g} s; "
+            "close programs that have it open"
+        )
+    if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        return HomeError(
+            f"{path} cannot be opened for writing ({text}); "
+            "check its permissions, or set CALLSLIP_HOME to a directory you can write"
+        )
+    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return HomeError(
+            f"{path} is damaged or not a database ({text}); restore a backup made by "
+            "`callslip backup`, or move the file away to start anew"
+        )
+    return StorageError(f"{path}: {text}")

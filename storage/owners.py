@@ -1,0 +1,69 @@
+"""Which processes are alive: each holds a lock file for as long as it runs.
+
+A process that is killed loses its lock, and whoever looks next ends its runs.
+"""
+
+import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from storage.errors import HomeError
+from storage.runs import RunStore
+
+__all__ = ["Owner", "end_orphans", "hold_ownership"]
+
+
+class Owner:
+    """A process as the owner of its runs: this one."""
+
+    def __init__(self, owner_id: str, directory: Path) -> None:
+        self.id = owner_id
+        self._directory = directory
+
+    def is_alive(self, owner: str) -> bool:
+        """Whether the process with this id still holds its lock."""
+        if owner == self.id:
+            return True
+        path = self._directory / f"{owner}.lock"
+        if not path.exists():
+            return False
+        try:
+            with FileLock(path, timeout=0):
+                pass
+        except (Timeout, OSError):
+            return True
+        path.unlink(missing_ok=True)
+        return False
+
+
+@contextmanager
+def hold_ownership(directory: Path) -> Generator[Owner]:
+    """Hold a lock file of this process in `directory`. Raises `HomeError`."""
+    owner = Owner(uuid.uuid4().hex, directory)
+    path = directory / f"{owner.id}.lock"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        lock.acquire(timeout=5)
+    except OSError as error:
+        raise HomeError(
+            f"{directory} cannot be written: {error.strerror or error}; "
+            "check its permissions, or set CALLSLIP_HOME to a directory you can write"
+        ) from error
+    try:
+        yield owner
+    finally:
+        lock.release()
+        path.unlink(missing_ok=True)
+
+
+async def end_orphans(runs: RunStore, owner: Owner) -> int:
+    """End the runs of processes that are gone, as `aborted`; how many there were."""
+    ended = 0
+    for other in await runs.owners():
+        if not owner.is_alive(other):
+            ended += await runs.interrupt(other)
+    return ended

@@ -1,0 +1,35 @@
+"""Definitions of tools, each text once."""
+
+import hashlib
+import sqlite3
+
+from tools.json_text import JsonObject, decode_json, encode_json
+
+__all__ = ["load_snapshot", "store_snapshot"]
+
+
+def store_snapshot(connection: sqlite3.Connection, definition: JsonObject) -> int:
+    """The id of the snapshot with this definition; stored unless it is there."""
+    content = encode_json(definition)
+    digest = hashlib.blake2b(content, digest_size=20).digest()
+    row = connection.execute(
+        "SELECT snapshot_id FROM snapshots WHERE hash = ?", (digest,)
+    ).fetchone()
+    if row is not None:
+        return row[0]
+    snapshot_id = connection.execute(
+        "INSERT INTO snapshots (hash, definition) VALUES (?, ?)", (digest, content.decode())
+    ).lastrowid
+    if snapshot_id is None:
+        raise AssertionError("an insert has a row id")
+    return snapshot_id
+
+
+def load_snapshot(connection: sqlite3.Connection, snapshot_id: int) -> JsonObject:
+    """A definition. Raises `sqlite3.DatabaseError` when it is not there."""
+    row = connection.execute(
+        "SELECT definition FROM snapshots WHERE snapshot_id = ?", (snapshot_id,)
+    ).fetchone()
+    if row is None:
+        raise sqlite3.DatabaseError(f"snapshot {snapshot_id} is not there")
+    return decode_json(row[0].encode())

@@ -1,0 +1,119 @@
+"""Step results as one JSON document; large data and bodies are blobs that it refers to.
+
+`data` is inline, or `dataBlob` names its blob. Bodies of exchanges are `requestBody` as text when
+small and readable, else `requestBodyBlob`; likewise `responseBody`.
+"""
+
+import sqlite3
+import uuid
+from collections.abc import Mapping, Sequence
+
+from storage.blobs import INLINE_BYTES, Packed, load_blob, pack
+from tools.json_text import Json, JsonObject, decode_json, encode_json, encode_json_text
+from tools.run import Exchange, RequestRecord, StepRecord, rfc3339
+
+__all__ = ["pack_steps", "steps_with_data"]
+
+
+def pack_steps(steps: Sequence[StepRecord]) -> tuple[str, Mapping[str, Packed]]:
+    """The document, and the blobs it needs by the mark that stands for their id."""
+    blobs: dict[str, Packed] = {}
+    return encode_json_text([_pack_step(step, blobs) for step in steps]), blobs
+
+
+def _pack_step(step: StepRecord, blobs: dict[str, Packed]) -> JsonObject:
+    fields: JsonObject = {
+        "stepId": step.step_id,
+        "success": step.success,
+        "status": step.status,
+        "startedAt": rfc3339(step.started_at),
+        "attempts": step.attempts,
+    }
+    if step.completed_at is not None:
+        fields["completedAt"] = rfc3339(step.completed_at)
+    if step.error is not None:
+        fields["error"] = step.error
+    if step.warnings:
+        fields["warnings"] = step.warnings
+    if step.child_run_id is not None:
+        fields["childRunId"] = step.child_run_id
+    if step.altered:
+        fields["altered"] = True
+    if step.has_data:
+        content = encode_json(step.data)
+        if len(content) <= INLINE_BYTES:
+            fields["data"] = step.data
+        else:
+            fields["dataBlob"] = _reference(content, blobs)
+    fields["requests"] = [_pack_request(request, blobs) for request in step.requests]
+    return fields
+
+
+def _pack_request(request: RequestRecord, blobs: dict[str, Packed]) -> JsonObject:
+    fields = request.wire()
+    if request.exchange is not None:
+        fields["exchange"] = _pack_exchange(request.exchange, blobs)
+    return fields
+
+
+def _pack_exchange(exchange: Exchange, blobs: dict[str, Packed]) -> JsonObject:
+    fields: JsonObject = {"requestHeaders": exchange.request_headers}
+    _add_body(fields, "requestBody", exchange.request_body, blobs)
+    if exchange.response_status is not None:
+        fields["responseStatus"] = exchange.response_status
+        fields["responseHeaders"] = exchange.response_headers
+    _add_body(fields, "responseBody", exchange.response_body, blobs)
+    if exchange.truncated:
+        fields["truncated"] = True
+    return fields
+
+
+def _add_body(fields: JsonObject, name: str, body: bytes | None, blobs: dict[str, Packed]) -> None:
+    if body is None:
+        return
+    if len(body) <= INLINE_BYTES:
+        try:
+            fields[name] = body.decode()
+            return
+        except UnicodeDecodeError:
+            pass
+    fields[f"{name}Blob"] = _reference(body, blobs)
+
+
+def _reference(content: bytes, blobs: dict[str, Packed]) -> str:
+    # The id is known only inside the transaction; no upstream can guess the mark.
+    mark = f"blob-{uuid.uuid4().hex}"
+    blobs[encode_json_text(mark)] = pack(content)
+    return mark
+
+
+def steps_with_data(
+    connection: sqlite3.Connection, steps: Sequence[Json], damage: list[str]
+) -> list[JsonObject]:
+    """The step results with data and bodies in place; what is damaged is named, not raised."""
+    for step in steps:
+        _load(connection, step, "data", damage, as_json=True)
+        for request in step.get("requests", ()):
+            exchange = request.get("exchange")
+            if exchange is not None:
+                _load(connection, exchange, "requestBody", damage, as_json=False)
+                _load(connection, exchange, "responseBody", damage, as_json=False)
+    return list(steps)
+
+
+def _load(
+    connection: sqlite3.Connection,
+    fields: JsonObject,
+    name: str,
+    damage: list[str],
+    *,
+    as_json: bool,
+) -> None:
+    blob_id = fields.pop(f"{name}Blob", None)
+    if blob_id is None:
+        return
+    try:
+        content = load_blob(connection, blob_id)
+        fields[name] = decode_json(content) if as_json else content.decode("utf-8", "replace")
+    except (sqlite3.DatabaseError, ValueError) as error:
+        damage.append(f"{name} of step {fields.get('stepId', '')}: {error}")

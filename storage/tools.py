@@ -1,0 +1,162 @@
+"""Stored tools and their versions."""
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Literal
+
+from storage.database import Database
+from storage.snapshots import load_snapshot, store_snapshot
+from tools.json_text import JsonObject
+from tools.run import now_ms, rfc3339
+
+__all__ = ["PutOutcome", "StoredTool", "ToolStore"]
+
+#: Fields that say when and as what a tool was stored, not what it does.
+_BOOKKEEPING = frozenset({"version", "createdAt", "updatedAt"})
+
+
+@dataclass(frozen=True)
+class StoredTool:
+    """A definition as stored; `version_number` counts its versions from 1."""
+
+    id: str
+    version_number: int
+    snapshot_id: int
+    definition: JsonObject
+
+
+@dataclass(frozen=True)
+class PutOutcome:
+    """What `put` did."""
+
+    id: str
+    version: str
+    version_number: int
+    outcome: Literal["added", "updated", "unchanged"]
+
+
+class ToolStore:
+    """The tools of a home."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(self, definition: JsonObject) -> PutOutcome:
+        """Add a checked definition, or make it the newest version of the tool of its id.
+
+        The same content makes no new version; another one raises the patch number, unless the
+        definition brings a higher version itself.
+        """
+        return await self._database.write(lambda connection: _put(connection, definition))
+
+    async def get(self, tool_id: str) -> StoredTool | None:
+        return await self._database.read(lambda connection: _get(connection, tool_id))
+
+    async def list(self) -> list[StoredTool]:
+        """All tools, archived ones too, by id."""
+        return await self._database.read(_list)
+
+    async def delete(self, tool_id: str) -> bool:
+        """Remove a tool; its runs and their snapshots stay. False when there was none."""
+        return await self._database.write(lambda connection: _delete(connection, tool_id))
+
+    async def revision(self) -> int:
+        """A number that grows with each change of any tool, by any process."""
+        return await self._database.read(tools_revision)
+
+
+def tools_revision(connection: sqlite3.Connection) -> int:
+    """See `ToolStore.revision`."""
+    row = connection.execute("SELECT number FROM revisions WHERE subject = 'tools'").fetchone()
+    return row[0]
+
+
+def _put(connection: sqlite3.Connection, definition: JsonObject) -> PutOutcome:
+    tool_id = definition["id"]
+    now = now_ms()
+    stored = _get(connection, tool_id)
+    if stored is not None and _content(stored.definition) == _content(definition):
+        return PutOutcome(tool_id, stored.definition["version"], stored.version_number, "unchanged")
+    created_at = (
+        definition.get("createdAt") or rfc3339(now)
+        if stored is None
+        else stored.definition["createdAt"]
+    )
+    version = _next_version(stored, definition.get("version"))
+    snapshot = {**definition, "version": version, "createdAt": created_at}
+    snapshot["updatedAt"] = rfc3339(now)
+    snapshot_id = store_snapshot(connection, snapshot)
+    # Numbers go on after a tool was removed and added again: old runs name them.
+    number = connection.execute(
+        "SELECT coalesce(max(version_number), 0) + 1 FROM tool_versions WHERE tool_id = ?",
+        (tool_id,),
+    ).fetchone()[0]
+    connection.execute(
+        """INSERT INTO tools (tool_id, version_number, snapshot_id, created_at, updated_at)
+           VALUES (?1, ?2, ?3, ?4, ?4)
+           ON CONFLICT (tool_id) DO UPDATE SET
+             version_number = ?2, snapshot_id = ?3, updated_at = ?4""",
+        (tool_id, number, snapshot_id, now),
+    )
+    connection.execute(
+        "INSERT INTO tool_versions VALUES (?, ?, ?, ?)", (tool_id, number, snapshot_id, now)
+    )
+    _bump_revision(connection)
+    return PutOutcome(tool_id, version, number, "added" if stored is None else "updated")
+
+
+def _get(connection: sqlite3.Connection, tool_id: str) -> StoredTool | None:
+    row = connection.execute(
+        "SELECT tool_id, version_number, snapshot_id FROM tools WHERE tool_id = ?", (tool_id,)
+    ).fetchone()
+    return None if row is None else _stored(connection, *row)
+
+
+def _stored(
+    connection: sqlite3.Connection, tool_id: str, version_number: int, snapshot_id: int
+) -> StoredTool:
+    definition = load_snapshot(connection, snapshot_id)
+    return StoredTool(tool_id, version_number, snapshot_id, definition)
+
+
+def _list(connection: sqlite3.Connection) -> list[StoredTool]:
+    rows = connection.execute(
+        "SELECT tool_id, version_number, snapshot_id FROM tools ORDER BY tool_id"
+    ).fetchall()
+    tools: list[StoredTool] = []
+    for row in rows:
+        try:
+            tools.append(_stored(connection, *row))
+        except (sqlite3.DatabaseError, ValueError):
+            # One damaged definition must not hide the others; `callslip doctor` names it.
+            continue
+    return tools
+
+
+def _delete(connection: sqlite3.Connection, tool_id: str) -> bool:
+    removed = connection.execute("DELETE FROM tools WHERE tool_id = ?", (tool_id,)).rowcount > 0
+    if removed:
+        _bump_revision(connection)
+    return removed
+
+
+def _bump_revision(connection: sqlite3.Connection) -> None:
+    connection.execute("UPDATE revisions SET number = number + 1 WHERE subject = 'tools'")
+
+
+def _content(definition: JsonObject) -> JsonObject:
+    return {key: value for key, value in definition.items() if key not in _BOOKKEEPING}
+
+
+def _next_version(stored: StoredTool | None, given: str | None) -> str:
+    if stored is None:
+        return given or "1.0.0"
+    major, minor, patch = _numbers(stored.definition["version"])
+    if given is not None and _numbers(given) > (major, minor, patch):
+        return given
+    return f"{major}.{minor}.{patch + 1}"
+
+
+def _numbers(version: str) -> tuple[int, int, int]:
+    major, minor, patch = version.split(".")
+    return int(major), int(minor), int(patch)

@@ -1,0 +1,465 @@
+"""Everything about a tool definition that can be known before it runs.
+
+`check_definition` finds every problem at once, each with its path, what was seen and what is valid.
+"""
+
+import re
+import uuid
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pydantic import BaseModel, ValidationError
+
+from tools.json_text import Json, JsonObject, encode_json_text
+from tools.legacy import modernise
+from tools.model import (
+    METHODS,
+    Pagination,
+    RequestConfig,
+    ResponseFilter,
+    Step,
+    SubToolConfig,
+    Tool,
+    TransformConfig,
+)
+from tools.problems import Problem
+from tools.schema import check_schema
+from tools.scripts import Script, ScriptEngine, ScriptForm
+from tools.suggestions import did_you_mean
+from tools.templates import parse_template
+
+__all__ = ["CheckedTool", "check_definition"]
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_VERSION = re.compile(r"\d{1,9}\.\d{1,9}\.\d{1,9}")
+#: Fields of tools exported from elsewhere: kept, not used.
+_FOREIGN_FIELDS = frozenset(
+    {
+        "createdByUserId",
+        "documentationUrl",
+        "executionMode",
+        "inputMapping",
+        "lastUsedAt",
+        "loopMaxIters",
+        "loopMaxItems",
+        "orgId",
+        "outputFile",
+        "originalResponseSchema",
+        "responseMapping",
+        "tags",
+        "userId",
+    }
+)
+_SEEN_CHARACTERS = 120
+_MAX_DEFINITION_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class CheckedTool:
+    """The outcome of a check: the definition in today's spelling, unless it was refused."""
+
+    id: str | None
+    definition: JsonObject | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def errors(self) -> list[Problem]:
+        return [problem for problem in self.problems if problem.severity == "error"]
+
+    @property
+    def is_valid(self) -> bool:
+        return self.definition is not None
+
+
+async def check_definition(
+    definition: Json,
+    scripts: ScriptEngine,
+    *,
+    known_tool_ids: Collection[str] = (),
+    known_system_ids: Collection[str] = (),
+) -> CheckedTool:
+    """Check a definition as it was read from JSON.
+
+    A tool without an id gets a UUID. Unknown `toolId` and `systemId` are warnings: they may be
+    stored later.
+    """
+    if not isinstance(definition, dict):
+        problem = Problem(
+            "", "a tool is a JSON object", seen=_seen(definition), valid='{"id": …, "steps": […]}'
+        )
+        return CheckedTool(None, None, (problem,))
+    fields = modernise(cast("JsonObject", definition))
+    fields.setdefault("id", str(uuid.uuid4()))
+    tool_id = fields["id"] if isinstance(fields["id"], str) else None
+    problems = [*_unknown_keys(fields), *_size_problems(fields)]
+    try:
+        tool = Tool.model_validate(fields)
+    except ValidationError as error:
+        problems.extend(_shape_problems(error, fields))
+        return CheckedTool(tool_id, None, tuple(problems))
+    problems.extend(_content_problems(tool))
+    problems.extend(_reference_problems(tool, known_tool_ids, known_system_ids))
+    problems.extend(await _code_problems(tool, scripts))
+    refused = any(problem.severity == "error" for problem in problems)
+    return CheckedTool(tool.id, None if refused else fields, tuple(problems))
+
+
+def _size_problems(fields: JsonObject) -> Iterator[Problem]:
+    size = len(encode_json_text(fields))
+    if size > _MAX_DEFINITION_BYTES:
+        yield Problem(
+            "",
+            "the definition is too large",
+            seen=f"{size:,} bytes",
+            valid=f"at most {_MAX_DEFINITION_BYTES:,} bytes",
+        )
+
+
+def _unknown_keys(fields: JsonObject) -> Iterator[Problem]:
+    yield from _unknown_keys_of(fields, Tool, "")
+    for index, step in enumerate(_list_at(fields, "steps")):
+        path = f"steps[{index}]"
+        if not isinstance(step, dict):
+            continue
+        yield from _unknown_keys_of(cast("JsonObject", step), Step, path)
+        config = cast("JsonObject", step).get("config")
+        if not isinstance(config, dict):
+            continue
+        config = cast("JsonObject", config)
+        kind = config.get("type", "request")
+        model = {"transform": TransformConfig, "tool": SubToolConfig}.get(
+            kind if isinstance(kind, str) else "request", RequestConfig
+        )
+        yield from _unknown_keys_of(config, model, f"{path}.config")
+        if isinstance(config.get("pagination"), dict):
+            pagination = cast("JsonObject", config["pagination"])
+            yield from _unknown_keys_of(pagination, Pagination, f"{path}.config.pagination")
+    for index, one in enumerate(_list_at(fields, "responseFilters")):
+        if isinstance(one, dict):
+            path = f"responseFilters[{index}]"
+            yield from _unknown_keys_of(cast("JsonObject", one), ResponseFilter, path)
+
+
+def _unknown_keys_of(fields: JsonObject, model: type[BaseModel], path: str) -> Iterator[Problem]:
+    known = {field.alias or name for name, field in model.model_fields.items()}
+    # A config may repeat what older tools wrote on the step.
+    for key in fields:
+        if key in known:
+            continue
+        place = f"{path}.{key}" if path else key
+        if key.startswith("x-") or key in _FOREIGN_FIELDS:
+            yield Problem(place, "kept, but callslip does not use it", severity="warning")
+            continue
+        near = did_you_mean(key, known)
+        yield Problem(
+            place,
+            "there is no such field here",
+            seen=key,
+            valid=", ".join(sorted(known)),
+            hint=f"did you mean `{near}`?" if near else "own fields start with `x-`",
+        )
+
+
+def _shape_problems(error: ValidationError, fields: JsonObject) -> Iterator[Problem]:
+    for one in error.errors(include_url=False):
+        path, seen = _locate(one["loc"], fields)
+        context = one.get("ctx", {})
+        expected = str(context.get("expected", "")).replace("'", "")
+        valid = expected.replace(" or ", ", ") or None
+        if one["type"] == "missing":
+            yield Problem(path, "this field is required", seen="nothing", valid=_required(path))
+            continue
+        hint = None
+        value = one.get("input")
+        if valid and isinstance(value, str) and (near := did_you_mean(value, valid.split(", "))):
+            hint = f"did you mean `{near}`?"
+        if path.endswith(".body") and isinstance(value, dict | list):
+            hint = "a body is text: write the JSON as one string, with its templates"
+        message = one["msg"][:1].lower() + one["msg"][1:]
+        yield Problem(path, message, seen=_seen(seen), valid=valid, hint=hint)
+
+
+def _required(path: str) -> str | None:
+    return {
+        "url": "an http or https url, or a path when the step has a systemId",
+        "config": '{"type": "request", "url": …}, {"type": "transform", "transformCode": …} '
+        'or {"type": "tool", "toolId": …}',
+        "transformCode": "JavaScript such as (sourceData) => sourceData.items",
+        "toolId": "the id of a stored tool",
+    }.get(path.rpartition(".")[2])
+
+
+def _locate(location: tuple[int | str, ...], fields: JsonObject) -> tuple[str, Json]:
+    """The JSON path of a validation error and what stands there."""
+    path = ""
+    value: Json = fields
+    for index, part in enumerate(location):
+        # The validator names the branch of the config union; the document does not have it.
+        if index and location[index - 1] == "config" and part in {"request", "transform", "tool"}:
+            continue
+        if isinstance(part, int):
+            path += f"[{part}]"
+            listed = cast("list[Any]", value) if isinstance(value, list) else []
+            value = listed[part] if part < len(listed) else None
+        else:
+            path += f".{part}" if path else part
+            value = cast("JsonObject", value).get(part) if isinstance(value, dict) else None
+    return path, value
+
+
+def _content_problems(tool: Tool) -> Iterator[Problem]:
+    if not _ID.fullmatch(tool.id):
+        yield Problem(
+            "id",
+            "this cannot be an id",
+            seen=_seen(tool.id),
+            valid="1 to 128 of A-Z a-z 0-9 _ . - with a letter or digit first",
+        )
+    if not _VERSION.fullmatch(tool.version):
+        yield Problem(
+            "version", "this is no version", seen=_seen(tool.version), valid="1.0.0, 2.13.4, …"
+        )
+    if not tool.steps and tool.output_transform is None:
+        yield Problem(
+            "steps",
+            "a tool does something: it needs a step or an outputTransform",
+            seen="neither",
+            valid="at least one step, or an outputTransform",
+        )
+    yield from _duplicates(((step.id, f"steps[{i}].id") for i, step in enumerate(tool.steps)))
+    filters = enumerate(tool.response_filters)
+    yield from _duplicates((one.id, f"responseFilters[{i}].id") for i, one in filters)
+    yield from _schema_problems(tool)
+    for index, step in enumerate(tool.steps):
+        if not step.id:
+            yield Problem(f"steps[{index}].id", "the id is empty", valid="a text")
+        if isinstance(step.config, RequestConfig):
+            yield from _request_problems(step.config, f"steps[{index}].config")
+
+
+def _duplicates(ids: Iterable[tuple[str, str]]) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for one, path in ids:
+        if one in seen:
+            yield Problem(
+                path, f"the same id stands at {seen[one]}", seen=one, valid="an id of its own"
+            )
+        seen.setdefault(one, path)
+
+
+def _schema_problems(tool: Tool) -> Iterator[Problem]:
+    for name, schema, must_be_object in (
+        ("inputSchema", tool.input_schema, True),
+        ("outputSchema", tool.output_schema, False),
+    ):
+        if schema in (None, {}):
+            continue
+        for problem in check_schema(schema, root_must_be_object=must_be_object):
+            yield Problem(
+                name + problem.path,
+                problem.message,
+                seen=problem.seen,
+                valid=problem.valid,
+                hint=problem.hint,
+            )
+
+
+def _request_problems(config: RequestConfig, path: str) -> Iterator[Problem]:
+    if config.method not in METHODS:
+        near = did_you_mean(config.method, METHODS)
+        yield Problem(
+            f"{path}.method",
+            "this is no method a step can use",
+            seen=config.method,
+            valid=", ".join(METHODS),
+            hint=f"did you mean `{near}`?" if near else None,
+        )
+    url = config.url.strip()
+    if not url:
+        yield Problem(f"{path}.url", "the url is empty", seen="''", valid=_required("url"))
+    elif not re.match(r"(?:https?://|/|<<|\{\{)", url, re.IGNORECASE):
+        has_scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", url) is not None
+        yield Problem(
+            f"{path}.url",
+            "this is not an http url",
+            seen=_seen(url),
+            valid=_required("url"),
+            hint=None if has_scheme else f"did you mean https://{url[:_SEEN_CHARACTERS]}?",
+            # Tools from elsewhere may hold other protocols; such a step fails when it runs.
+            severity="warning" if has_scheme else "error",
+        )
+    elif url.startswith("/") and config.system_id is None:
+        yield Problem(
+            f"{path}.url",
+            "a url that begins with / continues the url of a system, and there is none",
+            seen=_seen(url),
+            valid="a whole url, or a systemId beside it",
+        )
+    if config.pagination is not None:
+        yield from _pagination_problems(config.pagination, f"{path}.pagination")
+
+
+def _pagination_problems(pagination: Pagination, path: str) -> Iterator[Problem]:
+    size = pagination.page_size
+    if isinstance(size, str) and not parse_template(size).placeholders:
+        size = int(size) if size.strip().isdecimal() else 0
+    if isinstance(size, int) and size < 1:
+        yield Problem(
+            f"{path}.pageSize",
+            "this is no number of rows",
+            seen=_seen(pagination.page_size),
+            valid="a whole number from 1, as number or text, or a template",
+        )
+    if pagination.type == "nextUrl" and not (
+        pagination.next_url_path or pagination.next_url_header
+    ):
+        yield Problem(
+            path,
+            "nextUrl needs to know where the url stands",
+            seen="neither nextUrlPath nor nextUrlHeader",
+            valid="nextUrlPath (in the body) or nextUrlHeader",
+        )
+
+
+def _reference_problems(
+    tool: Tool, known_tool_ids: Collection[str], known_system_ids: Collection[str]
+) -> Iterator[Problem]:
+    for index, step in enumerate(tool.steps):
+        config = step.config
+        path = f"steps[{index}].config"
+        if isinstance(config, SubToolConfig) and config.tool_id not in known_tool_ids:
+            if config.tool_id == tool.id:
+                yield Problem(f"{path}.toolId", "a tool cannot call itself", seen=config.tool_id)
+            else:
+                yield _unknown_reference(f"{path}.toolId", "tool", config.tool_id, known_tool_ids)
+        if (
+            isinstance(config, RequestConfig)
+            and config.system_id is not None
+            and config.system_id not in known_system_ids
+        ):
+            known = known_system_ids
+            yield _unknown_reference(f"{path}.systemId", "system", config.system_id, known)
+
+
+def _unknown_reference(path: str, kind: str, seen: str, known: Collection[str]) -> Problem:
+    near = did_you_mean(seen, known)
+    return Problem(
+        path,
+        f"no {kind} of this id is stored yet",
+        seen=seen,
+        hint=f"did you mean `{near}`?" if near else None,
+        severity="warning",
+    )
+
+
+async def _code_problems(tool: Tool, scripts: ScriptEngine) -> list[Problem]:
+    """Problems of JavaScript, templates and regular expressions."""
+    problems: list[Problem] = []
+    code: list[tuple[str, Script]] = []
+    for path, template in _templates_of(tool):
+        parsed = parse_template(template)
+        if parsed.unclosed_at is not None:
+            problems.append(
+                Problem(
+                    path,
+                    "`<<` is not closed and stays as text",
+                    seen=_seen(template[parsed.unclosed_at :]),
+                    valid="<<name>>, <<path.to.value>> or <<(s) => …>>",
+                    severity="warning",
+                )
+            )
+        for placeholder in parsed.placeholders:
+            if placeholder.is_function:
+                code.append((path, Script(placeholder.expression, ScriptForm.FUNCTION)))
+            elif not placeholder.expression:
+                problems.append(
+                    Problem(path, "a placeholder is empty", seen="<<>>", valid="<<name>>")
+                )
+    code.extend(_scripts_of(tool))
+    messages = await scripts.check_all([script for _, script in code])
+    problems.extend(
+        Problem(
+            path,
+            f"Invalid transform code: {message}",
+            seen=_seen(script.source),
+            valid=_VALID_CODE[script.form],
+        )
+        for (path, script), message in zip(code, messages, strict=True)
+        if message is not None
+    )
+    for index, one in enumerate(tool.response_filters):
+        if (message := await scripts.check_pattern(one.pattern)) is not None:
+            problems.append(
+                Problem(
+                    f"responseFilters[{index}].pattern",
+                    f"Invalid regular expression: {message}",
+                    seen=_seen(one.pattern),
+                    valid="a JavaScript regular expression without slashes",
+                )
+            )
+    return problems
+
+
+_VALID_CODE = {
+    ScriptForm.FUNCTION: "a function such as (s) => s.name",
+    ScriptForm.TRANSFORM: "a function, $, $.a.b, or an expression over sourceData",
+    ScriptForm.STOP_CONDITION: "a function of (response, pageInfo), an expression over them, "
+    "or a body that starts with return",
+}
+
+
+def _templates_of(tool: Tool) -> Iterator[tuple[str, str]]:
+    for index, step in enumerate(tool.steps):
+        path = f"steps[{index}].config"
+        match step.config:
+            case RequestConfig() as config:
+                yield f"{path}.url", config.url
+                yield from _texts_of(config.query_params, f"{path}.queryParams")
+                yield from _texts_of(config.headers, f"{path}.headers")
+                if config.body is not None:
+                    yield f"{path}.body", config.body
+                if config.pagination is not None and isinstance(config.pagination.page_size, str):
+                    yield f"{path}.pagination.pageSize", config.pagination.page_size
+            case SubToolConfig() as config:
+                yield from _texts_of(config.inputs, f"{path}.inputs")
+            case TransformConfig():
+                pass
+
+
+def _texts_of(value: Json, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, entry in cast("Mapping[str, Any]", value).items():
+            yield from _texts_of(entry, f"{path}.{key}")
+    elif isinstance(value, list):
+        for index, element in enumerate(cast("list[Any]", value)):
+            yield from _texts_of(element, f"{path}[{index}]")
+
+
+def _scripts_of(tool: Tool) -> Iterator[tuple[str, Script]]:
+    for index, step in enumerate(tool.steps):
+        path = f"steps[{index}]"
+        if step.data_selector is not None:
+            yield f"{path}.dataSelector", Script(step.data_selector, ScriptForm.TRANSFORM)
+        if isinstance(step.config, TransformConfig):
+            code = step.config.transform_code
+            yield f"{path}.config.transformCode", Script(code, ScriptForm.TRANSFORM)
+        if isinstance(step.config, RequestConfig) and step.config.pagination is not None:
+            condition = step.config.pagination.stop_condition
+            if condition is not None:
+                place = f"{path}.config.pagination.stopCondition"
+                yield place, Script(condition, ScriptForm.STOP_CONDITION)
+    if tool.output_transform is not None:
+        yield "outputTransform", Script(tool.output_transform, ScriptForm.TRANSFORM)
+
+
+def _list_at(fields: JsonObject, key: str) -> list[Json]:
+    value = fields.get(key)
+    return cast("list[Any]", value) if isinstance(value, list) else []
+
+
+def _seen(value: Json) -> str:
+    text = encode_json_text(value)
+    return text if len(text) <= _SEEN_CHARACTERS else text[: _SEEN_CHARACTERS - 1] + "…"

@@ -1,0 +1,294 @@
+"""How a tool runs: inputs, steps, transform, schema, filters, redaction, in this order.
+
+One `Execution` is one run. `run` gives the outcome whatever happens inside it; when it is cancelled
+from outside, `cut_off` gives the outcome with all that was done so far.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any, cast
+
+import anyio
+
+from tools.context import RunContext
+from tools.errors import ErrorDetail, ErrorKind, RunError
+from tools.json_text import Json, JsonObject
+from tools.looping import DEFAULT_READING_CONCURRENCY, run_items
+from tools.model import RequestConfig, Step
+from tools.prepared import PreparedTool
+from tools.problems import render_problems
+from tools.response_filters import apply_response_filters
+from tools.run import RunOutcome, RunStatus, StepRecord, now_ms
+from tools.schema import fill_defaults
+from tools.scope import Scope, visible_credentials
+from tools.scripts import Script, ScriptForm, ScriptSession
+from tools.steps import run_item
+from tools.touches import is_reading
+
+__all__ = ["Execution"]
+
+_log = logging.getLogger(__name__)
+
+STEP_TIMEOUT_SECONDS = 30 * 60.0
+RUN_TIMEOUT_SECONDS = 60 * 60.0
+MAX_ITEMS = 10_000
+
+
+class Execution:
+    """One run of a tool. The inputs are completed and validated on construction."""
+
+    def __init__(self, prepared: PreparedTool, inputs: JsonObject, context: RunContext) -> None:
+        self._prepared = prepared
+        self._tool = prepared.tool
+        self._context = context
+        self.inputs = inputs
+        self._input_error: RunError | None = None
+        self._steps: list[StepRecord] = []
+        self._state: JsonObject = {}
+        self._result: Json = None
+        self._validate_inputs()
+
+    async def run(self) -> RunOutcome:
+        """Run to the end. Only cancellation from outside is raised."""
+        options = self._context.options
+        seconds = (
+            RUN_TIMEOUT_SECONDS if options.run_timeout_ms is None else options.run_timeout_ms / 1000
+        )
+        try:
+            with anyio.fail_after(seconds):
+                data = await self._run()
+        except TimeoutError:
+            error = RunError(
+                ErrorKind.TIMEOUT,
+                f"The run took longer than {seconds:g} s",
+                hint="ask for less, or give the run more time with runTimeoutMs",
+            )
+            self._end_open_steps("failure", error.message)
+            return await self._outcome(RunStatus.FAILED, error=error)
+        except RunError as error:
+            return await self._outcome(RunStatus.FAILED, error=error)
+        except Exception as fault:
+            _log.exception("a fault of callslip ended the run of %s", self._tool.id)
+            error = RunError(
+                ErrorKind.INTERNAL,
+                f"callslip itself failed: {type(fault).__name__}",
+                hint="the log of the server has the trace; please report it",
+            )
+            self._end_open_steps("failure", error.message)
+            return await self._outcome(RunStatus.FAILED, error=error)
+        return await self._outcome(RunStatus.SUCCESS, data=data)
+
+    def cut_off(self, kind: ErrorKind, message: str) -> RunOutcome:
+        """The outcome of a run that was ended from outside."""
+        self._end_open_steps("aborted", message)
+        redactor = self._context.redactor
+        masked = bool(self._tool.response_filters)
+        for record in self._steps:
+            # Filters need the script engine, which a cancelled run no longer waits for.
+            if masked and record.has_data:
+                record.data, record.has_data, record.altered = None, False, True
+            record.data = redactor.json(record.data)
+        outcome = self._bare_outcome(RunStatus.ABORTED)
+        outcome.error = redactor.text(message)
+        outcome.error_detail = ErrorDetail(kind=kind)
+        return outcome
+
+    def _validate_inputs(self) -> None:
+        schema = self._prepared.input_schema
+        if schema is None:
+            return
+        self.inputs = cast("dict[str, Any]", fill_defaults(self._tool.input_schema, self.inputs))
+        problems = schema.problems(self.inputs)
+        if problems:
+            lines = render_problems(problems)
+            self._input_error = RunError(
+                ErrorKind.INVALID_INPUT,
+                f"Input validation failed: {lines}",
+                hint="call again with inputs that match the tool's inputSchema",
+                path=problems[0].path or None,
+            )
+
+    async def _run(self) -> Json:
+        if self._input_error is not None:
+            raise self._input_error
+        self._state = dict(self.inputs)
+        for step in self._tool.steps:
+            await self._run_step(step)
+            self._context.steps_done += 1
+        data = await self._transform_output()
+        self._check_output(data)
+        filters = self._tool.response_filters
+        if filters:
+            matcher = self._context.engines.scripts
+            data = (await apply_response_filters(data, filters, matcher)).value
+        return data
+
+    async def _run_step(self, step: Step) -> None:
+        context = self._context
+        record = StepRecord(step.id, now_ms())
+        self._steps.append(record)
+        context.progress(step.id, f"{step.id}: started")
+        async with context.script_session(step.id) as session:
+            try:
+                with anyio.fail_after(STEP_TIMEOUT_SECONDS):
+                    data = await self._run_step_once_or_looping(step, record, session)
+            except TimeoutError:
+                error = RunError(
+                    ErrorKind.TIMEOUT, f"the step took longer than {STEP_TIMEOUT_SECONDS:g} s"
+                )
+                self._fail_step(step, record, error)
+                return
+            except RunError as error:
+                self._fail_step(step, record, error)
+                return
+            finally:
+                context.cost.script_ms += session.script_ms
+        record.data, record.has_data = data, True
+        record.success, record.status = True, "success"
+        record.completed_at = now_ms()
+        self._state[step.id] = data
+        self._result = cast("dict[str, Any]", data)["data"] if isinstance(data, dict) else data
+
+    async def _run_step_once_or_looping(
+        self, step: Step, record: StepRecord, session: ScriptSession
+    ) -> Json:
+        context = self._context
+        system_id = step.config.system_id if isinstance(step.config, RequestConfig) else None
+        credentials = visible_credentials(context.systems, context.run_time_credentials, system_id)
+        if step.data_selector is None:
+            scope = Scope(self._state, credentials)
+            data = await run_item(step, scope, session, context, record, None)
+            return {"currentItem": {}, "data": data, "success": True}
+        selected = await self._select(step.data_selector, session)
+        if not isinstance(selected, list):
+            scope = Scope({**self._state, "currentItem": selected}, credentials)
+            data = await run_item(step, scope, session, context, record, None)
+            return {"currentItem": selected, "data": data, "success": True}
+        items = cast("list[Any]", selected)
+        if len(items) > MAX_ITEMS:
+            raise RunError(
+                ErrorKind.SIZE_LIMIT,
+                f"Data selector gave {len(items):,} items; at most {MAX_ITEMS:,} are allowed",
+                hint="select fewer items, or split the work over several calls",
+            )
+        if context.options.execution == "limited":
+            items = items[:1]
+
+        async def run_one(index: int, item: Json) -> Json:
+            scope = Scope({**self._state, "currentItem": item}, credentials)
+            return await run_item(step, scope, session, context, record, index)
+
+        return await run_items(
+            items,
+            run_one,
+            concurrency=self._concurrency(step),
+            keep_going=step.failure_behavior == "continue",
+            partial=self._partial_items(record),
+            on_done=lambda done: context.progress(
+                step.id, f"{step.id}: item {done} of {len(items)}", done / len(items)
+            ),
+        )
+
+    @staticmethod
+    def _partial_items(record: StepRecord) -> list[Json]:
+        """The envelopes done so far, kept in the record even when the loop does not end."""
+        record.data, record.has_data = [], True
+        return record.data
+
+    def _concurrency(self, step: Step) -> int:
+        given = self._context.options.concurrency or step.concurrency or self._tool.concurrency
+        return given or (DEFAULT_READING_CONCURRENCY if is_reading(step) else 1)
+
+    async def _select(self, selector: str, session: ScriptSession) -> Json:
+        try:
+            value = await session.evaluate(Script(selector, ScriptForm.TRANSFORM), self._state)
+        except RunError as error:
+            raise error.prefixed("Data selector failed: ") from None
+        return value.value
+
+    def _fail_step(self, step: Step, record: StepRecord, error: RunError) -> None:
+        message = self._context.redactor.text(error.message)
+        record.success, record.status, record.error = False, "failure", message
+        record.completed_at = now_ms()
+        if step.failure_behavior == "continue":
+            return
+        error.detail.step_id = step.id
+        raise error.prefixed(f"Step {step.id} failed: ")
+
+    async def _transform_output(self) -> Json:
+        code = self._tool.output_transform
+        if code is None:
+            return self._result
+        async with self._context.script_session(None) as session:
+            try:
+                value = await session.evaluate(Script(code, ScriptForm.TRANSFORM), self._state)
+            except RunError as error:
+                raise error.prefixed("Output transform failed: ") from None
+            finally:
+                self._context.cost.script_ms += session.script_ms
+        return value.value
+
+    def _check_output(self, data: Json) -> None:
+        schema = self._prepared.output_schema
+        problems = schema.problems(data) if schema is not None else []
+        if problems:
+            lines = render_problems(problems)
+            raise RunError(
+                ErrorKind.OUTPUT_SCHEMA,
+                f"Output schema validation failed: {lines}",
+                hint="the tool's outputTransform and outputSchema do not agree",
+                path=problems[0].path or None,
+            )
+
+    def _end_open_steps(self, status: Any, message: str) -> None:
+        for record in self._steps:
+            if record.status == "running":
+                record.status, record.error = status, message
+                record.completed_at = now_ms()
+
+    def _bare_outcome(self, status: RunStatus) -> RunOutcome:
+        context = self._context
+        return RunOutcome(
+            status,
+            context.redactor.json(self.inputs),
+            steps=self._steps,
+            logs=context.logs,
+            cost=context.cost,
+            sub_tools=context.sub_tools,
+        )
+
+    async def _outcome(
+        self, status: RunStatus, *, data: Json = None, error: RunError | None = None
+    ) -> RunOutcome:
+        await self._filter_steps(self._steps)
+        redactor = self._context.redactor
+        outcome = self._bare_outcome(status)
+        outcome.data = redactor.json(data)
+        if error is not None:
+            outcome.error = redactor.text(error.message)
+            outcome.error_detail = error.detail
+        return outcome
+
+    async def _filter_steps(self, steps: Sequence[StepRecord]) -> None:
+        """Filter and redact the step data that is stored; FAIL masks here."""
+        filters = self._tool.response_filters
+        redactor = self._context.redactor
+        for record in steps:
+            if not record.has_data:
+                continue
+            data = record.data
+            if filters:
+                matcher = self._context.engines.scripts
+                try:
+                    outcome = await apply_response_filters(
+                        data, filters, matcher, fail_as_mask=True
+                    )
+                except RunError as error:
+                    # What could not be filtered is not stored.
+                    record.warnings.append(f"the data is not kept: {error.message}")
+                    record.data, record.has_data, record.altered = None, False, True
+                    continue
+                data = outcome.value
+            data = redactor.json(data)
+            record.altered = data is not record.data
+            record.data = data

@@ -1,0 +1,275 @@
+"""One HTTP client for the process.
+
+`HttpClient.exchange` sends one request, follows its redirects and reads the whole answer, within a
+time and a size. It never retries and never decodes: `tools.retries` and `tools.decoders` do.
+"""
+
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urljoin
+
+import anyio
+
+from tools.addresses import AddressPolicy
+from tools.decoders import Decompressor, supported_encodings
+from tools.errors import ErrorKind, HttpFailure, RunError
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["CONNECT_TIMEOUT_SECONDS", "HttpClient", "NotSentError", "OutgoingRequest", "Received"]
+
+CONNECT_TIMEOUT_SECONDS = 10.0
+_MAX_REDIRECTS = 20
+# RFC 9110 §15.4: these turn any method but HEAD into GET, as every browser and client does.
+_REDIRECTS_TO_GET = frozenset({301, 302, 303})
+_REDIRECTS = _REDIRECTS_TO_GET | {307, 308}
+#: Never sent on to another origin.
+_CREDENTIAL_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
+
+
+@dataclass(frozen=True)
+class OutgoingRequest:
+    """A rendered request. `url` is absolute and encoded, header names are as the author wrote."""
+
+    method: str
+    url: str
+    headers: Sequence[tuple[str, str]] = ()
+    body: bytes | None = None
+    #: Names (lower case) of headers that hold credentials beside the well-known ones.
+    credential_headers: frozenset[str] = frozenset()
+    body_holds_credentials: bool = False
+
+
+@dataclass
+class Received:
+    """An answer: the body is whole and decompressed, header names are lower case."""
+
+    status: int
+    url: str
+    headers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    body: bytes = b""
+    #: Bytes read from the connection, before decompression.
+    bytes_in: int = 0
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header, by lower-case name."""
+        return next((value for key, value in self.headers if key == name), None)
+
+
+class HttpClient:
+    """Owner of the connections; use as `async with`.
+
+    Heavy imports and pools come into being with the first request (or `warm`).
+    """
+
+    def __init__(
+        self,
+        *,
+        user_agent: str,
+        proxies: Mapping[str, str] | None = None,
+        max_response_bytes: int = 50 * 1024 * 1024,
+        connect_timeout_seconds: float = CONNECT_TIMEOUT_SECONDS,
+    ) -> None:
+        self._user_agent = user_agent
+        self._proxies = dict(proxies or {})
+        self._max_response_bytes = max_response_bytes
+        self._connect_timeout_seconds = connect_timeout_seconds
+        self._clients: dict[AddressPolicy, httpx.AsyncClient] = {}
+        self._tls: ssl.SSLContext | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            clients, self._clients = list(self._clients.values()), {}
+            for client in clients:
+                await client.aclose()
+
+    def warm(self) -> None:
+        """Import what the first request would import."""
+        self._client(AddressPolicy.PUBLIC)
+
+    async def exchange(
+        self, request: OutgoingRequest, *, timeout_seconds: float, policy: AddressPolicy
+    ) -> Received:
+        """Send a request and read its answer.
+
+        Raises `RunError`: `timeout`, `connection` (its detail says whether nothing had been
+        sent), `blocked_address`, `size_limit`, `decode` (a broken compression).
+        """
+        try:
+            with anyio.fail_after(timeout_seconds):
+                return await self._follow(request, policy)
+        except TimeoutError:
+            raise RunError(
+                ErrorKind.TIMEOUT,
+                f"Request timed out after {round(timeout_seconds * 1000)}ms",
+                hint="raise timeoutMs on the step or the call, or ask for less",
+                http=_failure(request),
+            ) from None
+
+    async def _follow(self, request: OutgoingRequest, policy: AddressPolicy) -> Received:
+        for _ in range(_MAX_REDIRECTS + 1):
+            received = await self._send(request, policy)
+            location = received.header("location")
+            if received.status not in _REDIRECTS or not location:
+                return received
+            request = _redirected(request, received.status, location)
+        raise RunError(
+            ErrorKind.CONNECTION,
+            f"more than {_MAX_REDIRECTS} redirects, the last one to {request.url}",
+            http=_failure(request),
+        )
+
+    async def _send(self, outgoing: OutgoingRequest, policy: AddressPolicy) -> Received:
+        import httpx
+
+        client = self._client(policy)
+        names = {name.lower() for name, _ in outgoing.headers}
+        headers = list(outgoing.headers)
+        for name, value in (
+            ("User-Agent", self._user_agent),
+            ("Accept", "*/*"),
+            ("Accept-Encoding", ", ".join(supported_encodings())),
+        ):
+            if name.lower() not in names:
+                headers.append((name, value))
+        try:
+            request = httpx.Request(
+                outgoing.method, outgoing.url, headers=headers, content=outgoing.body
+            )
+        except (httpx.InvalidURL, ValueError) as error:
+            raise RunError(ErrorKind.CONNECTION, f"{outgoing.url} is not a URL: {error}") from None
+        if proxy := self._proxy_for(request.url.scheme, request.url.host):
+            request.extensions["callslip_proxy"] = proxy
+        try:
+            response = await client.send(request, stream=True, follow_redirects=False)
+            try:
+                return await self._read(response, outgoing)
+            finally:
+                await response.aclose()
+        except httpx.ConnectTimeout:
+            raise RunError(
+                ErrorKind.TIMEOUT,
+                f"{_origin(request.url)} did not accept a connection within "
+                f"{self._connect_timeout_seconds:g} s",
+                retryable=True,
+                http=_failure(outgoing),
+            ) from None
+        except (httpx.ConnectError, httpx.ProxyError) as error:
+            raise NotSentError(
+                ErrorKind.CONNECTION,
+                f"cannot connect to {_origin(request.url)}: {error}",
+                hint="check that the address is right and the upstream is up",
+                retryable=True,
+                http=_failure(outgoing),
+            ) from None
+        except httpx.UnsupportedProtocol:
+            raise RunError(
+                ErrorKind.CONNECTION,
+                f"{outgoing.url} is not an http or https url",
+                http=_failure(outgoing),
+            ) from None
+        except httpx.TransportError as error:
+            raise RunError(
+                ErrorKind.CONNECTION,
+                f"the connection to {_origin(request.url)} broke: {error}",
+                retryable=True,
+                http=_failure(outgoing),
+            ) from None
+
+    async def _read(self, response: "httpx.Response", outgoing: OutgoingRequest) -> Received:
+        received = Received(
+            response.status_code,
+            outgoing.url,
+            [(name.lower(), value) for name, value in response.headers.multi_items()],
+        )
+        decompressor = Decompressor(
+            received.header("content-encoding"), max_bytes=self._max_response_bytes
+        )
+        chunks: list[bytes] = []
+        if outgoing.method != "HEAD":
+            async for chunk in response.aiter_raw():
+                received.bytes_in += len(chunk)
+                chunks.append(decompressor.feed(chunk))
+            chunks.append(decompressor.finish())
+        received.body = b"".join(chunks)
+        return received
+
+    def _client(self, policy: AddressPolicy) -> "httpx.AsyncClient":
+        client = self._clients.get(policy)
+        if client is None:
+            import httpx
+            import truststore
+
+            from tools.http.transport import AiohttpTransport
+
+            if self._tls is None:
+                self._tls = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            transport = AiohttpTransport(
+                policy, self._tls, connect_timeout_seconds=self._connect_timeout_seconds
+            )
+            client = httpx.AsyncClient(transport=transport, timeout=None, trust_env=False)  # noqa: S113 - `exchange` bounds the whole
+            self._clients[policy] = client
+        return client
+
+    def _proxy_for(self, scheme: str, host: str) -> str | None:
+        proxy = self._proxies.get(scheme) or self._proxies.get("all")
+        return None if proxy is None or _is_exempt(host, self._proxies.get("no", "")) else proxy
+
+
+class NotSentError(RunError):
+    """The connection was refused before anything was sent, so sending again is always safe."""
+
+
+def _redirected(request: OutgoingRequest, status: int, location: str) -> OutgoingRequest:
+    target = urljoin(request.url, location)
+    to_get = status in _REDIRECTS_TO_GET and request.method not in {"GET", "HEAD"}
+    same_origin = _origin(target) == _origin(request.url)
+    dropped = frozenset[str]() if same_origin else _CREDENTIAL_HEADERS | request.credential_headers
+    if to_get:
+        dropped |= {"content-type", "content-length"}
+    elif request.body_holds_credentials and not same_origin:
+        raise RunError(
+            ErrorKind.CREDENTIAL,
+            f"{_origin(request.url)} redirects a body that holds credentials to {_origin(target)}",
+            hint="call the new origin directly, if it is meant to have the credentials",
+            http=_failure(request),
+        )
+    return OutgoingRequest(
+        method="GET" if to_get else request.method,
+        url=target,
+        headers=[(name, value) for name, value in request.headers if name.lower() not in dropped],
+        body=None if to_get else request.body,
+        credential_headers=request.credential_headers,
+        body_holds_credentials=request.body_holds_credentials,
+    )
+
+
+def _is_exempt(host: str, no_proxy: str) -> bool:
+    """Whether `NO_PROXY` names a host: `*`, the host itself, or a domain it lies in."""
+    for pattern in no_proxy.lower().split(","):
+        domain = pattern.strip().partition(":")[0].lstrip(".")
+        if domain == "*" or (domain and (host == domain or host.endswith(f".{domain}"))):
+            return True
+    return False
+
+
+def _origin(url: object) -> str:
+    from tools.urls import origin_of
+
+    return origin_of(str(url)) or str(url)
+
+
+def _failure(request: OutgoingRequest) -> HttpFailure:
+    return HttpFailure(method=request.method, url=request.url)

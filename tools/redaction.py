@@ -1,0 +1,129 @@
+"""Known secrets taken out of everything that is written or answered.
+
+One implementation for results, step data, exchanges, urls, headers, errors and logs. A secret is
+found as it is and in the forms programs give it: base64 in all alignments, URL-encoded,
+JSON-escaped. Values shorter than 8 characters are not searched for: they would wreck the data.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any, cast
+from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
+
+from tools.json_text import Json, encode_json
+
+__all__ = ["MINIMUM_SECRET_LENGTH", "REDACTED", "Redactor", "is_marked", "secret_forms"]
+
+MINIMUM_SECRET_LENGTH = 8
+REDACTED = "[redacted]"
+
+_SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
+_MARK = re.compile(r"\[credential [^\]]+\]|\[redacted\]")
+#: A base64 core shorter than this would match by chance.
+_SHORTEST_BASE64 = 8
+
+
+def is_marked(text: str) -> bool:
+    """Whether a text holds the mark of something redacted."""
+    return _MARK.search(text) is not None
+
+
+def secret_forms(secret: str) -> set[str]:
+    """The texts a secret may appear as."""
+    forms = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    for encoded in (quote(secret, safe=""), quote_plus(secret), quote(secret)):
+        forms |= {encoded, re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), encoded)}
+    raw = secret.encode("utf-8", "surrogatepass")
+    for offset in range(3):
+        # Only the characters that no neighbouring byte can change.
+        text = base64.b64encode(bytes(offset) + raw + bytes(3)).decode()
+        core = text[-(-offset * 8 // 6) : (offset + len(raw)) * 8 // 6]
+        if len(core) >= _SHORTEST_BASE64:
+            forms |= {core, core.replace("+", "-").replace("/", "_")}
+    return forms
+
+
+class Redactor:
+    """Replaces secrets by `[credential <name>]`.
+
+    `secrets` maps names (`<system>.<name>`) to values; `header_names` are further headers whose
+    value is always replaced.
+    """
+
+    def __init__(self, secrets: Mapping[str, str], header_names: Iterable[str] = ()) -> None:
+        self._headers = _SECRET_HEADERS | {name.lower() for name in header_names}
+        self._names: dict[str, str] = {}
+        for name, secret in secrets.items():
+            if len(secret) >= MINIMUM_SECRET_LENGTH:
+                for form in secret_forms(secret):
+                    self._names.setdefault(form, name)
+
+    def __bool__(self) -> bool:
+        return bool(self._names)
+
+    def text(self, text: str) -> str:
+        """A text without secrets."""
+        if not self._names:
+            return text
+        return self._pattern.sub(lambda match: _mark(self._names[match[0]]), text)
+
+    def data(self, data: bytes) -> bytes:
+        """Bytes without secrets."""
+        if not self._names:
+            return data
+        return self._bytes_pattern.sub(
+            lambda match: _mark(self._names[match[0].decode("utf-8", "surrogatepass")]).encode(),
+            data,
+        )
+
+    def json(self, value: Json) -> Json:
+        """A JSON value without secrets, in keys, texts and numbers; the same object if none."""
+        if not self._names or not self._bytes_pattern.search(encode_json(value)):
+            return value
+        return self._walk(value)
+
+    def headers(self, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Headers without secrets; credential headers lose their whole value."""
+        return [
+            (name, REDACTED if name.lower() in self._headers else self.text(value))
+            for name, value in headers
+        ]
+
+    def url(self, url: str) -> str:
+        """A url without secrets and without user information."""
+        parts = urlsplit(url)
+        if "@" in parts.netloc:
+            host = parts.netloc.rpartition("@")[2]
+            url = urlunsplit(parts._replace(netloc=f"{REDACTED}@{host}"))
+        return self.text(url)
+
+    def _walk(self, value: Json) -> Json:
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            entries = cast("dict[str, Any]", value).items()
+            return {self.text(key): self._walk(entry) for key, entry in entries}
+        if isinstance(value, list):
+            return [self._walk(element) for element in cast("list[Any]", value)]
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            text = encode_json(value).decode()
+            redacted = self.text(text)
+            return value if redacted == text else redacted
+        return value
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        # The longest form first: a secret that contains another one is replaced whole.
+        forms = sorted(self._names, key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, forms)))
+
+    @cached_property
+    def _bytes_pattern(self) -> re.Pattern[bytes]:
+        return re.compile(self._pattern.pattern.encode("utf-8", "surrogatepass"))
+
+
+def _mark(name: str) -> str:
+    return f"[credential {name}]"

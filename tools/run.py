@@ -1,0 +1,229 @@
+"""A run: its sources, options and parts, as values.
+
+Times are milliseconds since the epoch inside the program and RFC 3339 (ms, UTC) on the wire.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from tools.errors import ErrorDetail
+from tools.json_text import Json, JsonObject
+
+__all__ = [
+    "Cost",
+    "Exchange",
+    "LogLine",
+    "RequestRecord",
+    "RequestSource",
+    "RunOptions",
+    "RunOutcome",
+    "RunStatus",
+    "StepRecord",
+    "now_ms",
+    "rfc3339",
+]
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def rfc3339(ms: int) -> str:
+    """`2026-01-02T03:04:05.678Z`."""
+    moment = datetime.fromtimestamp(ms // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
+
+
+class RequestSource(StrEnum):
+    """Where a run was started; set by the entry point, never by the caller's word alone."""
+
+    #: `POST /v1/tools/{id}/run`.
+    API = "api"
+    #: A web page that says so over REST.
+    FRONTEND = "frontend"
+    #: A stored schedule.
+    SCHEDULER = "scheduler"
+    #: `tools/call` of an MCP client.
+    MCP = "mcp"
+    #: A step of another tool, or a `tool:` webhook.
+    TOOL_CHAIN = "tool-chain"
+    #: An incoming hook.
+    WEBHOOK = "webhook"
+    #: `callslip run`.
+    CLI = "cli"
+
+
+class RunStatus(StrEnum):
+    """The states of a run; the last three are final."""
+
+    RUNNING = "running"
+    SUCCESS = "success"
+    #: The tool, its inputs or its upstream failed.
+    FAILED = "failed"
+    #: Ended from outside: cancelled, or the process stopped.
+    ABORTED = "aborted"
+
+
+class RunOptions(BaseModel):
+    """What a caller may set for one run; unknown keys are ignored."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True
+    )
+
+    #: One request, in milliseconds.
+    timeout_ms: Annotated[int, Field(gt=0)] | None = None
+    retries: Annotated[int, Field(ge=0, le=100)] | None = None
+    retry_delay_ms: Annotated[int, Field(ge=0)] | None = None
+    concurrency: Annotated[int, Field(ge=1, le=64)] | None = None
+    #: The whole run, in milliseconds.
+    run_timeout_ms: Annotated[int, Field(gt=0)] | None = None
+    #: Whose credentials are used.
+    mode: Literal["prod", "dev"] = "prod"
+    #: `dry`: requests are rendered, nothing is sent. `limited`: one page, one item, reading only.
+    execution: Literal["live", "dry", "limited"] = "live"
+    trace_id: str | None = None
+
+    def wire(self) -> dict[str, Any]:
+        """The camelCase form of what was given."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+@dataclass
+class Exchange:
+    """One HTTP request and its answer as kept in the record; redacted before it gets here.
+
+    Bodies are decoded from their transfer encoding and cut at the recording cap.
+    """
+
+    request_headers: list[tuple[str, str]]
+    request_body: bytes | None = None
+    response_status: int | None = None
+    response_headers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    response_body: bytes | None = None
+    #: The response body was longer than what is kept.
+    truncated: bool = False
+
+
+@dataclass
+class RequestRecord:
+    """One HTTP exchange inside a step."""
+
+    method: str
+    url: str
+    status: int | None = None
+    duration_ms: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    page: int | None = None
+    iteration: int | None = None
+    attempt: int = 1
+    error: str | None = None
+    exchange: Exchange | None = None
+
+    def wire(self) -> dict[str, Any]:
+        """The camelCase form without the exchange, absent fields omitted."""
+        fields = {
+            "method": self.method,
+            "url": self.url,
+            "status": self.status,
+            "ms": self.duration_ms,
+            "bytes": self.bytes_in,
+            "page": self.page,
+            "iteration": self.iteration,
+            "attempt": self.attempt,
+            "error": self.error,
+        }
+        return {key: value for key, value in fields.items() if value is not None}
+
+
+@dataclass
+class StepRecord:
+    """What a step did.
+
+    `data` is its envelope, or the list of envelopes of a loop; a failed single step has none.
+    """
+
+    step_id: str
+    started_at: int
+    success: bool = False
+    status: Literal["running", "success", "failure", "skipped", "aborted"] = "running"
+    data: Json = None
+    has_data: bool = False
+    error: str | None = None
+    completed_at: int | None = None
+    attempts: int = 0
+    requests: list[RequestRecord] = field(default_factory=list[RequestRecord])
+    #: What a reader of the record should know, such as a page without rows.
+    warnings: list[str] = field(default_factory=list[str])
+    #: The child run, of a step that calls a tool.
+    child_run_id: str | None = None
+    #: The stored data is not what later steps saw: filters or redaction changed it.
+    altered: bool = False
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line a script wrote to its console."""
+
+    at: int
+    level: str
+    step_id: str | None
+    message: str
+
+    def wire(self) -> dict[str, Any]:
+        return {
+            "at": rfc3339(self.at),
+            "level": self.level,
+            **({"stepId": self.step_id} if self.step_id else {}),
+            "message": self.message,
+        }
+
+
+@dataclass
+class Cost:
+    """What a run used: counts, bytes and milliseconds."""
+
+    requests: int = 0
+    pages: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    script_ms: float = 0.0
+    #: One a request and one a script evaluation of more than 10 ms.
+    units: float = 0.0
+
+    def wire(self) -> dict[str, Any]:
+        return {
+            "requests": self.requests,
+            "pages": self.pages,
+            "bytesIn": self.bytes_in,
+            "bytesOut": self.bytes_out,
+            "scriptMs": round(self.script_ms, 3),
+            "units": self.units,
+        }
+
+
+@dataclass
+class RunOutcome:
+    """How a run ended: always in exactly one of `success | failed | aborted`."""
+
+    status: RunStatus
+    #: The inputs as validated, defaults filled in.
+    inputs: JsonObject
+    #: The result, when `status` is success.
+    data: Json = None
+    error: str | None = None
+    error_detail: ErrorDetail | None = None
+    steps: list[StepRecord] = field(default_factory=list[StepRecord])
+    logs: list[LogLine] = field(default_factory=list[LogLine])
+    cost: Cost = field(default_factory=Cost)
+    #: Definitions of the tools that steps called, by id.
+    sub_tools: Mapping[str, JsonObject] = field(default_factory=dict[str, JsonObject])

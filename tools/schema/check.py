@@ -1,0 +1,313 @@
+"""What can be said about a schema before anything is validated against it."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import jsonschema_rs
+
+from tools.json_text import Json
+from tools.problems import Problem
+from tools.schema.cost import evaluations
+from tools.schema.keywords import Location, json_path, subschemas
+from tools.schema.references import References
+from tools.suggestions import did_you_mean
+
+__all__ = ["DIALECT", "MAX_DEPTH", "MAX_SUBSCHEMAS", "check_schema", "pattern_problem"]
+
+#: The only dialect.
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+#: Levels of nesting of the schema as JSON; the validator itself stops at 255.
+MAX_DEPTH = 120
+MAX_SUBSCHEMAS = 10_000
+#: Times that one value may be looked at, in the worst case.
+MAX_EVALUATIONS = 100_000
+#: Subschemas inside each other that apply to the same value, references followed.
+MAX_CHAIN = 100
+_MAX_PROBLEMS = 50
+_SEEN_CHARS = 80
+
+_TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
+_HEADER_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
+
+# What authors who know another dialect write, and what 2020-12 has instead.
+_ADVICE = {
+    "required": "`required` is a list of property names, on the object that has them.",
+    "items": "`items` is one schema; a list of schemas is `prefixItems`.",
+    "exclusiveMinimum": "`exclusiveMinimum` is the number itself.",
+    "exclusiveMaximum": "`exclusiveMaximum` is the number itself.",
+    "enum": "`enum` is a list of values.",
+    "properties": "`properties` is an object: each name with its schema.",
+}
+
+
+def check_schema(schema: Json, *, root_must_be_object: bool) -> list[Problem]:
+    """Every problem of a schema, at most 50; none means `compile_schema` takes it.
+
+    Paths begin behind the name of the schema (`.properties.a.type`). Found: what is no 2020-12
+    schema, another dialect, references that lead out of the document or nowhere, patterns that are
+    no regular expression, a schema too deep, too large or too costly, and a bad `x-mcp-header`.
+    `root_must_be_object` is for the schema of inputs. Never raises.
+    """
+    if isinstance(schema, bool) and not root_must_be_object:
+        return []
+    if not isinstance(schema, dict):
+        return [
+            Problem(
+                "",
+                "a schema is an object",
+                seen=_shown(schema),
+                valid='an object such as {"type": "object", "properties": {}}',
+            )
+        ]
+    if (problem := _size_problem(schema)) is not None:
+        return [problem]
+    problems = list(_problems(cast(dict[str, Any], schema), root_must_be_object))
+    if not problems:
+        problems = list(_last_resort(schema))
+    return problems[:_MAX_PROBLEMS]
+
+
+def _problems(schema: dict[str, Any], root_must_be_object: bool) -> Iterator[Problem]:
+    if root_must_be_object and schema.get("type", "object") != "object" and "$ref" not in schema:
+        yield Problem(
+            ".type",
+            "the inputs of a tool are an object",
+            seen=_shown(schema["type"]),
+            valid='"object"',
+        )
+    yield from _form_problems(schema)
+    references = References(schema)
+    headers: dict[str, str] = {}
+    for location, subschema in _walk(schema):
+        if isinstance(subschema, dict):
+            members = cast(dict[str, Any], subschema)
+            yield from _dialect_problems(members, location)
+            yield from _reference_problems(members, location, references)
+            yield from _pattern_problems(members, location)
+            yield from _header_problems(members, location, headers)
+    cost = evaluations(references)
+    if cost.chain > MAX_CHAIN:
+        yield Problem("", f"more than {MAX_CHAIN} references and alternatives inside each other")
+    if cost.count > MAX_EVALUATIONS:
+        yield Problem(
+            "",
+            "its references multiply: one value would be checked "
+            f"more than {MAX_EVALUATIONS} times",
+            hint="Refer to the same definition less often from `allOf`, `anyOf` and `oneOf`.",
+        )
+
+
+def _size_problem(schema: Json) -> Problem | None:
+    """The problem that makes every further look pointless or dangerous."""
+    pending: list[tuple[Json, Location]] = [(schema, ())]
+    while pending:
+        node, location = pending.pop()
+        if len(location) > MAX_DEPTH:
+            return Problem(
+                json_path(location[:6]) + "…", f"nested more than {MAX_DEPTH} levels deep"
+            )
+        if isinstance(node, dict):
+            members = cast(dict[Any, Any], node)
+            for key, value in members.items():
+                if not isinstance(key, str):
+                    return Problem(json_path(location), "a key is not text", seen=_shown(key))
+                if not _is_text(key):
+                    return Problem(json_path(location), "a key is not valid Unicode")
+                pending.append((value, (*location, key)))
+        elif isinstance(node, list):
+            items = cast(list[Any], node)
+            pending += [(value, (*location, index)) for index, value in enumerate(items)]
+        elif isinstance(node, str):
+            if not _is_text(node):
+                return Problem(json_path(location), "the text is not valid Unicode")
+        elif isinstance(node, float) and (node != node or abs(node) == float("inf")):
+            return Problem(json_path(location), "not a JSON number", seen=str(node))
+        elif not isinstance(node, (int, float, type(None))):
+            return Problem(json_path(location), "not a JSON value", seen=type(node).__name__)
+    if any(count >= MAX_SUBSCHEMAS for count, _ in enumerate(_walk(schema))):
+        return Problem("", f"more than {MAX_SUBSCHEMAS} subschemas")
+    return None
+
+
+def _walk(schema: Json) -> Iterator[tuple[Location, Json]]:
+    """The schema and all its subschemas, in the order of the document."""
+    pending: list[tuple[Location, Json]] = [((), schema)]
+    while pending:
+        location, node = pending.pop()
+        yield location, node
+        children = [(location + step, child) for step, child in subschemas(node)]
+        pending.extend(reversed(children))
+
+
+def _form_problems(schema: dict[str, Any]) -> Iterator[Problem]:
+    """What the meta-schema of 2020-12 says, one problem a place."""
+    seen: set[Location] = set()
+    for error in _meta_validator().iter_errors(schema):
+        location, value = _located(schema, error.instance_path)
+        if location in seen:
+            continue
+        seen.add(location)
+        keyword = str(location[-1]) if location else ""
+        if error.kind.name == "format":
+            continue  # patterns and references are checked below, with better words
+        if keyword == "type":
+            yield from _type_problems(location, value)
+            continue
+        yield Problem(
+            json_path(location),
+            _short(error.message),
+            seen=_shown(value),
+            hint=_ADVICE.get(keyword),
+        )
+
+
+def _type_problems(location: Location, value: Json) -> Iterator[Problem]:
+    names: list[tuple[Location, Any]] = [(location, value)]
+    if isinstance(value, list):
+        items = cast(list[Any], value)
+        wrong = [
+            ((*location, index), item) for index, item in enumerate(items) if item not in _TYPES
+        ]
+        names = wrong or names
+    for at, name in names:
+        near = did_you_mean(name, _TYPES) if isinstance(name, str) else None
+        yield Problem(
+            json_path(at),
+            "not a type",
+            seen=_shown(name),
+            valid=", ".join(_TYPES),
+            hint=f"Did you mean `{near}`?" if near else None,
+        )
+
+
+def _dialect_problems(schema: dict[str, Any], location: Location) -> Iterator[Problem]:
+    dialect = schema.get("$schema")
+    if isinstance(dialect, str) and dialect.rstrip("#") != DIALECT:
+        yield Problem(
+            json_path((*location, "$schema")),
+            "a dialect that is not supported",
+            seen=_shown(dialect),
+            valid=f'"{DIALECT}", or no `$schema`',
+        )
+
+
+def _reference_problems(
+    schema: dict[str, Any], location: Location, references: References
+) -> Iterator[Problem]:
+    for keyword in ("$ref", "$dynamicRef"):
+        reference = schema.get(keyword)
+        if not isinstance(reference, str) or references.resolve(reference, location) is not None:
+            continue
+        if reference.rstrip("#") == DIALECT:
+            continue  # the validator has the meta-schema
+        if reference.startswith("#"):
+            message = "a reference to what the schema does not have"
+            near = did_you_mean(reference, _known_references(references.root))
+            hint = f"Did you mean `{near}`?" if near else None
+        else:
+            message = "a reference out of the schema; nothing is fetched"
+            hint = "Copy what it refers to into `$defs` and refer to `#/$defs/<name>`."
+        yield Problem(
+            json_path((*location, keyword)),
+            message,
+            seen=_shown(reference),
+            valid="a reference inside the schema, such as #/$defs/<name>",
+            hint=hint,
+        )
+
+
+def _known_references(root: Json) -> Iterator[str]:
+    for keyword in ("$defs", "definitions"):
+        members: Any = root.get(keyword) if isinstance(root, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        if isinstance(members, dict):
+            yield from (f"#/{keyword}/{name}" for name in cast(dict[str, Any], members))
+
+
+def _pattern_problems(schema: dict[str, Any], location: Location) -> Iterator[Problem]:
+    patterns: list[tuple[Location, str]] = []
+    if isinstance(pattern := schema.get("pattern"), str):
+        patterns.append(((*location, "pattern"), pattern))
+    if isinstance(named := schema.get("patternProperties"), dict):
+        patterns += [
+            ((*location, "patternProperties", name), name) for name in cast(dict[str, Any], named)
+        ]
+    for at, pattern in patterns:
+        if (message := pattern_problem(pattern)) is not None:
+            yield Problem(json_path(at), message, seen=_shown(pattern))
+
+
+def pattern_problem(pattern: str) -> str | None:
+    """Why a text is no regular expression that can be used here, else None."""
+    try:
+        jsonschema_rs.Draft202012Validator({"pattern": pattern}, offline=True)
+    except ValueError:
+        return "not a regular expression (ECMA-262), or one that is too large"
+    return None
+
+
+def _header_problems(
+    schema: dict[str, Any], location: Location, taken: dict[str, str]
+) -> Iterator[Problem]:
+    """A bad `x-mcp-header` makes MCP clients drop the whole tool."""
+    if "x-mcp-header" not in schema:
+        return
+    path = json_path((*location, "x-mcp-header"))
+    name = schema["x-mcp-header"]
+    if not isinstance(name, str) or not _HEADER_TOKEN.fullmatch(name):
+        yield Problem(path, "not a header name", seen=_shown(name), valid="letters, digits and -")
+    elif name.lower() in taken:
+        yield Problem(path, f"the same header as {taken[name.lower()]}", seen=_shown(name))
+    elif schema.get("type") not in ("string", "integer", "boolean"):
+        yield Problem(
+            path,
+            "only a string, integer or boolean property can be sent as a header",
+            seen=_shown(schema.get("type")),
+        )
+    else:
+        taken[name.lower()] = path
+
+
+def _last_resort(schema: Json) -> Iterator[Problem]:
+    try:
+        jsonschema_rs.Draft202012Validator(schema, offline=True)
+    except ValueError as error:
+        yield Problem("", _short(str(error)))
+
+
+def _meta_validator() -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator({"$ref": DIALECT}, offline=True)
+
+
+def _located(schema: Json, path: Sequence[str | int]) -> tuple[Location, Json]:
+    """The place that the validator names, and what is there."""
+    node: Any = schema
+    location: list[str | int] = []
+    for part in path:
+        # It gives a property named `0` as the number 0.
+        step = str(part) if _is_object(node) else part
+        node = node[step]
+        location.append(step)
+    return tuple(location), node
+
+
+def _is_object(node: Any) -> bool:
+    return isinstance(node, dict)
+
+
+def _short(message: str) -> str:
+    first = message.strip().split("\n", 1)[0]
+    return first if len(first) <= 300 else first[:299] + "…"
+
+
+def _shown(value: Json) -> str:
+    text = repr(value) if not isinstance(value, str) else f'"{value}"'
+    return text if len(text) <= _SEEN_CHARS else text[: _SEEN_CHARS - 1] + "…"
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,156 @@
+"""The names a template sees, and what they stand for.
+
+Later wins: inputs, earlier steps, `currentItem`, credentials; inside a paginated step the page
+variables win over all.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from tools.json_text import Json, JsonObject
+from tools.system import System
+
+__all__ = ["MISSING", "Credentials", "Scope", "read_dotted_path", "visible_credentials"]
+
+
+class Missing:
+    """The value of a name that is not there; null is there."""
+
+
+MISSING = Missing()
+
+_SEGMENT = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+_PATH = re.compile(r"[^.\[\]]+(?:\.[^.\[\]]+|\[\d+\])*")
+
+
+def read_dotted_path(value: Json, path: str) -> Json | Missing:
+    """Read `a.b`, `a.0.b`, `a[0].b` or `$.a` (own keys and list positions), or `MISSING`."""
+    path = path.removeprefix("$.")
+    if not _PATH.fullmatch(path):
+        return MISSING
+    for key, position in _SEGMENT.findall(path):
+        if isinstance(value, dict) and key in cast("JsonObject", value):
+            value = cast("JsonObject", value)[key]
+        elif isinstance(value, list) and (key or position).isdecimal():
+            elements, index = cast("list[Any]", value), int(key or position)
+            if index >= len(elements):
+                return MISSING
+            value = elements[index]
+        else:
+            return MISSING
+    return value
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a step can see of credentials: `flat` under their own names, `named` as an object."""
+
+    flat: Mapping[str, str] = field(default_factory=dict[str, str])
+    named: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: Base addresses of systems, `<systemId>_url`: not secret.
+    urls: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The names of one evaluation.
+
+    `state` holds inputs and steps; scripts that must not see credentials get `state` alone.
+    """
+
+    state: JsonObject
+    credentials: Credentials = field(default_factory=Credentials)
+    page_variables: JsonObject = field(default_factory=dict[str, Json])
+
+    def with_page(self, page_variables: JsonObject) -> "Scope":
+        return Scope(self.state, self.credentials, page_variables)
+
+    def values(self) -> JsonObject:
+        """All names with their values, as the argument of a function."""
+        values = {**self.state, **self.credentials.urls, **self.credentials.flat}
+        if self.credentials.named:
+            values["credentials"] = dict(self.credentials.named)
+        return {**values, **self.page_variables}
+
+    def lookup(self, name: str) -> Json | Missing:
+        """The value of a name, or of a dotted path that starts with one, or `MISSING`."""
+        value = self._own(name)
+        if not isinstance(value, Missing):
+            return value
+        if name.startswith("$."):
+            return read_dotted_path(self.values(), name)
+        head = re.match(r"[^.\[]+", name)
+        if head is None or head[0] == name:
+            return MISSING
+        value = self._own(head[0])
+        rest = name[head.end() :].removeprefix(".")
+        if isinstance(value, Missing):
+            return MISSING
+        # A leading list position has no name before it: read it from a one-key object.
+        if rest.startswith("["):
+            return read_dotted_path({"value": value}, "value" + rest)
+        return read_dotted_path(value, rest)
+
+    def names(self) -> list[str]:
+        """The known names, for messages."""
+        return sorted(self.values())
+
+    def is_credential(self, name: str) -> bool:
+        """Whether a name stands for a credential or a system's address."""
+        return (
+            name in self.credentials.flat
+            or name in self.credentials.urls
+            or name.startswith("credentials.")
+        )
+
+    def _own(self, name: str) -> Json | Missing:
+        layers: Iterable[Mapping[str, Json]] = (
+            self.page_variables,
+            self.credentials.flat,
+            self.credentials.urls,
+        )
+        for layer in layers:
+            if name in layer:
+                return layer[name]
+        if name == "credentials" and self.credentials.named:
+            return dict(self.credentials.named)
+        return self.state.get(name, MISSING)
+
+
+def visible_credentials(
+    systems: Mapping[str, System], run_time: Mapping[str, str], system_id: str | None
+) -> Credentials:
+    """The credentials a step sees; `system_id` is the step's system.
+
+    A step with a system sees that system's only. Run-time credentials override stored ones: `token`
+    that of the step's system under every spelling, `acme_token` that of `acme` alone.
+    """
+    flat: dict[str, str] = {}
+    named: dict[str, str] = {}
+    urls: dict[str, str] = {}
+    for system in systems.values():
+        if system_id is not None and system.id != system_id:
+            continue
+        prefix = f"{system.id}_"
+        stored = dict(system.credentials)
+        if system.id == system_id:
+            stored.update({name: run_time[name] for name in stored if name in run_time})
+        stored.update(
+            {
+                name.removeprefix(prefix): value
+                for name, value in run_time.items()
+                if name.startswith(prefix) and name != f"{prefix}url"
+            }
+        )
+        urls[f"{prefix}url"] = system.url
+        for name, value in stored.items():
+            flat[prefix + name] = value
+            named[name if system.id == system_id else prefix + name] = value
+    hidden = tuple(f"{other}_" for other in systems if system_id is not None and other != system_id)
+    for name, value in run_time.items():
+        if not (hidden and name.startswith(hidden)):
+            flat[name] = value
+            named[name] = value
+    return Credentials(flat, named, urls)

@@ -1,0 +1,91 @@
+"""The outcome of one evaluation."""
+
+import json
+from typing import Self, cast
+
+from tools.errors import ErrorKind, RunError
+from tools.json_text import Json, decode_json, encode_json
+from tools.scripts.paths import UNDEFINED
+from tools.scripts.text import js_text
+
+__all__ = ["ScriptValue", "decode_script_json"]
+
+_UNREAD = object()
+
+
+def decode_script_json(data: bytes) -> Json:
+    """Decode JSON text made by JavaScript, which may hold lone surrogates as escapes."""
+    try:
+        return decode_json(data)
+    except ValueError:
+        try:
+            return json.loads(data)
+        except RecursionError:
+            raise RunError(
+                ErrorKind.SCRIPT_LIMIT,
+                "The result of the script is nested too deeply",
+                hint="Return a value of at most about a thousand levels.",
+            ) from None
+
+
+class ScriptValue:
+    """The outcome of one evaluation: JSON text that is decoded when it is first asked for.
+
+    A value that was read without the engine is part of the argument, not a copy: treat it as
+    read-only.
+    """
+
+    __slots__ = ("_json", "_text", "_value", "is_undefined")
+
+    def __init__(
+        self,
+        *,
+        json_text: bytes | None = None,
+        text: str | None = None,
+        value: Json = _UNREAD,
+        is_undefined: bool = False,
+    ) -> None:
+        #: True where the script gave `undefined`; a function or a symbol is null, with its text.
+        self.is_undefined = is_undefined
+        self._json = json_text
+        self._text = text
+        self._value = value
+
+    @classmethod
+    def undefined(cls) -> Self:
+        return cls(json_text=b"null", text="undefined", value=None, is_undefined=True)
+
+    @classmethod
+    def read(cls, value: Json) -> Self:
+        """Wrap what `read_path` gave."""
+        return cls.undefined() if value is UNDEFINED else cls(value=value)
+
+    @property
+    def value(self) -> Json:
+        """The JSON value; None for null, undefined, functions, symbols, NaN and the infinities.
+
+        Raises `RunError` (script_limit) where it is nested too deeply for Python.
+        """
+        if self._value is _UNREAD:
+            self._value = decode_script_json(cast(bytes, self._json))
+        return self._value
+
+    @property
+    def text(self) -> str:
+        """The text in a template: compact JSON of objects, lists and null, else `String(value)`."""
+        if self._text is None:
+            if self._json is None or self._json.startswith(b'"'):
+                self._text = js_text(self.value)
+            else:
+                self._text = self._json.decode()
+        return self._text
+
+    @property
+    def json(self) -> bytes:
+        """The JSON text, UTF-8; `null` for undefined."""
+        if self._json is None:
+            self._json = encode_json(self._value)
+        return self._json
+
+    def __repr__(self) -> str:
+        return f"ScriptValue({'undefined' if self.is_undefined else self.text[:200]})"

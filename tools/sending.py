@@ -1,0 +1,175 @@
+"""One request sent, with its further attempts, each of them in the record."""
+
+import time
+
+import anyio
+
+from tools.addresses import AddressPolicy
+from tools.context import RunContext
+from tools.decoders.media_type import decode_text, parse_media_type
+from tools.errors import ErrorKind, HttpFailure, RunError
+from tools.http import OutgoingRequest, Received
+from tools.model import Step
+from tools.retries import LONGEST_RETRY_AFTER_SECONDS, RetryPolicy, parse_retry_after
+from tools.run import Exchange, RequestRecord, StepRecord
+from tools.system import System
+
+__all__ = ["send"]
+
+_EXCERPT_CHARACTERS = 500
+
+
+async def send(
+    request: OutgoingRequest,
+    step: Step,
+    context: RunContext,
+    record: StepRecord,
+    *,
+    page: int | None,
+    iteration: int | None,
+    system: System | None,
+) -> Received:
+    """The answer, of status below 400, after as many attempts as the limits allow.
+
+    Raises `RunError`: `http_status`, `rate_limited`, `timeout`, `connection`, `blocked_address`,
+    `size_limit`, `decode`, `credential`.
+    """
+    limits = context.limits(step)
+    retries = RetryPolicy(
+        request.method, limits.retries, limits.retry_delay_seconds, step.idempotent
+    )
+    policy = context.engines.address_policy
+    if system is not None and system.allow_private:
+        policy = AddressPolicy.ANY
+    attempt = 0
+    while True:
+        attempt += 1
+        record.attempts += 1
+        entry = RequestRecord(
+            request.method,
+            context.redactor.url(request.url),
+            page=page,
+            iteration=iteration,
+            attempt=attempt,
+        )
+        record.requests.append(entry)
+        try:
+            received = await _exchange(request, entry, context, limits.timeout_seconds, policy)
+        except RunError as error:
+            error.message = context.redactor.text(error.message)
+            if error.detail.http is not None:
+                error.detail.http.url = entry.url
+            entry.error = error.message
+            if not retries.retries_error(error) or attempt > retries.retries:
+                raise
+            await _wait(retries.delay(attempt), error, context, step)
+            continue
+        if received.status < 400:
+            return received
+        error = _status_error(received, request, entry, context)
+        if not retries.retries_status(received.status) or attempt > retries.retries:
+            raise _used_up(received, error, attempt - 1)
+        asked = parse_retry_after(received.header("retry-after"))
+        await _wait(
+            retries.delay(attempt) if asked is None else asked,
+            error,
+            context,
+            step,
+            rate_limited=received.status == 429,
+        )
+
+
+async def _exchange(
+    request: OutgoingRequest,
+    entry: RequestRecord,
+    context: RunContext,
+    timeout_seconds: float,
+    policy: AddressPolicy,
+) -> Received:
+    started = time.perf_counter()
+    context.cost.requests += 1
+    context.cost.units += 1
+    entry.bytes_out = len(request.body or b"")
+    context.cost.bytes_out += entry.bytes_out
+    if context.engines.record_exchanges:
+        entry.exchange = Exchange(
+            context.redactor.headers(request.headers),
+            _kept(request.body, context) if request.body is not None else None,
+        )
+    try:
+        received = await context.engines.http.exchange(
+            request, timeout_seconds=timeout_seconds, policy=policy
+        )
+    finally:
+        entry.duration_ms = round((time.perf_counter() - started) * 1000)
+    entry.status = received.status
+    entry.bytes_in = len(received.body)
+    context.cost.bytes_in += received.bytes_in
+    if entry.exchange is not None:
+        entry.exchange.response_status = received.status
+        entry.exchange.response_headers = context.redactor.headers(received.headers)
+        entry.exchange.response_body = _kept(received.body, context)
+        entry.exchange.truncated = len(received.body) > context.engines.max_recorded_body_bytes
+    return received
+
+
+def _kept(body: bytes, context: RunContext) -> bytes:
+    return context.redactor.data(body)[: context.engines.max_recorded_body_bytes]
+
+
+def _status_error(
+    received: Received, request: OutgoingRequest, entry: RequestRecord, context: RunContext
+) -> RunError:
+    media_type = parse_media_type(received.header("content-type"))
+    text, _ = decode_text(received.body, media_type.charset)
+    excerpt = context.redactor.text(text)[:_EXCERPT_CHARACTERS]
+    status = received.status
+    return RunError(
+        ErrorKind.HTTP_STATUS,
+        f"HTTP {status}: {excerpt}",
+        hint=_STATUS_HINTS.get(status),
+        retryable=status == 429 or status >= 500,
+        http=HttpFailure(status=status, method=request.method, url=entry.url, body_excerpt=excerpt),
+    )
+
+
+_STATUS_HINTS = {
+    400: "the upstream refused the request as it was sent; compare it with the run's record",
+    401: "the upstream wants a credential, or refused the one it got",
+    403: "the credential does not allow this",
+    404: "nothing is there; check the ids among the inputs",
+    422: "the upstream understood the request and refused its values",
+    429: "the upstream asks for fewer requests; wait before calling again",
+}
+
+
+def _used_up(received: Received, error: RunError, retries: int) -> RunError:
+    if received.status != 429:
+        return error
+    return RunError(
+        ErrorKind.RATE_LIMITED,
+        f"Rate limit exceeded after {retries} retries",
+        hint=error.detail.hint,
+        retryable=True,
+        http=error.detail.http,
+    )
+
+
+async def _wait(
+    seconds: float, error: RunError, context: RunContext, step: Step, *, rate_limited: bool = False
+) -> None:
+    """Sleep before the next attempt; a wait that cannot end in time fails at once."""
+    time_left = anyio.current_effective_deadline() - anyio.current_time()
+    if seconds > min(time_left, LONGEST_RETRY_AFTER_SECONDS):
+        if not rate_limited:
+            raise error
+        raise RunError(
+            ErrorKind.RATE_LIMITED,
+            "Rate limit exceeded. Maximum wait time exceeded.",
+            hint=f"the upstream asks to wait {seconds:.0f} s",
+            retryable=True,
+            http=error.detail.http,
+        )
+    if seconds >= 1:
+        context.progress(step.id, f"{step.id}: waiting {seconds:.0f} s before the next attempt")
+    await anyio.sleep(seconds)

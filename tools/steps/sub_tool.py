@@ -1,0 +1,94 @@
+"""Steps that run another stored tool as a child run."""
+
+from typing import Any, cast
+
+from tools.context import RunContext
+from tools.errors import ErrorKind, RunError
+from tools.json_text import Json, JsonObject, decode_json
+from tools.model import Step, SubToolConfig
+from tools.run import RunStatus, StepRecord
+from tools.scope import Scope
+from tools.scripts import ScriptSession
+from tools.templates import Resolver, parse_template, render_text
+from tools.templates.body import render_json_text
+
+__all__ = ["MAX_DEPTH", "run_sub_tool"]
+
+#: Tools in one chain, the outermost included.
+MAX_DEPTH = 10
+
+
+async def run_sub_tool(
+    step: Step,
+    config: SubToolConfig,
+    scope: Scope,
+    session: ScriptSession,
+    context: RunContext,
+    record: StepRecord,
+) -> Json:
+    """The result of the child run. Raises `RunError` of kind `sub_tool` when it did not succeed."""
+    chain = (*context.ancestors, context.tool.id)
+    if config.tool_id in chain:
+        raise RunError(
+            ErrorKind.SUB_TOOL,
+            f"tool {config.tool_id} calls itself: {' -> '.join((*chain, config.tool_id))}",
+            hint="a chain of tools must end; take one of the calls out",
+        )
+    if len(chain) >= MAX_DEPTH:
+        raise RunError(
+            ErrorKind.SUB_TOOL,
+            f"tool {config.tool_id} would be number {len(chain) + 1} of a chain; "
+            f"at most {MAX_DEPTH} are allowed",
+        )
+    inputs = await _render_inputs(config.inputs, Resolver(scope, session, step.id))
+    child = await context.ports.start_child(config.tool_id, inputs, context)
+    record.child_run_id = child.run_id
+    context.sub_tools[config.tool_id] = child.tool
+    context.sub_tools.update(child.outcome.sub_tools)
+    if child.outcome.status is RunStatus.SUCCESS:
+        return child.outcome.data
+    detail = child.outcome.error_detail
+    raise RunError(
+        ErrorKind.SUB_TOOL,
+        f"tool {config.tool_id} {child.outcome.status}: {child.outcome.error}",
+        hint=f"its own run is {child.run_id}",
+        retryable=detail is not None and detail.retryable,
+        http=detail.http if detail is not None else None,
+    )
+
+
+async def _render_inputs(inputs: JsonObject | str | None, resolver: Resolver) -> JsonObject:
+    if inputs is None:
+        return {}
+    if not isinstance(inputs, str):
+        return cast("dict[str, Any]", await _render_value(inputs, resolver, "inputs"))
+    try:
+        text = await render_json_text(parse_template(inputs), resolver, "inputs")
+        value = decode_json(text.encode("utf-8", "surrogatepass"))
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise RunError(
+            ErrorKind.INVALID_INPUT, "inputs: the template gave no JSON object for the sub-tool"
+        )
+    return cast("dict[str, Any]", value)
+
+
+async def _render_value(value: Json, resolver: Resolver, where: str) -> Json:
+    """A text that is one placeholder becomes its value, any other text its rendering."""
+    if isinstance(value, dict):
+        entries = cast("dict[str, Any]", value).items()
+        return {
+            key: await _render_value(entry, resolver, f"{where}.{key}") for key, entry in entries
+        }
+    if isinstance(value, list):
+        return [
+            await _render_value(element, resolver, f"{where}[{index}]")
+            for index, element in enumerate(cast("list[Any]", value))
+        ]
+    if not isinstance(value, str):
+        return value
+    template = parse_template(value)
+    if len(template.parts) == 1 and template.placeholders:
+        return (await resolver.resolve(template.placeholders[0], where)).json_value()
+    return await render_text(value, resolver, where)
