@@ -27,8 +27,9 @@ class AnswerContext:
     conforms: Callable[[JsonObject], bool]
 
 
-def render_result(outcome: RunOutcome, result: bytes, answer: AnswerContext) -> JsonObject:
+def render_result(outcome: RunOutcome, answer: AnswerContext) -> JsonObject:
     """The answer of a run that succeeded: the result, or a preview when it is large."""
+    result = outcome.data_json or b"null"
     text = result.decode("utf-8", "replace")
     if len(text) > answer.inline_limit_characters:
         preview = preview_of(outcome.data, len(result))

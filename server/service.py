@@ -23,7 +23,7 @@ from tools.check import CheckedTool, check_definition
 from tools.context import ChildRun, Engines, RunContext, RunEvent
 from tools.errors import ErrorKind, RunError
 from tools.execution import Execution
-from tools.json_text import Json, JsonObject, encode_json
+from tools.json_text import Json, JsonObject
 from tools.redaction import Redactor
 from tools.run import RequestSource, RunOptions, RunOutcome, RunStatus, now_ms
 from tools.suggestions import did_you_mean
@@ -85,8 +85,6 @@ class ActiveRun:
         self.execution = execution
         self.done = anyio.Event()
         self.outcome: RunOutcome | None = None
-        #: The JSON text of the result, of a run that succeeded.
-        self.result: bytes | None = None
         #: Why the end could not be recorded; such a run is not acknowledged.
         self.failure: StorageError | None = None
         self.scope = anyio.CancelScope()
@@ -331,10 +329,8 @@ class Service:
                 await self._record_end(active, outcome or active.cut_off())
 
     async def _record_end(self, active: ActiveRun, outcome: RunOutcome) -> None:
-        if outcome.status is RunStatus.SUCCESS:
-            active.result = encode_json(outcome.data)
         try:
-            await self._runs.finish(active.seq, outcome, active.result)
+            await self._runs.finish(active.seq, outcome)
         except StorageError as error:
             _log.error("the end of run %s is not recorded: %s", active.run_id, error)
             active.failure = error

@@ -2,9 +2,14 @@
 
 import hashlib
 import sqlite3
+import sys
 from dataclasses import dataclass
 
-import zstandard
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 
 __all__ = ["INLINE_BYTES", "Packed", "PackedDocument", "load_blob", "load_document", "pack"]
 
@@ -46,7 +51,7 @@ def pack(content: bytes) -> Packed:
     """Compress a content, unless that would not make it smaller."""
     digest = hashlib.blake2b(content, digest_size=20).digest()
     if len(content) >= _SHORTEST_COMPRESSED:
-        compressed = zstandard.ZstdCompressor(level=_LEVEL).compress(content)
+        compressed = zstd.compress(content, _LEVEL)
         if len(compressed) < len(content):
             return Packed(digest, len(content), "zstd", compressed)
     return Packed(digest, len(content), "raw", content)
@@ -90,6 +95,13 @@ def load_blob(connection: sqlite3.Connection, blob_id: int) -> bytes:
     if encoding == "raw":
         return data
     try:
-        return zstandard.ZstdDecompressor().decompress(data, max_output_size=size)
-    except zstandard.ZstdError as error:
+        return _decompressed(data, size)
+    except zstd.ZstdError as error:
         raise sqlite3.DatabaseError(f"blob {blob_id} is damaged: {error}") from error
+
+
+def _decompressed(data: bytes, size: int) -> bytes:
+    content = zstd.ZstdDecompressor().decompress(data, max_length=size)
+    if len(content) != size:
+        raise zstd.ZstdError(f"{len(content)} of {size} bytes")
+    return content

@@ -138,12 +138,9 @@ class RunStore:
         inputs = PackedDocument.of(encode_json(run.inputs))
         return await self._database.write(lambda connection: _start(connection, run, inputs))
 
-    async def finish(self, seq: int, outcome: RunOutcome, result: bytes | None) -> bool:
-        """Record how a run ended; `result` is the JSON text of its data.
-
-        False when it had ended before: the first end stays.
-        """
-        details = _FinishedDetails.of(outcome, result)
+    async def finish(self, seq: int, outcome: RunOutcome) -> bool:
+        """Record how a run ended. False when it had ended before: the first end stays."""
+        details = _FinishedDetails.of(outcome)
         return await self._database.write(
             lambda connection: _finish(connection, seq, outcome, details)
         )
@@ -217,12 +214,12 @@ class _FinishedDetails:
     sub_tools: PackedDocument | None
 
     @classmethod
-    def of(cls, outcome: RunOutcome, result: bytes | None) -> "_FinishedDetails":
+    def of(cls, outcome: RunOutcome) -> "_FinishedDetails":
         steps, blobs = pack_steps(outcome.steps)
         detail = outcome.error_detail
         logs = [line.wire() for line in outcome.logs]
         return cls(
-            PackedDocument.of(result) if result is not None else None,
+            PackedDocument.of(outcome.data_json) if outcome.data_json is not None else None,
             steps,
             blobs,
             encode_json_text(detail.wire()) if detail is not None else None,

@@ -14,6 +14,9 @@ from tools.run import Exchange, RequestRecord, StepRecord, rfc3339
 
 __all__ = ["pack_steps", "steps_with_data"]
 
+#: More levels than this are not put into a document that nests further.
+_INLINE_DEPTH = 200
+
 
 def pack_steps(steps: Sequence[StepRecord]) -> tuple[str, Mapping[str, Packed]]:
     """The document, and the blobs it needs by the mark that stands for their id."""
@@ -33,20 +36,30 @@ def _pack_step(step: StepRecord, blobs: dict[str, Packed]) -> JsonObject:
         fields["completedAt"] = rfc3339(step.completed_at)
     if step.error is not None:
         fields["error"] = step.error
-    if step.warnings:
-        fields["warnings"] = step.warnings
     if step.child_run_id is not None:
         fields["childRunId"] = step.child_run_id
     if step.altered:
         fields["altered"] = True
+    warnings = list(step.warnings)
     if step.has_data:
-        content = encode_json(step.data)
-        if len(content) <= INLINE_BYTES:
-            fields["data"] = step.data
-        else:
-            fields["dataBlob"] = _reference(content, blobs)
+        try:
+            _add_data(fields, step.data, blobs)
+        except ValueError as error:
+            # The end of a run is recorded whatever its data is.
+            warnings.append(f"the data is not kept: {error}")
+    if warnings:
+        fields["warnings"] = warnings
     fields["requests"] = [_pack_request(request, blobs) for request in step.requests]
     return fields
+
+
+def _add_data(fields: JsonObject, data: Json, blobs: dict[str, Packed]) -> None:
+    content = encode_json(data)
+    # A small text may still be nested deeper than the document around it may be.
+    if len(content) <= INLINE_BYTES and content.count(b"[") + content.count(b"{") < _INLINE_DEPTH:
+        fields["data"] = data
+    else:
+        fields["dataBlob"] = _reference(content, blobs)
 
 
 def _pack_request(request: RequestRecord, blobs: dict[str, Packed]) -> JsonObject:

@@ -12,7 +12,7 @@ import anyio
 
 from tools.context import RunContext
 from tools.errors import ErrorDetail, ErrorKind, RunError
-from tools.json_text import Json, JsonObject
+from tools.json_text import Json, JsonObject, encode_json
 from tools.looping import DEFAULT_READING_CONCURRENCY, run_items
 from tools.model import RequestConfig, Step
 from tools.prepared import PreparedTool
@@ -263,7 +263,17 @@ class Execution:
         await self._filter_steps(self._steps)
         redactor = self._context.redactor
         outcome = self._bare_outcome(status)
-        outcome.data = redactor.json(data)
+        if error is None:
+            try:
+                outcome.data = redactor.json(data)
+                outcome.data_json = encode_json(outcome.data)
+            except (RecursionError, TypeError, ValueError):
+                outcome.status = RunStatus.FAILED
+                error = RunError(
+                    ErrorKind.SIZE_LIMIT,
+                    "The result is nested too deeply to be written as JSON",
+                    hint="flatten it in an outputTransform",
+                )
         if error is not None:
             outcome.error = redactor.text(error.message)
             outcome.error_detail = error.detail

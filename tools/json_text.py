@@ -35,11 +35,17 @@ def decode_json(data: bytes) -> Json:
 
 
 def encode_json(value: Json) -> bytes:
-    """Compact JSON text of a value, UTF-8. Raises `TypeError` for what is not a JSON value."""
+    """Compact JSON text of a value, UTF-8.
+
+    Raises `TypeError` for what is not a JSON value, `ValueError` for one nested too deeply.
+    """
     try:
         return orjson.dumps(value)
     except (TypeError, orjson.JSONEncodeError):
-        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+        try:
+            return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+        except RecursionError:
+            raise ValueError("the value is nested too deeply for JSON") from None
 
 
 def encode_json_text(value: Json) -> str:

@@ -11,7 +11,7 @@ in Python, so that integers beyond 2^53 survive; only texts (keys, and values as
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
 from tools.errors import ErrorKind, RunError
@@ -232,7 +232,7 @@ _REMOVED = object()
 _Change = Any
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Frame:
     """A container on the walk, and the changes to its members."""
 
@@ -242,7 +242,17 @@ class _Frame:
     #: Where the nearest enclosing array element lies, and the element of the outermost array.
     item: "tuple[_Frame, int] | None" = None
     entry: "tuple[_Frame, int] | None" = None
-    changes: dict[str | int, _Change] = field(default_factory=dict[str | int, Any])
+    #: Made when there is a first one: most containers have none.
+    changes: dict[str | int, _Change] | None = None
+
+    def change(self, key: str | int, change: _Change) -> None:
+        if self.changes is None:
+            self.changes = {}
+        self.changes[key] = change
+
+    def change_of(self, key: str | int) -> _Change:
+        """The change to a member, None for no change."""
+        return None if self.changes is None else self.changes.get(key)
 
     def path_to(self, key: str | int) -> str:
         steps: list[str | int] = [key]
@@ -286,6 +296,12 @@ class _Plan:
         while walks:
             frame, members = walks[-1]
             for key, value in members:
+                if (
+                    key not in self._keys
+                    and not isinstance(value, (dict, list))
+                    and (not self._values or value is None)
+                ):
+                    continue
                 child = self._visit(frame, key, value)
                 if child is not None:
                     walks.append((child, iter(_children(child.container))))
@@ -328,16 +344,16 @@ class _Plan:
             if rule.action != "MASK" or rule.scope != "FIELD":
                 self._change(frame, key, rule)
         masks = tuple(rule for rule in rules if rule.action == "MASK" and rule.scope == "FIELD")
-        if not masks or key in frame.changes:
+        if not masks or frame.change_of(key) is not None:
             return
         if isinstance(key, int):
             masks = masks[:1]
         if not isinstance(value, str):
-            frame.changes[key] = masks[-1].mask
+            frame.change(key, masks[-1].mask)
         else:
             partial = _PartialMask(text, masks)
             self._partial[partial] = None
-            frame.changes[key] = partial
+            frame.change(key, partial)
 
     def _note(self, rule: _Rule, path: str, matched_on: Literal["key", "value"]) -> None:
         self.matches.append(
@@ -355,9 +371,9 @@ class _Plan:
             place = (here or frame.item) if rule.scope == "ITEM" else (frame.entry or here)
         frame, key = place or (self._holder, "")
         if rule.action == "REMOVE":
-            frame.changes[key] = _REMOVED
-        elif frame.changes.get(key) is not _REMOVED:
-            frame.changes[key] = rule.mask
+            frame.change(key, _REMOVED)
+        elif frame.change_of(key) is not _REMOVED:
+            frame.change(key, rule.mask)
 
     def partial_masks(self) -> list[_PartialMask]:
         """The texts in which only the matches are masked."""
@@ -371,20 +387,23 @@ class _Plan:
                 continue
             rebuilt = _rebuilt(frame, masked)
             parent, key = (frame.parent, frame.key) if frame.parent else (self._holder, "")
-            parent.changes.setdefault(key, rebuilt)
-        if "" not in self._holder.changes:
+            if parent.change_of(key) is None:
+                parent.change(key, rebuilt)
+        change = self._holder.change_of("")
+        if change is None:
             return self._data
-        change = self._holder.changes[""]
         if change is _REMOVED:
             return [] if isinstance(self._data, list) else {}
         return masked[change] if isinstance(change, _PartialMask) else change
 
 
 def _rebuilt(frame: _Frame, masked: dict[_PartialMask, str]) -> Json:
+    changes = frame.changes or {}
+
     def members() -> Iterator[tuple[str | int, Json]]:
         for key, value in _children(frame.container):
-            change = frame.changes.get(key, frame)
-            if change is frame:
+            change = changes.get(key)
+            if change is None:
                 yield key, value
             elif isinstance(change, _PartialMask):
                 yield key, masked[change]

@@ -220,6 +220,8 @@ class RunOutcome:
     inputs: JsonObject
     #: The result, when `status` is success.
     data: Json = None
+    #: Its JSON text.
+    data_json: bytes | None = None
     error: str | None = None
     error_detail: ErrorDetail | None = None
     steps: list[StepRecord] = field(default_factory=list[StepRecord])

@@ -100,8 +100,8 @@ async def _wait(
     except StorageError as error:
         detail = ErrorDetail(kind=ErrorKind.INTERNAL)
         return render_error(f"the run ended, but its end is not recorded: {error}", detail, answer)
-    if outcome.status is RunStatus.SUCCESS and active.result is not None:
-        return render_result(outcome, active.result, answer)
+    if outcome.status is RunStatus.SUCCESS:
+        return render_result(outcome, answer)
     return render_error(outcome.error or str(outcome.status), outcome.error_detail, answer)
 
 

@@ -71,17 +71,18 @@ CREATE INDEX runs_by_owner         ON runs (owner) WHERE owner IS NOT NULL;
 CREATE UNIQUE INDEX runs_by_idempotency_key
   ON runs (tool_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
 
--- A document column holds its JSON as TEXT, or as INTEGER the blob that holds it.
+-- A document column holds its JSON as TEXT, or as INTEGER the blob that holds it. It has no type,
+-- because any type would turn the text of a number into a number.
 CREATE TABLE run_details (
   seq          INTEGER PRIMARY KEY,
-  inputs       ANY,
+  inputs,
   options      TEXT,
-  result       ANY,
+  result,
   error_detail TEXT,
-  steps        ANY,
-  logs         ANY,
+  steps,
+  logs,
   cost         TEXT,
-  sub_tools    ANY
+  sub_tools
 );
 
 -- Which blobs a run needs, so that deleting it can free them.

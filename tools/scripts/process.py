@@ -145,9 +145,10 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         """End the process at once; `closed` is done when it is gone."""
         self.alive = False
         if self._transport is not None:
+            # Closing the transport here would reap the process before asyncio's own watcher does,
+            # which Python 3.11 reports as an unknown child; `process_exited` closes it.
             with suppress(ProcessLookupError):
                 self._transport.kill()
-            self._transport.close()
 
     def _send(self, request: Request) -> None:
         assert self._stdin is not None

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import anyio
+
 from tools.context import RunContext
 from tools.decoders import decode
 from tools.errors import ErrorKind, RunError
@@ -20,6 +22,9 @@ from tools.templates import Resolver, render_text
 from tools.touches import is_reading
 
 __all__ = ["run_request"]
+
+#: Bodies up to this size are decoded where they are; a thread would cost more than it gains.
+_DECODED_INLINE_BYTES = 256 * 1024
 
 
 async def run_request(
@@ -43,7 +48,7 @@ async def run_request(
     pagination = config.pagination
     if pagination is None or pagination.type == "disabled":
         received = await reader.ask(scope, None, None)
-        return None if received is None else reader.decode(received)
+        return None if received is None else await reader.decode(received)
     return await _read_pages(pagination, reader, scope, session, record, context)
 
 
@@ -83,8 +88,16 @@ class _PageReader:
             system=self.system,
         )
 
-    def decode(self, received: Received) -> Json:
-        decoded = decode(received.body, received.header("content-type"))
+    async def decode(self, received: Received) -> Json:
+        content_type = received.header("content-type")
+        if len(received.body) < _DECODED_INLINE_BYTES:
+            decoded = decode(received.body, content_type)
+        else:
+            # Other runs go on meanwhile. A cancelled run does not wait for the thread: it computes
+            # within the decoder's bounds, holds nothing, and its result is dropped.
+            decoded = await anyio.to_thread.run_sync(
+                decode, received.body, content_type, abandon_on_cancel=True
+            )
         self.record.warnings.extend(decoded.warnings)
         return decoded.value
 
@@ -130,7 +143,7 @@ async def _read_pages(
             )
             if received is None:
                 return None
-            if not pages.add(received, reader.decode(received)):
+            if not pages.add(received, await reader.decode(received)):
                 return pages.merged
             more = await _has_next(pages, variables, scope, session)
         except RunError as error:

@@ -1,0 +1,125 @@
+"""A neutral MCP client: raw JSON-RPC lines over pipes, so that no SDK is measured with a server."""
+
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+import psutil
+
+Era = Literal["legacy", "modern"]
+
+_CLIENT = {"name": "benchmark", "version": "1"}
+_META: dict[str, Any] = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": _CLIENT,
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+
+
+@dataclass(frozen=True)
+class Series:
+    """Latencies in milliseconds, and the CPU time of the server's processes a call."""
+
+    latencies_ms: list[float]
+    seconds: float
+    cpu_ms_a_call: float
+
+    @property
+    def calls_a_second(self) -> float:
+        return len(self.latencies_ms) / self.seconds
+
+    def percentile_ms(self, share: float) -> float:
+        ordered = sorted(self.latencies_ms)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+class RawClient:
+    """A server on stdio; `started_ms` is spawn to the first answer of `tools/list`."""
+
+    def __init__(self, command: Sequence[str], era: Era, environment: dict[str, str]) -> None:
+        started = time.perf_counter()
+        self._era = era
+        self._next_id = 0
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **environment},
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._in, self._out = self._process.stdin, self._process.stdout
+        if era == "legacy":
+            self.request(
+                "initialize",
+                {
+                    "protocolVersion": "2025-06-18",
+                    "capabilities": dict[str, Any](),
+                    "clientInfo": _CLIENT,
+                },
+            )
+            self._send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        self.request("tools/list", {})
+        self.started_ms = (time.perf_counter() - started) * 1000
+
+    def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """One request and its result."""
+        self.send(method, params)
+        return self.receive()
+
+    def send(self, method: str, params: dict[str, Any]) -> int:
+        self._next_id += 1
+        if self._era == "modern":
+            params = {**params, "_meta": _META}
+        self._send({"jsonrpc": "2.0", "id": self._next_id, "method": method, "params": params})
+        return self._next_id
+
+    def receive(self) -> dict[str, Any]:
+        """The next answer; notifications are passed over."""
+        while line := self._out.readline():
+            message = orjson.loads(line)
+            if "id" in message and "method" not in message:
+                result = message.get("result")
+                if result is None or result.get("isError"):
+                    raise RuntimeError(f"the server answered with an error: {message}")
+                return message
+        raise RuntimeError("the server closed its output")
+
+    def call(self, name: str, count: int, at_once: int) -> Series:
+        """Call a tool `count` times, `at_once` calls under way."""
+        params = {"name": name, "arguments": {}}
+        sent_at: dict[int, float] = {}
+        latencies: list[float] = []
+        cpu, started = self._cpu_seconds(), time.perf_counter()
+        sent = 0
+        while len(latencies) < count:
+            while sent < count and len(sent_at) < at_once:
+                sent_at[self.send("tools/call", params)] = time.perf_counter()
+                sent += 1
+            answer = self.receive()
+            latencies.append((time.perf_counter() - sent_at.pop(answer["id"])) * 1000)
+        seconds = time.perf_counter() - started
+        return Series(latencies, seconds, (self._cpu_seconds() - cpu) * 1000 / count)
+
+    def memory_megabytes(self) -> float:
+        return sum(process.memory_info().rss for process in self._tree()) / 1e6
+
+    def close(self) -> None:
+        self._in.close()
+        self._process.wait(10)
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._in.write(orjson.dumps(message) + b"\n")
+        self._in.flush()
+
+    def _tree(self) -> list[psutil.Process]:
+        process = psutil.Process(self._process.pid)
+        return [process, *process.children(recursive=True)]
+
+    def _cpu_seconds(self) -> float:
+        return sum(sum(process.cpu_times()[:2]) for process in self._tree())

@@ -1,0 +1,135 @@
+"""`tools/call` of a stored tool beside a bare SDK server, in interleaved rounds.
+
+python -m benchmarks.tool_calls [--rounds 7] [--calls 200] [--answer-bytes 1000]
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from benchmarks.raw_client import Era, RawClient, Series
+
+CALLSLIP = [sys.executable, "-c", "from server.cli import main; main()"]
+#: Calls under way in the second half of a round.
+AT_ONCE = 32
+
+
+@contextmanager
+def upstream(size: int) -> Generator[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.upstream", str(size)], stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}/items"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def home(url: str) -> Generator[Path]:
+    """A home with the stored tool that does what the peer does."""
+    path = Path(tempfile.mkdtemp(prefix="callslip-bench-"))
+    tool = {
+        "id": "get_items",
+        "instruction": "Items",
+        "inputSchema": {"type": "object"},
+        "steps": [{"id": "items", "config": {"url": url}}],
+    }
+    try:
+        subprocess.run(
+            [*CALLSLIP, "tools", "add", "-"],
+            input=json.dumps(tool).encode(),
+            env={"CALLSLIP_HOME": str(path)},
+            check=True,
+            capture_output=True,
+        )
+        yield path
+    finally:
+        shutil.rmtree(path)
+
+
+def measure(rounds: int, calls: int, answer_bytes: int, era: Era) -> dict[str, Any]:
+    with upstream(answer_bytes) as url, home(url) as path:
+        # The whole answer, as the peer gives it: a preview would be an unfair advantage.
+        settings = {"CALLSLIP_HOME": str(path), "CALLSLIP_INLINE_LIMIT_CHARACTERS": "100000000"}
+        commands: dict[str, tuple[list[str], dict[str, str]]] = {
+            "bare SDK server": ([sys.executable, "-m", "benchmarks.peers.bare_sdk", url], {}),
+            "callslip": ([*CALLSLIP, "serve"], settings),
+        }
+        clients: dict[str, RawClient] = {}
+        try:
+            for name, (command, environment) in commands.items():
+                clients[name] = RawClient(command, era, environment)
+                clients[name].call("get_items", calls // 2, 1)
+            one: dict[str, list[Series]] = {name: [] for name in clients}
+            many: dict[str, list[Series]] = {name: [] for name in clients}
+            for index in range(rounds):
+                names = list(clients)
+                for name in names[index % len(names) :] + names[: index % len(names)]:
+                    one[name].append(clients[name].call("get_items", calls, 1))
+                    many[name].append(clients[name].call("get_items", calls, AT_ONCE))
+            return {name: _figures(clients[name], one[name], many[name]) for name in clients} | {
+                "ratios": {
+                    "one at a time": _ratio(one),
+                    f"{AT_ONCE} at once": _ratio(many),
+                }
+            }
+        finally:
+            for client in clients.values():
+                with suppress(OSError, subprocess.TimeoutExpired):
+                    client.close()
+
+
+def _figures(client: RawClient, one: list[Series], many: list[Series]) -> dict[str, float]:
+    return {
+        "p50 ms": _median(series.percentile_ms(0.5) for series in one),
+        "p99 ms": _median(series.percentile_ms(0.99) for series in one),
+        "calls/s": _median(series.calls_a_second for series in one),
+        f"calls/s, {AT_ONCE} at once": _median(series.calls_a_second for series in many),
+        "CPU ms a call": _median(series.cpu_ms_a_call for series in one),
+        "memory MB": client.memory_megabytes(),
+        "start ms": client.started_ms,
+    }
+
+
+def _ratio(series: dict[str, list[Series]]) -> float:
+    pairs = zip(series["callslip"], series["bare SDK server"], strict=True)
+    return _median(ours.calls_a_second / bare.calls_a_second for ours, bare in pairs)
+
+
+def _median(values: Any) -> float:
+    return round(statistics.median(values), 3)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="tools/call beside a bare SDK server")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--calls", type=int, default=200)
+    parser.add_argument("--answer-bytes", type=int, default=1000)
+    parser.add_argument("--era", choices=["legacy", "modern"], default="legacy")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    figures = measure(options.rounds, options.calls, options.answer_bytes, options.era)
+    if options.json:
+        print(json.dumps(figures, indent=2))
+        return
+    names = [name for name in figures if name != "ratios"]
+    print(f"{'':24}" + "".join(f"{name:>18}" for name in names))
+    for row in figures[names[0]]:
+        print(f"{row:24}" + "".join(f"{figures[name][row]:18.2f}" for name in names))
+    for name, ratio in figures["ratios"].items():
+        print(f"callslip answers {ratio:.2f} times as many calls as the bare server, {name}")
+
+
+if __name__ == "__main__":
+    main()
