@@ -4,6 +4,7 @@ Only what parsing needs is imported here: a host waits for `serve`.
 """
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -20,8 +21,30 @@ app = typer.Typer(
 )
 
 
+class HistoryTools(StrEnum):
+    """Which history tools a host is shown."""
+
+    NONE = "none"
+    READ = "read"
+    ALL = "all"
+
+
 @app.command()
 def serve(
+    folder: Annotated[
+        list[str] | None, typer.Option(help="Only tools in this folder; repeatable.")
+    ] = None,
+    tool: Annotated[list[str] | None, typer.Option(help="Only this tool; repeatable.")] = None,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Only tools that write nothing upstream.")
+    ] = False,
+    max_listed_tools: Annotated[
+        int | None,
+        typer.Option(min=0, help="List at most this many; search_tools and run_tool reach all."),
+    ] = None,
+    history_tools: Annotated[
+        HistoryTools, typer.Option(help="Tools over the history: none, those that read, or all.")
+    ] = HistoryTools.ALL,
     log_file: Annotated[
         Path | None, typer.Option(help="Write the log here; it goes to stderr otherwise.")
     ] = None,
@@ -30,7 +53,17 @@ def serve(
     """Serve the stored tools over MCP on standard input and output."""
     from server.commands.serve import serve as serve_command
 
-    serve_command(log_file, log_level)
+    serve_command(
+        log_file,
+        log_level,
+        {
+            "folders": tuple(folder or ()),
+            "tool_ids": tuple(tool or ()),
+            "read_only": read_only,
+            "max_listed_tools": max_listed_tools,
+            "history_tools": history_tools.value,
+        },
+    )
 
 
 def _version(wanted: bool) -> None:

@@ -3,6 +3,7 @@
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 import anyio
 
@@ -12,8 +13,11 @@ from server.commands.runner import read_settings
 LEVELS = ("debug", "info", "warning", "error")
 
 
-def serve(log_file: Path | None, log_level: str) -> None:
-    """Serve until the end of input; exit code 4 when there is no usable home."""
+def serve(log_file: Path | None, log_level: str, narrowed: dict[str, Any]) -> None:
+    """Serve until the end of input; exit code 4 when there is no usable home.
+
+    `narrowed` are the fields of a `Selection`.
+    """
     if log_level not in LEVELS:
         fail(f"--log-level {log_level}; valid: {', '.join(LEVELS)}", USAGE)
     settings = read_settings()
@@ -28,11 +32,12 @@ def serve(log_file: Path | None, log_level: str) -> None:
         handlers=[handler],
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    from server.mcp_surface.selection import Selection
     from server.mcp_surface.stdio import serve_stdio
     from storage.errors import StorageError
 
     try:
-        anyio.run(serve_stdio, settings)
+        anyio.run(serve_stdio, settings, Selection(**narrowed))
     except* StorageError as group:
         fail(str(group.exceptions[0]), HOME)
     except* KeyboardInterrupt:

@@ -9,6 +9,7 @@ from server.mcp_surface.resources import (
     read_results,
     run_page,
 )
+from server.mcp_surface.selection import HistoryLevel
 from server.preview import preview_of
 from server.service import Service, UnknownRunError
 from server.views import tool_view
@@ -16,10 +17,11 @@ from tools.json_text import JsonObject, encode_json_text
 from tools.run import RequestSource, RunStatus
 from tools.schema import CompiledSchema, compile_schema
 
-__all__ = ["HISTORY_TOOLS", "HistoryTool", "HistoryToolError"]
+__all__ = ["HISTORY_TOOLS", "HistoryTool", "HistoryToolError", "history_tools"]
 
 _MAX_WAIT_SECONDS = 50
 _DEFAULT_LIST = 20
+_CANCEL_WAIT_SECONDS = 3
 
 
 class HistoryToolError(Exception):
@@ -31,6 +33,8 @@ class HistoryTool:
     """A tool of ours. `call` gives its structured content; raises `HistoryToolError`."""
 
     name: str
+    #: Whether it leaves everything as it is.
+    reads: bool
     wire: JsonObject
     call: Callable[[Service, JsonObject, int], Awaitable[JsonObject]]
     _validator: list[CompiledSchema]
@@ -94,6 +98,18 @@ def _shortened(view: JsonObject, result_bytes: int, inline_limit: int) -> JsonOb
     return view
 
 
+async def _cancel_run(service: Service, arguments: JsonObject, inline_limit: int) -> JsonObject:
+    run_id = arguments["runId"]
+    try:
+        was_running = await service.cancel_run(run_id, "cancelled with cancel_run")
+        # The run of another process ends when that process has seen the wish.
+        await service.wait_for_run(run_id, _CANCEL_WAIT_SECONDS)
+        run = await service.get_run(run_id, with_steps=False)
+    except UnknownRunError as error:
+        raise HistoryToolError(f"{error}; list_runs shows the recorded ones") from None
+    return {"runId": run_id, "status": run.status, "wasRunning": was_running}
+
+
 async def _read_result(service: Service, arguments: JsonObject, inline_limit: int) -> JsonObject:
     run_id = arguments["runId"]
     parameters = {key: value for key, value in arguments.items() if key != "runId"}
@@ -122,6 +138,8 @@ def _tool(
     required: list[str],
     output: JsonObject,
     call: Callable[[Service, JsonObject, int], Awaitable[JsonObject]],
+    *,
+    reads: bool = True,
 ) -> HistoryTool:
     wire: JsonObject = {
         "name": name,
@@ -134,9 +152,14 @@ def _tool(
             "additionalProperties": False,
         },
         "outputSchema": output,
-        "annotations": {"title": title, "readOnlyHint": True, "openWorldHint": False},
+        "annotations": {
+            "title": title,
+            "readOnlyHint": reads,
+            "openWorldHint": False,
+            **({} if reads else {"destructiveHint": True, "idempotentHint": True}),
+        },
     }
-    return HistoryTool(name, wire, call, [])
+    return HistoryTool(name, reads, wire, call, [])
 
 
 _RUN_ID: JsonObject = {"type": "string", "minLength": 1, "description": "The run's id."}
@@ -246,5 +269,33 @@ HISTORY_TOOLS: dict[str, HistoryTool] = {
             },
             _read_result,
         ),
+        _tool(
+            "cancel_run",
+            "Cancel a run",
+            "Ends a running run: it becomes aborted and its upstream request is closed. What it "
+            "has done so far stays in the record.",
+            {"runId": _RUN_ID},
+            ["runId"],
+            {
+                "type": "object",
+                "properties": {
+                    "runId": {"type": "string"},
+                    "status": {"enum": [str(status) for status in RunStatus]},
+                    "wasRunning": {"type": "boolean"},
+                },
+                "required": ["runId", "status", "wasRunning"],
+            },
+            _cancel_run,
+            reads=False,
+        ),
     )
 }
+
+
+def history_tools(level: HistoryLevel) -> dict[str, HistoryTool]:
+    """The tools of a level: none, those that read, or all."""
+    return {
+        name: tool
+        for name, tool in HISTORY_TOOLS.items()
+        if level == "all" or (level == "read" and tool.reads)
+    }

@@ -48,6 +48,7 @@ class PublishedTool:
 
     name: str
     tool_id: str
+    folder: str
     wire: JsonObject
     #: Of `structuredContent`, for tools that declare an output.
     output_schema: CompiledSchema | None
@@ -71,7 +72,7 @@ class PublishedTool:
         if output is not None:
             wire["outputSchema"] = output
         compiled = compile_schema(output) if output is not None else None
-        return cls(name, tool.id, wire, compiled, wraps_result)
+        return cls(name, tool.id, tool.folder or "", wire, compiled, wraps_result)
 
 
 def _published_output(schema: Json) -> tuple[JsonObject | None, bool]:

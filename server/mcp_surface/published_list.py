@@ -4,8 +4,8 @@ import logging
 from bisect import bisect_right
 
 from server.catalog import Catalog
-from server.mcp_surface.history_tools import HISTORY_TOOLS
 from server.mcp_surface.published import PublishedTool
+from server.mcp_surface.selection import Selection
 from tools.json_text import JsonObject
 
 __all__ = ["PublishedList"]
@@ -14,10 +14,12 @@ _log = logging.getLogger(__name__)
 
 
 class PublishedList:
-    """The tools of a catalog under their published names, and ours beside them."""
+    """The tools of a catalog that a connection is shown, and `own` entries of ours beside them."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, selection: Selection, own: list[JsonObject]) -> None:
         self._catalog = catalog
+        self._selection = selection
+        self._own: dict[str, JsonObject] = {wire["name"]: wire for wire in own}
         self._revision: int | None = None
         self._by_name: dict[str, PublishedTool] = {}
         self._by_snapshot: dict[int, PublishedTool] = {}
@@ -27,8 +29,17 @@ class PublishedList:
         self._refresh()
         return self._by_name.get(name)
 
+    def tools(self) -> list[PublishedTool]:
+        """All stored tools that may be called, listed or not."""
+        self._refresh()
+        return list(self._by_name.values())
+
+    def by_id(self, tool_id: str) -> PublishedTool | None:
+        self._refresh()
+        return next((one for one in self._by_name.values() if one.tool_id == tool_id), None)
+
     def names(self) -> list[str]:
-        """All names, ours included, in order."""
+        """The listed names, ours included, in order."""
         self._refresh()
         return self._names
 
@@ -37,10 +48,7 @@ class PublishedList:
         self._refresh()
         start = bisect_right(self._names, after) if after else 0
         names = self._names[start : start + size]
-        wires = [
-            HISTORY_TOOLS[name].wire if name in HISTORY_TOOLS else self._by_name[name].wire
-            for name in names
-        ]
+        wires = [self._own.get(name) or self._by_name[name].wire for name in names]
         return wires, names[-1] if start + size < len(self._names) else None
 
     def _refresh(self) -> None:
@@ -54,13 +62,16 @@ class PublishedList:
             snapshot_id = entry.stored.snapshot_id
             try:
                 published = self._by_snapshot.get(snapshot_id) or PublishedTool.of(entry)
+                is_shown = self._selection.includes(entry.prepared.tool, published)
             except (ValueError, KeyError, TypeError):
                 # One bad definition must not take the others off the list.
                 _log.exception("tool %s cannot be published", entry.stored.id)
                 continue
             kept[snapshot_id] = published
-            by_name[published.name] = published
+            if is_shown:
+                by_name[published.name] = published
         self._by_snapshot = kept
         self._by_name = by_name
-        self._names = sorted({*by_name, *HISTORY_TOOLS})
+        listed = sorted(by_name)[: self._selection.max_listed_tools]
+        self._names = sorted({*listed, *self._own})
         self._revision = self._catalog.revision

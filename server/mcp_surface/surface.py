@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import mcp_types as types
 from mcp.server.caching import CacheHint
@@ -12,11 +12,13 @@ from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.shared.exceptions import MCPError
 
 from server.mcp_surface.calls import call_stored_tool
-from server.mcp_surface.history_tools import HISTORY_TOOLS, HistoryTool, HistoryToolError
+from server.mcp_surface.finding_tools import RUN_TOOL, SEARCH_TOOLS, search
+from server.mcp_surface.history_tools import HistoryTool, HistoryToolError, history_tools
 from server.mcp_surface.notifications import Notifier
 from server.mcp_surface.published import PublishedTool
 from server.mcp_surface.published_list import PublishedList
 from server.mcp_surface.resources import BadParameterError, NotFoundError, read_resource
+from server.mcp_surface.selection import Selection
 from server.mcp_surface.uris import TEMPLATES, run_uri
 from server.service import Service
 from server.version import VERSION
@@ -62,9 +64,15 @@ class _DualEraServer(Server[Any]):
 class McpSurface:
     """One MCP server; `server` speaks on any transport while `notifier.run` is under way."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, selection: Selection | None = None) -> None:
         self._service = service
-        self._published = PublishedList(service.catalog)
+        selection = selection or Selection()
+        self._history = history_tools(selection.history_tools)
+        self._finds_tools = selection.max_listed_tools is not None
+        own = [tool.wire for tool in self._history.values()]
+        if self._finds_tools:
+            own += [SEARCH_TOOLS, RUN_TOOL]
+        self._published = PublishedList(service.catalog, selection, own)
         self.notifier = Notifier()
         service.tools_changed.append(self.notifier.tools_changed)
         service.runs_changed.append(self.notifier.resources_changed)
@@ -107,13 +115,23 @@ class McpSurface:
         return None if tool is None else tool.wire["inputSchema"]
 
     def _tool(self, name: str) -> PublishedTool | HistoryTool | None:
-        return HISTORY_TOOLS.get(name) or self._published.get(name)
+        return self._history.get(name) or self._published.get(name)
 
     async def _call_tool(self, context: Context, params: types.CallToolRequestParams) -> Any:
         arguments: JsonObject = dict(params.arguments or {})
         tool = self._tool(params.name)
         if isinstance(tool, HistoryTool):
             return _finished(context, await self._call_history_tool(tool, arguments))
+        if tool is None and self._finds_tools:
+            if params.name == SEARCH_TOOLS["name"]:
+                return _finished(context, self._search(arguments))
+            if params.name == RUN_TOOL["name"]:
+                tool = self._published.by_id(str(arguments.get("toolId")))
+                if tool is None:
+                    message = f"no stored tool has the id {arguments.get('toolId')}; search_tools"
+                    return _finished(context, _tool_error(f"{message} shows ids"))
+                inputs = arguments.get("inputs")
+                arguments = cast("JsonObject", inputs) if isinstance(inputs, dict) else {}
         if tool is None:
             near = did_you_mean(params.name, self._published.names())
             raise MCPError(
@@ -125,6 +143,12 @@ class McpSurface:
         answer = await call_stored_tool(self._service, tool, arguments, context)
         return _finished(context, answer)
 
+    def _search(self, arguments: JsonObject) -> JsonObject:
+        query, limit = arguments.get("query"), arguments.get("limit", 10)
+        if not isinstance(query, str) or not query or not isinstance(limit, int):
+            return _tool_error("search_tools takes query, a text, and limit, a number")
+        return _structured(search(self._published.tools(), query, max(1, min(limit, 20))))
+
     async def _call_history_tool(self, tool: HistoryTool, arguments: JsonObject) -> JsonObject:
         problems = tool.problems(arguments)
         if problems:
@@ -134,11 +158,7 @@ class McpSurface:
             structured = await tool.call(self._service, arguments, limit)
         except HistoryToolError as error:
             return _tool_error(str(error))
-        return {
-            "content": [{"type": "text", "text": encode_json_text(structured)}],
-            "structuredContent": structured,
-            "isError": False,
-        }
+        return _structured(structured)
 
     async def _list_resources(self, context: Context, params: Any) -> Any:
         cursor = _decode_cursor(params)
@@ -237,6 +257,14 @@ def _resource_of(run: StoredRun) -> JsonObject:
         "title": f"{run.tool_id} · {run.status} · {rfc3339(run.started_at)}",
         "description": description,
         "mimeType": "application/json",
+    }
+
+
+def _structured(structured: JsonObject) -> JsonObject:
+    return {
+        "content": [{"type": "text", "text": encode_json_text(structured)}],
+        "structuredContent": structured,
+        "isError": False,
     }
 
 
