@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from storage.tools import StoredTool, ToolStore
+from tools.model import Tool
 from tools.prepared import PreparedTool
 
 __all__ = ["Catalog", "CatalogEntry"]
@@ -37,7 +38,7 @@ class Catalog:
     async def refresh(self) -> bool:
         """Read the tools again if any has changed; whether one had."""
         revision = await self._tools.revision()
-        if revision == self.revision:
+        if revision <= self.revision:
             return False
         known = {entry.stored.snapshot_id: entry for entry in self._entries.values()}
         entries: dict[str, CatalogEntry] = {}
@@ -45,12 +46,23 @@ class Catalog:
             entry = known.get(stored.snapshot_id)
             unchanged = entry is not None and entry.stored.version_number == stored.version_number
             entries[stored.id] = entry if entry is not None and unchanged else CatalogEntry(stored)
+        if revision <= self.revision:
+            # Another refresh, begun later, was quicker: what it read is newer.
+            return False
         self._entries = entries
         self.revision = revision
         return True
 
     def get(self, tool_id: str) -> CatalogEntry | None:
         return self._entries.get(tool_id)
+
+    def load_tool(self, tool_id: str) -> Tool | None:
+        """The typed tool, or None when there is none that can be read."""
+        entry = self._entries.get(tool_id)
+        try:
+            return entry.prepared.tool if entry is not None else None
+        except ValueError:
+            return None
 
     def ids(self) -> list[str]:
         return list(self._entries)

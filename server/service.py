@@ -7,6 +7,7 @@ import getpass
 import logging
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import anyio
@@ -21,7 +22,7 @@ from storage.runs import NewRun, RunFilter, RunPage, RunStore, StoredRun
 from storage.tools import PutOutcome, StoredTool, ToolStore
 from tools.check import CheckedTool, check_definition
 from tools.context import ChildRun, Engines, RunContext, RunEvent
-from tools.errors import ErrorKind, RunError
+from tools.errors import ErrorDetail, ErrorKind, RunError
 from tools.execution import Execution
 from tools.json_text import Json, JsonObject
 from tools.redaction import Redactor
@@ -147,6 +148,8 @@ class Service:
         self._owner = owner
         self._active: dict[str, ActiveRun] = {}
         self._group: TaskGroup | None = None
+        #: Ends that the disk had no room for.
+        self._unrecorded: list[tuple[int, RunOutcome]] = []
         self._newest_seq = 0
         self._user = _operating_system_user()
 
@@ -167,6 +170,8 @@ class Service:
                 run.scope.cancel()
             for run in active:
                 await run.done.wait()
+            with suppress(StorageError):
+                await self._record_late()
 
     # Tools
 
@@ -319,25 +324,44 @@ class Service:
         return ChildRun(child.run_id, child.entry.stored.definition, outcome)
 
     async def _drive(self, active: ActiveRun) -> None:
-        """Execute a run and record its end, whatever happens."""
+        """Execute a run and record its end, whatever happens: a fault ends this run alone."""
         outcome: RunOutcome | None = None
         try:
             with active.scope:
                 outcome = await active.execution.run()
+        except Exception as fault:
+            outcome = _fault_outcome(active, fault)
         finally:
             with anyio.CancelScope(shield=True):
-                await self._record_end(active, outcome or active.cut_off())
+                await self._record_end(active, outcome)
 
-    async def _record_end(self, active: ActiveRun, outcome: RunOutcome) -> None:
+    async def _record_end(self, active: ActiveRun, outcome: RunOutcome | None) -> None:
         try:
-            await self._runs.finish(active.seq, outcome)
-        except StorageError as error:
-            _log.error("the end of run %s is not recorded: %s", active.run_id, error)
-            active.failure = error
+            outcome = outcome or active.cut_off()
+            await self._finish(active, outcome)
+        except Exception as fault:
+            # What cannot be encoded is left out; that the run has ended is not.
+            outcome = _fault_outcome(active, fault)
+            await self._finish(active, outcome)
         active.outcome = outcome
         self._active.pop(active.run_id, None)
         active.done.set()
         _tell(self.runs_changed)
+
+    async def _finish(self, active: ActiveRun, outcome: RunOutcome) -> None:
+        try:
+            await self._runs.finish(active.seq, outcome)
+        except StorageError as error:
+            _log.error("the end of run %s is not recorded yet: %s", active.run_id, error)
+            active.failure = error
+            self._unrecorded.append((active.seq, outcome))
+
+    async def _record_late(self) -> None:
+        """Record the ends that could not be recorded when they came. Raises `StorageError`."""
+        while self._unrecorded:
+            await self._runs.finish(*self._unrecorded[0])
+            self._unrecorded.pop(0)
+            _tell(self.runs_changed)
 
     async def _require_tool(self, tool_id: str) -> CatalogEntry:
         entry = self.catalog.get(tool_id)
@@ -369,6 +393,7 @@ class Service:
         while True:
             await anyio.sleep(self.settings.poll_seconds)
             try:
+                await self._record_late()
                 version = await self._database.data_version()
                 if version == seen:
                     continue
@@ -417,6 +442,20 @@ class _Ports:
         return await self._service.start_child(
             tool_id, inputs, self._request, context, self._run_id
         )
+
+
+def _fault_outcome(active: ActiveRun, fault: Exception) -> RunOutcome:
+    """The outcome of a run that a fault of ours ended; its steps may be the fault."""
+    _log.error("a fault of callslip ended run %s", active.run_id, exc_info=fault)
+    return RunOutcome(
+        RunStatus.FAILED,
+        {},
+        error=f"callslip itself failed: {type(fault).__name__}",
+        error_detail=ErrorDetail(
+            kind=ErrorKind.INTERNAL,
+            hint="the log of the server has the trace; please report it",
+        ),
+    )
 
 
 def _tell(listeners: list[Callable[[], None]]) -> None:

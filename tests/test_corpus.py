@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from mcp import Client
@@ -45,9 +45,7 @@ def _answer(answer: dict[str, Any]) -> Answer:
 
 
 @pytest.mark.parametrize("folder", CASES, ids=lambda folder: folder.name)
-async def test_the_core_does_what_the_case_says(
-    folder: Path, service: Service, web: Web
-) -> None:
+async def test_the_core_does_what_the_case_says(folder: Path, service: Service, web: Web) -> None:
     case = Case(folder, web)
     await _store(service, case)
     active = await service.start(
@@ -73,12 +71,10 @@ async def test_mcp_answers_what_the_case_says(
     if case.call.get("credentials"):
         pytest.skip("no credentials are handed over in a call over MCP")
     await _store(service, case)
-    meta = {"callslip/options": case.call.get("options", {})}
+    meta = cast("Any", {"callslip/options": case.call.get("options", {})})
     async with connected(service, mode) as client:
         listed = {tool.meta["callslip/toolId"]: tool.name async for tool in _tools(client)}
-        answer = await client.call_tool(
-            listed[case.tool["id"]], case.call["inputs"], meta=meta
-        )
+        answer = await client.call_tool(listed[case.tool["id"]], case.call["inputs"], meta=meta)
     assert answer.meta is not None
     view = tool_view(await service.get_run(answer.meta["callslip/runId"]))
     assert view["requestSource"] == "mcp"

@@ -18,6 +18,8 @@ JsonObject = dict[str, Any]
 
 # orjson reads an integer of more than 64 bits as a float; 19 digits is where that can start.
 _LONG_INTEGER = re.compile(rb"\d{19}")
+# orjson refuses half of a surrogate pair, which JavaScript leaves where it cuts a text.
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def decode_json(data: bytes) -> Json:
@@ -31,7 +33,15 @@ def decode_json(data: bytes) -> Json:
             return json.loads(data, parse_constant=_refuse_constant)
         except RecursionError:
             raise ValueError("the JSON is nested too deeply") from None
-    return orjson.loads(data)
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        if not _SURROGATE.search(data):
+            raise
+    try:
+        return json.loads(data, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
 
 
 def encode_json(value: Json) -> bytes:

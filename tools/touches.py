@@ -3,31 +3,49 @@
 Annotations over MCP come from here, and whether the items of a loop may run at once.
 """
 
-from dataclasses import dataclass
-from typing import assert_never
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, assert_never, cast
 
+from tools.json_text import Json
 from tools.model import RequestConfig, Step, SubToolConfig, Tool, TransformConfig
 from tools.templates import parse_template
 from tools.urls import origin_of
 
-__all__ = ["StepTouch", "is_reading", "touches"]
+__all__ = ["ToolLoader", "Touch", "is_reading", "touches"]
+
+#: Gives a stored tool by its id, or None.
+ToolLoader = Callable[[str], Tool | None]
 
 _READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+_DESTRUCTIVE_METHODS = frozenset({"DELETE", "PUT", "PATCH"})
+_AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+_CREDENTIAL = re.compile(r"\bcredentials\.([A-Za-z_$][\w$]*)")
 
 
 @dataclass(frozen=True)
-class StepTouch:
-    """What one step would reach. `host` is None where only a run can say."""
+class Touch:
+    """What one step would reach. `origin` is None where only a run can say."""
 
+    #: The step, behind those of the tools that led to it.
     step_id: str
     method: str | None
-    host: str | None
+    origin: str | None
     system_id: str | None
     tool_id: str | None
+    #: Names of credentials that its templates read.
+    credentials: tuple[str, ...]
     writes: bool
     destructive: bool
     repeatable: bool
+
+    def wire(self) -> dict[str, Any]:
+        """The camelCase form, absent fields omitted."""
+        names = {"step_id": "stepId", "system_id": "systemId", "tool_id": "toolId"}
+        fields = {names.get(name, name): value for name, value in asdict(self).items()}
+        return {name: value for name, value in fields.items() if value is not None}
 
 
 def is_reading(step: Step) -> bool:
@@ -45,47 +63,102 @@ def is_reading(step: Step) -> bool:
             assert_never(step.config)
 
 
-def touches(tool: Tool) -> list[StepTouch]:
-    """Every request and sub-tool of a tool, in order."""
-    found: list[StepTouch] = []
+def touches(
+    tool: Tool, load_tool: ToolLoader | None = None, _above: tuple[str, ...] = ()
+) -> list[Touch]:
+    """Every request of a tool, in order, those of known sub-tools in place of their step.
+
+    A sub-tool that is not known counts as one that writes.
+    """
+    found: list[Touch] = []
     for step in tool.steps:
-        config = step.config
-        writes = not is_reading(step)
-        match config:
-            case RequestConfig():
-                found.append(
-                    StepTouch(
-                        step.id,
-                        config.method,
-                        _host(config),
-                        config.system_id,
-                        None,
-                        writes,
-                        destructive=writes and config.method in {"DELETE", "PUT", "PATCH"},
-                        repeatable=step.idempotent or config.method in _REPEATABLE_METHODS,
-                    )
-                )
-            case SubToolConfig():
-                found.append(
-                    StepTouch(
-                        step.id,
-                        None,
-                        None,
-                        None,
-                        config.tool_id,
-                        writes,
-                        destructive=writes,
-                        repeatable=step.idempotent or not writes,
-                    )
-                )
+        match step.config:
+            case RequestConfig() as config:
+                found.append(_of_request(step, config))
+            case SubToolConfig() as config:
+                found.extend(_of_sub_tool(step, config, load_tool, (*_above, tool.id)))
             case TransformConfig():
                 pass
             case _:
-                assert_never(config)
+                assert_never(step.config)
     return found
 
 
-def _host(config: RequestConfig) -> str | None:
-    parsed = parse_template(config.url)
-    first = parsed.parts[0] if parsed.parts else ""
-    return origin_of(first) if isinstance(first, str) else None
+def _of_request(step: Step, config: RequestConfig) -> Touch:
+    writes = not is_reading(step)
+    return Touch(
+        step.id,
+        config.method,
+        _origin(config),
+        config.system_id,
+        None,
+        _credentials(config),
+        writes,
+        destructive=writes and config.method in _DESTRUCTIVE_METHODS,
+        repeatable=step.idempotent or not writes or config.method in _REPEATABLE_METHODS,
+    )
+
+
+def _of_sub_tool(
+    step: Step, config: SubToolConfig, load_tool: ToolLoader | None, above: tuple[str, ...]
+) -> list[Touch]:
+    known = load_tool(config.tool_id) if load_tool is not None else None
+    if known is None or config.tool_id in above:
+        writes = not is_reading(step)
+        return [
+            Touch(
+                step.id,
+                None,
+                None,
+                None,
+                config.tool_id,
+                (),
+                writes,
+                destructive=writes,
+                repeatable=step.idempotent or not writes,
+            )
+        ]
+    return [
+        Touch(
+            f"{step.id}/{inner.step_id}",
+            inner.method,
+            inner.origin,
+            inner.system_id,
+            inner.tool_id or config.tool_id,
+            inner.credentials,
+            inner.writes,
+            inner.destructive,
+            inner.repeatable,
+        )
+        for inner in touches(known, load_tool, above)
+    ]
+
+
+def _origin(config: RequestConfig) -> str | None:
+    parts = parse_template(config.url.strip()).parts
+    first = parts[0] if parts else ""
+    authority = _AUTHORITY.match(first) if isinstance(first, str) else None
+    if authority is None or (len(parts) > 1 and authority.end() == len(str(first))):
+        return None
+    return origin_of(authority[0])
+
+
+def _credentials(config: RequestConfig) -> tuple[str, ...]:
+    texts = [config.url, config.body or "", *_texts(config.headers), *_texts(config.query_params)]
+    own = rf"\b{re.escape(config.system_id)}_(\w+)" if config.system_id else None
+    names: set[str] = set()
+    for text in texts:
+        for placeholder in parse_template(text).placeholders:
+            names.update(_CREDENTIAL.findall(placeholder.expression))
+            if own is not None:
+                names.update(re.findall(own, placeholder.expression))
+    return tuple(sorted(names - {"url"}))
+
+
+def _texts(value: Json) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        entries = cast("dict[str, Any]", value).values()
+        return [text for entry in entries for text in _texts(entry)]
+    return []

@@ -3,11 +3,12 @@
 import logging
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
+import typer
 
-from server.commands.output import HOME, USAGE, fail
+from server.commands.output import HOME, INTERRUPTED, USAGE, fail
 from server.commands.runner import read_settings
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -38,7 +39,14 @@ def serve(log_file: Path | None, log_level: str, narrowed: dict[str, Any]) -> No
 
     try:
         anyio.run(serve_stdio, settings, Selection(**narrowed))
-    except* StorageError as group:
-        fail(str(group.exceptions[0]), HOME)
-    except* KeyboardInterrupt:
-        pass
+    except BaseExceptionGroup as group:
+        # Task groups wrap the one error that ended them, once a level.
+        homeless, others = group.split(StorageError)
+        if others is not None or homeless is None:
+            raise
+        error: BaseException = homeless
+        while isinstance(error, BaseExceptionGroup):
+            error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+        fail(str(error), HOME)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None

@@ -13,7 +13,10 @@ from server.commands.runner import run_with_service
 from server.service import Service
 from tools.check import CheckedTool
 from tools.json_text import Json, JsonObject, decode_json
+from tools.model import Tool
 from tools.problems import Problem
+from tools.touches import Touch
+from tools.touches import touches as touches_of
 
 app = typer.Typer(
     no_args_is_help=True, help="Stored tools: add, check, list, show, remove, export."
@@ -84,14 +87,18 @@ def show(
 ) -> None:
     """Show a stored tool."""
 
-    async def work(service: Service) -> JsonObject:
-        return (await service.get_tool(tool_id)).definition
+    async def work(service: Service) -> tuple[JsonObject, list[Touch]]:
+        definition = (await service.get_tool(tool_id)).definition
+        load_tool = service.catalog.load_tool
+        return definition, touches_of(Tool.model_validate(definition), load_tool)
 
-    definition = run_with_service(work)
-    if touches:
-        _show_touches(definition, as_json)
-    else:
+    definition, touched = run_with_service(work)
+    if not touches:
         print_json(definition)
+    elif as_json:
+        print_json([touch.wire() for touch in touched])
+    else:
+        _show_touches(touched)
 
 
 @app.command()
@@ -117,23 +124,15 @@ def export(tool_ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]…
     print_json(run_with_service(work))
 
 
-def _show_touches(definition: JsonObject, as_json: bool) -> None:
-    from dataclasses import asdict
-
-    from tools.model import Tool
-    from tools.touches import touches as touches_of
-
-    found = touches_of(Tool.model_validate(definition))
-    if as_json:
-        print_json([asdict(touch) for touch in found])
-        return
+def _show_touches(found: list[Touch]) -> None:
     print_table(
-        ("step", "method", "where", "effect"),
+        ("step", "method", "where", "credentials", "effect"),
         [
             (
                 touch.step_id,
                 touch.method or "run",
-                touch.host or touch.system_id or touch.tool_id or "chosen when it runs",
+                touch.origin or touch.system_id or touch.tool_id or "chosen when it runs",
+                ", ".join(touch.credentials),
                 "destructive" if touch.destructive else "writes" if touch.writes else "reads",
             )
             for touch in found

@@ -9,7 +9,7 @@ from server.mcp_surface.names import published_name
 from tools.json_text import Json, JsonObject
 from tools.model import Tool
 from tools.schema import CompiledSchema, compile_schema, dereference, loosen
-from tools.touches import touches
+from tools.touches import ToolLoader, touches
 
 __all__ = ["RUN_HANDLE_SCHEMA", "PublishedTool"]
 
@@ -56,7 +56,7 @@ class PublishedTool:
     wraps_result: bool
 
     @classmethod
-    def of(cls, entry: CatalogEntry) -> "PublishedTool":
+    def of(cls, entry: CatalogEntry, load_tool: ToolLoader) -> "PublishedTool":
         """Raises `ValueError` when the stored definition cannot be published."""
         tool = entry.prepared.tool
         name = published_name(tool.id)
@@ -65,7 +65,7 @@ class PublishedTool:
             "title": _visible(tool.name or tool.id)[:_MAX_TITLE],
             "description": _description(tool),
             "inputSchema": dereference(tool.input_schema or {"type": "object"}),
-            "annotations": _annotations(tool),
+            "annotations": _annotations(tool, load_tool),
             "_meta": {"callslip/toolId": tool.id},
         }
         output, wraps_result = _published_output(tool.output_schema)
@@ -92,9 +92,9 @@ def _description(tool: Tool) -> str:
     return text if len(text) <= _MAX_DESCRIPTION else text[: _MAX_DESCRIPTION - 1] + "…"
 
 
-def _annotations(tool: Tool) -> JsonObject:
+def _annotations(tool: Tool, load_tool: ToolLoader) -> JsonObject:
     """Derived from the steps, never from what the tool says of itself."""
-    touched = touches(tool)
+    touched = touches(tool, load_tool)
     writes = any(touch.writes for touch in touched)
     annotations: JsonObject = {
         "title": _visible(tool.name or tool.id)[:_MAX_TITLE],

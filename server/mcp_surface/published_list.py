@@ -7,6 +7,7 @@ from server.catalog import Catalog
 from server.mcp_surface.published import PublishedTool
 from server.mcp_surface.selection import Selection
 from tools.json_text import JsonObject
+from tools.model import SubToolConfig
 
 __all__ = ["PublishedList"]
 
@@ -61,13 +62,19 @@ class PublishedList:
                 continue
             snapshot_id = entry.stored.snapshot_id
             try:
-                published = self._by_snapshot.get(snapshot_id) or PublishedTool.of(entry)
+                published = self._by_snapshot.get(snapshot_id) or PublishedTool.of(
+                    entry, self._catalog.load_tool
+                )
                 is_shown = self._selection.includes(entry.prepared.tool, published)
             except (ValueError, KeyError, TypeError):
                 # One bad definition must not take the others off the list.
                 _log.exception("tool %s cannot be published", entry.stored.id)
                 continue
-            kept[snapshot_id] = published
+            if not any(
+                isinstance(step.config, SubToolConfig) for step in entry.prepared.tool.steps
+            ):
+                # What a sub-tool touches may change without a change of this tool.
+                kept[snapshot_id] = published
             if is_shown:
                 by_name[published.name] = published
         self._by_snapshot = kept

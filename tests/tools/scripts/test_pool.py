@@ -175,7 +175,8 @@ async def test_leaving_the_engine_ends_running_and_waiting_evaluations() -> None
         limits = ScriptLimits(60, 60)
         session = engine.session()
         tasks = [asyncio.create_task(session.evaluate(SLOW, limits=limits)) for _ in range(2)]
-        await asyncio.sleep(0.05)
+        for _ in range(10):  # one evaluates, the other waits for the worker
+            await asyncio.sleep(0)
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert all(isinstance(result, Exception) for result in results)
     assert gone(pids)
