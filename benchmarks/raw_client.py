@@ -55,14 +55,12 @@ class RawClient:
         assert self._process.stdout is not None
         self._in, self._out = self._process.stdin, self._process.stdout
         if era == "legacy":
-            self.request(
-                "initialize",
-                {
-                    "protocolVersion": "2025-06-18",
-                    "capabilities": dict[str, Any](),
-                    "clientInfo": _CLIENT,
-                },
-            )
+            hello: dict[str, Any] = {
+                "protocolVersion": "2025-06-18",
+                "capabilities": {},
+                "clientInfo": _CLIENT,
+            }
+            self.request("initialize", hello)
             self._send({"jsonrpc": "2.0", "method": "notifications/initialized"})
         self.request("tools/list", {})
         self.started_ms = (time.perf_counter() - started) * 1000
@@ -74,9 +72,8 @@ class RawClient:
 
     def send(self, method: str, params: dict[str, Any]) -> int:
         self._next_id += 1
-        if self._era == "modern":
-            params = {**params, "_meta": _META}
-        self._send({"jsonrpc": "2.0", "id": self._next_id, "method": method, "params": params})
+        sent: dict[str, Any] = {**params, "_meta": _META} if self._era == "modern" else params
+        self._send({"jsonrpc": "2.0", "id": self._next_id, "method": method, "params": sent})
         return self._next_id
 
     def receive(self) -> dict[str, Any]:

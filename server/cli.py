@@ -85,9 +85,8 @@ def root(
 
 def _add_commands() -> None:
     from server.commands.backup import backup
-
-    # TODO doctor
-    # TODO hosts
+    from server.commands.doctor import doctor
+    from server.commands.hosts import install, uninstall
     from server.commands.run import run
     from server.commands.runs import app as runs_app
     from server.commands.tools import app as tools_app
@@ -95,7 +94,9 @@ def _add_commands() -> None:
     app.command()(run)
     app.add_typer(tools_app, name="tools")
     app.add_typer(runs_app, name="runs")
-
+    app.command()(install)
+    app.command()(uninstall)
+    app.command()(doctor)
     app.command()(backup)
 
 

@@ -115,6 +115,9 @@ class Execution:
         for step in self._tool.steps:
             await self._run_step(step)
             self._context.steps_done += 1
+        if self._context.options.execution == "dry":
+            # There is no data to transform; what would have been sent is the result.
+            return self._unsent_requests()
         data = await self._transform_output()
         self._check_output(data)
         filters = self._tool.response_filters
@@ -203,17 +206,42 @@ class Execution:
         try:
             value = await session.evaluate(Script(selector, ScriptForm.TRANSFORM), self._state)
         except RunError as error:
-            raise error.prefixed("Data selector failed: ") from None
+            raise self._explained(error, "Data selector failed: ") from None
         return value.value
+
+    def _explained(self, error: RunError, prefix: str) -> RunError:
+        """The error of a script over the state, with what the state holds."""
+        if error.kind is ErrorKind.SCRIPT_ERROR and error.detail.hint is None:
+            names = ", ".join(sorted(self._state)) or "nothing"
+            error.detail.hint = f"the state holds: {names}"
+        return error.prefixed(prefix)
 
     def _fail_step(self, step: Step, record: StepRecord, error: RunError) -> None:
         message = self._context.redactor.text(error.message)
-        record.success, record.status, record.error = False, "failure", message
         record.completed_at = now_ms()
+        if self._lacks_data_of_a_dry_run(error):
+            record.status = "skipped"
+            record.warnings.append(f"it needs what a dry run does not ask for: {message}")
+            return
+        record.success, record.status, record.error = False, "failure", message
         if step.failure_behavior == "continue":
             return
         error.detail.step_id = step.id
         raise error.prefixed(f"Step {step.id} failed: ")
+
+    def _lacks_data_of_a_dry_run(self, error: RunError) -> bool:
+        return (
+            self._context.options.execution == "dry"
+            and error.kind in {ErrorKind.SCRIPT_ERROR, ErrorKind.UNRESOLVED_VARIABLE}
+            and any(record.requests for record in self._steps)
+        )
+
+    def _unsent_requests(self) -> list[Json]:
+        return [
+            {"stepId": record.step_id, **request.unsent()}
+            for record in self._steps
+            for request in record.requests
+        ]
 
     async def _transform_output(self) -> Json:
         code = self._tool.output_transform
@@ -223,7 +251,7 @@ class Execution:
             try:
                 value = await session.evaluate(Script(code, ScriptForm.TRANSFORM), self._state)
             except RunError as error:
-                raise error.prefixed("Output transform failed: ") from None
+                raise self._explained(error, "Output transform failed: ") from None
             finally:
                 self._context.cost.script_ms += session.script_ms
         return value.value

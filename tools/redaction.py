@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, cast
-from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
+from urllib.parse import quote, quote_plus
 
 from tools.json_text import Json, encode_json
 
@@ -22,6 +22,7 @@ REDACTED = "[redacted]"
 
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 _MARK = re.compile(r"\[credential [^\]]+\]|\[redacted\]")
+_USER_INFORMATION = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@")
 #: A base64 core shorter than this would match by chance.
 _SHORTEST_BASE64 = 8
 
@@ -94,11 +95,7 @@ class Redactor:
 
     def url(self, url: str) -> str:
         """A url without secrets and without user information."""
-        parts = urlsplit(url)
-        if "@" in parts.netloc:
-            host = parts.netloc.rpartition("@")[2]
-            url = urlunsplit(parts._replace(netloc=f"{REDACTED}@{host}"))
-        return self.text(url)
+        return self.text(_USER_INFORMATION.sub(rf"\1{REDACTED}@", url))
 
     def _walk(self, value: Json) -> Json:
         if isinstance(value, str):

@@ -129,6 +129,15 @@ class RequestRecord:
     error: str | None = None
     exchange: Exchange | None = None
 
+    def unsent(self) -> dict[str, Any]:
+        """What a dry run would have sent; redacted, as everything in a record is."""
+        fields: dict[str, Any] = {"method": self.method, "url": self.url}
+        if self.exchange is not None:
+            fields["headers"] = dict(self.exchange.request_headers)
+            if self.exchange.request_body is not None:
+                fields["body"] = self.exchange.request_body.decode("utf-8", "replace")
+        return fields
+
     def wire(self) -> dict[str, Any]:
         """The camelCase form without the exchange, absent fields omitted."""
         fields = {

@@ -10,7 +10,7 @@ import anyio
 import typer
 from pydantic import ValidationError
 
-from server.commands.output import FAILED, USAGE, fail, note, print_json
+from server.commands.output import FAILED, INTERRUPTED, USAGE, fail, note, print_json
 from server.commands.runner import run_with_service
 from server.service import RunRequest, Service
 from server.views import tool_view
@@ -18,8 +18,6 @@ from tools.context import RunEvent
 from tools.errors import ErrorKind
 from tools.json_text import Json, JsonObject, decode_json
 from tools.run import RequestSource, RunOptions, RunOutcome, RunStatus
-
-INTERRUPTED = 130
 
 
 def run(
@@ -64,8 +62,6 @@ def run(
     outcome, view, is_interrupted = run_with_service(lambda service: _run(service, request))
     if as_json:
         print_json(view)
-    elif dry_run:
-        print_json([step.get("requests", []) for step in view["stepResults"]])
     elif outcome.status is RunStatus.SUCCESS:
         print_json(outcome.data)
     _show_end(outcome, view["runId"])

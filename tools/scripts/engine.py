@@ -327,7 +327,7 @@ def _source_message(size: int, limits: ScriptLimits) -> str:
 def _encode_arguments(arguments: tuple[Json, ...]) -> bytes:
     try:
         return encode_json(list(arguments))
-    except RecursionError:
+    except ValueError:
         raise RunError(
             ErrorKind.SCRIPT_LIMIT,
             "The data given to the script is nested too deeply (about a thousand levels)",

@@ -118,14 +118,15 @@ def _is_authority_written(template: Template) -> bool:
 
 def _check_origin(url: str, pieces: list[_Piece], allowed: set[str]) -> None:
     origin = origin_of(url)
+    has_user = origin is not None and "@" in urlsplit(url).netloc
     trusted_start = pieces[0].text if pieces and pieces[0].trusted else ""
     written = _SCHEME_AND_AUTHORITY.match(trusted_start)
-    if written is not None and "@" not in urlsplit(url).netloc:
+    if written is not None and not has_user:
         # A credential such as `acme_url` may say where its system is; what follows must not.
         rest = url[len(trusted_start) : len(trusted_start) + 1]
         if written.end() < len(trusted_start) or rest in {"", "/", "?", "#"}:
             allowed = allowed | {origin_of(trusted_start) or ""}
-    if origin is not None and origin in allowed and "@" not in urlsplit(url).netloc:
+    if origin is not None and origin in allowed and not has_user:
         return
     raise RunError(
         ErrorKind.BLOCKED_ADDRESS,
