@@ -22,6 +22,7 @@ from storage.runs import NewRun, RunFilter, RunPage, RunStore, StoredRun
 from storage.tools import PutOutcome, StoredTool, ToolStore
 from tools.check import CheckedTool, check_definition
 from tools.context import ChildRun, Engines, RunContext, RunEvent
+from tools.decoders import StoredFile
 from tools.errors import ErrorDetail, ErrorKind, RunError
 from tools.execution import Execution
 from tools.json_text import Json, JsonObject
@@ -101,15 +102,16 @@ class ActiveRun:
         """The outcome of a run that was cancelled."""
         return self.execution.cut_off(*self._reason)
 
-    async def wait(self) -> RunOutcome:
+    async def wait(self, when_cancelled: str = "cancelled by the client") -> RunOutcome:
         """The outcome. Raises `StorageError` when it could not be recorded.
 
-        When the waiter is cancelled, the run is cancelled with it.
+        When the waiter is cancelled, the run is cancelled with it, for this reason.
         """
         try:
             await self.done.wait()
         except anyio.get_cancelled_exc_class():
-            self.cancel("cancelled by the client")
+            if not self.scope.cancel_called:
+                self.cancel(when_cancelled)
             with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_SECONDS):
                 await self.done.wait()
             raise
@@ -267,6 +269,13 @@ class Service:
             raise UnknownRunError(f"run {run_id} not found")
         return run
 
+    async def get_file(self, run_id: str, key: str) -> StoredFile:
+        """A binary answer that a run kept. Raises `UnknownRunError`."""
+        file = await self._runs.get_file(run_id, key)
+        if file is None:
+            raise UnknownRunError(f"file {key} of run {run_id} not found")
+        return file
+
     async def list_runs(
         self, wanted: RunFilter, *, limit: int, offset: int = 0, before_seq: int | None = None
     ) -> RunPage:
@@ -318,9 +327,9 @@ class Service:
         )
         try:
             child = await self.start(request)
-        except (UnknownToolError, ArchivedToolError) as error:
+        except (UnknownToolError, ArchivedToolError, StorageError) as error:
             raise RunError(ErrorKind.SUB_TOOL, str(error)) from None
-        outcome = await child.wait()
+        outcome = await child.wait("cancelled with the run that started it")
         return ChildRun(child.run_id, child.entry.stored.definition, outcome)
 
     async def _drive(self, active: ActiveRun) -> None:
@@ -373,6 +382,13 @@ class Service:
             raise await self._unknown_tool(tool_id)
         if entry.is_archived:
             raise ArchivedToolError(f"tool {tool_id} is archived and cannot be called")
+        try:
+            _ = entry.prepared
+        except ValueError as error:
+            raise StorageError(
+                f"tool {tool_id} is stored in a form that cannot be read; "
+                "store it again with `callslip tools add`"
+            ) from error
         return entry
 
     async def _unknown_tool(self, tool_id: str) -> UnknownToolError:

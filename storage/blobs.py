@@ -49,7 +49,7 @@ class Packed:
 
 def pack(content: bytes) -> Packed:
     """Compress a content, unless that would not make it smaller."""
-    digest = hashlib.blake2b(content, digest_size=20).digest()
+    digest = _digest(content)
     if len(content) >= _SHORTEST_COMPRESSED:
         compressed = zstd.compress(content, _LEVEL)
         if len(compressed) < len(content):
@@ -87,17 +87,19 @@ def load_document(connection: sqlite3.Connection, column: str | int | None) -> b
 def load_blob(connection: sqlite3.Connection, blob_id: int) -> bytes:
     """The content of a blob. Raises `sqlite3.DatabaseError` when it is gone or damaged."""
     row = connection.execute(
-        "SELECT size, encoding, data FROM blobs WHERE blob_id = ?", (blob_id,)
+        "SELECT hash, size, encoding, data FROM blobs WHERE blob_id = ?", (blob_id,)
     ).fetchone()
     if row is None:
         raise sqlite3.DatabaseError(f"blob {blob_id} is not there")
-    size, encoding, data = row
-    if encoding == "raw":
-        return data
+    digest, size, encoding, data = row
     try:
-        return _decompressed(data, size)
-    except zstd.ZstdError as error:
+        content = data if encoding == "raw" else _decompressed(data, size)
+    except (zstd.ZstdError, TypeError, EOFError) as error:
         raise sqlite3.DatabaseError(f"blob {blob_id} is damaged: {error}") from error
+    # The compressed form has no checksum, so damage may decompress to something else.
+    if not isinstance(content, bytes) or _digest(content) != digest:
+        raise sqlite3.DatabaseError(f"blob {blob_id} is damaged: it does not match its hash")
+    return content
 
 
 def _decompressed(data: bytes, size: int) -> bytes:
@@ -105,3 +107,7 @@ def _decompressed(data: bytes, size: int) -> bytes:
     if len(content) != size:
         raise zstd.ZstdError(f"{len(content)} of {size} bytes")
     return content
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=20).digest()

@@ -32,8 +32,25 @@ _READERS = 2
 class _Connection(aiosqlite.Connection):
     """A connection on its own thread, which runs whole functions: one hop for many statements."""
 
+    _stopped: "asyncio.Future[Any] | None" = None
+
     async def run(self, work: Work[T]) -> T:
         return await self._execute(work, self._conn)  # pyright: ignore[reportUnknownMemberType]: aiosqlite leaves it untyped
+
+    def stop(self) -> "asyncio.Future[Any] | None":
+        self._stopped = super().stop()  # pyright: ignore[reportUnknownMemberType]: as above
+        return self._stopped
+
+    async def open(self) -> None:
+        """Connect; when that fails, the thread has ended before the error is raised."""
+        try:
+            await self
+        except BaseException:
+            # aiosqlite drops what says so, and its thread would speak to a loop that is closed.
+            with anyio.CancelScope(shield=True):
+                if self._stopped is not None:
+                    await self._stopped
+            raise
 
 
 @dataclass
@@ -78,10 +95,13 @@ class Database:
         return await done
 
     async def data_version(self) -> int:
-        """A number that changes with every commit of any process."""
-        return await self._readers[0].run(
-            lambda connection: connection.execute("PRAGMA data_version").fetchone()[0]
-        )
+        """A number that changes with every commit of any process. Raises `StorageError`."""
+        try:
+            return await self._readers[0].run(
+                lambda connection: connection.execute("PRAGMA data_version").fetchone()[0]
+            )
+        except sqlite3.Error as error:
+            raise _storage_error(error, self.path) from error
 
     async def flush_forever(self) -> None:
         """Commit what is pending until the database closes; shielded, so nothing is lost."""
@@ -149,23 +169,18 @@ async def open_database(
     `normal` survives `kill -9`, `full` a power cut too. Raises `HomeError`: the directory cannot be
     made or written, the file is not a database, is damaged, or is newer than this program.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise HomeError(
-            f"the home {path.parent} cannot be made: {error.strerror}; "
-            "set CALLSLIP_HOME to a directory you can write"
-        ) from error
+    _make_home(path.parent)
     connections: list[_Connection] = []
     try:
         try:
             writer = await _connect(path, durability)
             connections.append(writer)
-            await writer.run(lambda connection: _migrate(connection, path))
+            await writer.run(_migrate)
             for _ in range(_READERS):
                 connections.append(await _connect(path, durability))
         except sqlite3.Error as error:
-            raise _storage_error(error, path) from error
+            found = _storage_error(error, path)
+            raise (found if isinstance(found, HomeError) else HomeError(str(found))) from error
         database = Database(path, writer, connections[1:])
         async with anyio.create_task_group() as group:
             group.start_soon(database.flush_forever)
@@ -179,6 +194,16 @@ async def open_database(
                 await connection.close()
 
 
+def _make_home(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HomeError(
+            f"the home {directory} cannot be made: {error.strerror}; "
+            "set CALLSLIP_HOME to a directory you can write"
+        ) from error
+
+
 async def _connect(path: Path, durability: str) -> _Connection:
     def connector() -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -188,16 +213,28 @@ async def _connect(path: Path, durability: str) -> _Connection:
             cached_statements=256,
             check_same_thread=False,
         )
-        # Takes effect only while the file is empty.
-        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute(f"PRAGMA synchronous={durability.upper()}")
-        connection.execute("PRAGMA cache_size=-16000")
+        try:
+            # Before the first pragma: those below change the file.
+            _refuse_strange(connection, path)
+            # Takes effect only while the file is empty.
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(f"PRAGMA synchronous={durability.upper()}")
+            connection.execute("PRAGMA cache_size=-16000")
+        except BaseException:
+            connection.close()
+            raise
+        # A text that is no UTF-8 any more must not make its whole row unreadable.
+        connection.text_factory = _text
         return connection
 
     connection = _Connection(connector, iter_chunk_size=64)
-    await connection
+    await connection.open()
     return connection
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
 
 
 def _migrations() -> list[tuple[int, str]]:
@@ -214,12 +251,10 @@ def _migrations() -> list[tuple[int, str]]:
 SCHEMA_VERSION = 1
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+def _migrate(connection: sqlite3.Connection) -> None:
     """Apply what is missing; each migration and its number are one transaction."""
-    version = _schema_version(connection)
-    if version == SCHEMA_VERSION:
+    if _schema_version(connection) == SCHEMA_VERSION:
         return
-    _refuse_strange(connection, version, path)
     connection.execute("BEGIN EXCLUSIVE")
     try:
         # Another process may have migrated while this one waited.
@@ -241,17 +276,23 @@ def _schema_version(connection: sqlite3.Connection) -> int:
     return connection.execute("PRAGMA user_version").fetchone()[0]
 
 
-def _refuse_strange(connection: sqlite3.Connection, version: int, path: Path) -> None:
+def _refuse_strange(connection: sqlite3.Connection, path: Path) -> None:
+    # One snapshot: another process may be making this database right now.
+    connection.execute("BEGIN")
+    try:
+        version = _schema_version(connection)
+        owner = connection.execute("PRAGMA application_id").fetchone()[0]
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    finally:
+        connection.execute("COMMIT")
+    if owner != _APPLICATION_ID and (owner or version or tables):
+        raise HomeError(
+            f"{path} is a database of another program; set CALLSLIP_HOME to a directory of its own"
+        )
     if version > SCHEMA_VERSION:
         raise HomeError(
             f"{path} has schema {version}, written by a newer callslip; this one knows "
             f"{SCHEMA_VERSION}. Upgrade callslip, or set CALLSLIP_HOME to another directory"
-        )
-    owner = connection.execute("PRAGMA application_id").fetchone()[0]
-    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if owner not in {0, _APPLICATION_ID} or (owner == 0 and tables):
-        raise HomeError(
-            f"{path} is a database of another program; set CALLSLIP_HOME to a directory of its own"
         )
 
 

@@ -3,13 +3,14 @@
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
-from storage.blobs import Packed, PackedDocument, load_document
+from storage.blobs import Packed, PackedDocument, load_blob, load_document
 from storage.database import Database
 from storage.errors import RunExistsError
 from storage.snapshots import load_snapshot, store_snapshot
-from storage.step_documents import pack_steps, steps_with_data
+from storage.step_documents import file_blob, pack_steps, steps_with_data
+from tools.decoders import StoredFile
 from tools.errors import ErrorDetail, ErrorKind
 from tools.json_text import Json, JsonObject, decode_json, encode_json, encode_json_text
 from tools.run import RequestSource, RunOutcome, RunStatus, now_ms
@@ -40,7 +41,11 @@ _COLUMN_NAMES = (
 )
 _COLUMNS = ", ".join(_COLUMN_NAMES)
 
-_STATUS = _COLUMN_NAMES.index("status")
+_STATUSES = frozenset(RunStatus)
+#: The last millisecond that RFC 3339 can say.
+_LATEST = 253_402_300_799_999
+#: SQLite counts no further.
+_MOST = 2**62
 
 INTERRUPTED = "interrupted: the server stopped during the run"
 
@@ -148,6 +153,10 @@ class RunStore:
     async def get(self, run_id: str, *, with_steps: bool = True) -> StoredRun | None:
         """A run with its documents, or None."""
         return await self._database.read(lambda connection: _get(connection, run_id, with_steps))
+
+    async def get_file(self, run_id: str, key: str) -> StoredFile | None:
+        """A file that a step of the run received, by the key its record shows."""
+        return await self._database.read(lambda connection: _get_file(connection, run_id, key))
 
     async def status(self, run_id: str) -> RunStatus | None:
         return await self._database.read(lambda connection: _status(connection, run_id))
@@ -310,12 +319,17 @@ def _end(connection: sqlite3.Connection, seq: int, status: RunStatus, error: str
     tool_id, source, run_id = row
     connection.execute(
         "UPDATE runs SET status = ?, completed_at = ?, error = ?, owner = NULL WHERE seq = ?",
-        (status, now_ms(), error, seq),
+        (status, now_ms(), _storable(error), seq),
     )
     _count(connection, tool_id, RunStatus.RUNNING, source, -1)
     _count(connection, tool_id, status, source, 1)
     connection.execute("DELETE FROM cancel_requests WHERE run_id = ?", (run_id,))
     return True
+
+
+def _storable(text: str | None) -> str | None:
+    """Scripts may throw halves of surrogate pairs, which are no Unicode text."""
+    return None if text is None else text.encode("utf-8", "replace").decode()
 
 
 def _interrupt(connection: sqlite3.Connection, owner: str) -> int:
@@ -339,7 +353,9 @@ def _count(
 
 def _status(connection: sqlite3.Connection, run_id: str) -> RunStatus | None:
     row = connection.execute("SELECT status FROM runs WHERE run_id = ?", (run_id,)).fetchone()
-    return None if row is None else RunStatus(row[0])
+    if row is None:
+        return None
+    return RunStatus(row[0]) if row[0] in _STATUSES else RunStatus.ABORTED
 
 
 def _get(connection: sqlite3.Connection, run_id: str, with_steps: bool) -> StoredRun | None:
@@ -351,7 +367,7 @@ def _get(connection: sqlite3.Connection, run_id: str, with_steps: bool) -> Store
         return None
     documents: dict[str, Any] = {}
     damage: list[str] = []
-    details = connection.execute(
+    details: Sequence[Any] | None = connection.execute(
         """SELECT inputs, options, result, error_detail, steps, logs, cost, sub_tools
            FROM run_details WHERE seq = ?""",
         (row[0],),
@@ -362,26 +378,67 @@ def _get(connection: sqlite3.Connection, run_id: str, with_steps: bool) -> Store
             continue
         try:
             content = load_document(connection, column) or b"null"
-            documents[name] = content if name == "result" else decode_json(content)
+            if name != "result":
+                documents[name] = _shaped(name, decode_json(content))
+                continue
+            if isinstance(column, str):
+                # Blobs are proved by their hash; only a text in the row may have been changed.
+                decode_json(content)
+            documents[name] = content
         except (sqlite3.DatabaseError, ValueError) as error:
             damage.append(f"{name}: {error}")
     try:
         documents["tool"] = load_snapshot(connection, row[3])
-    except (sqlite3.DatabaseError, ValueError) as error:
+    except sqlite3.DatabaseError as error:
         damage.append(f"tool: {error}")
     steps = documents.pop("steps", [])
-    return _stored(
-        row,
-        **documents,
-        steps=steps_with_data(connection, steps, damage) if with_steps else [],
-        damage="; ".join(damage) or None,
-    )
+    if with_steps:
+        documents["steps"] = steps_with_data(connection, steps, damage)
+    return _stored(row, damage, **documents)
 
 
-def _stored(row: Sequence[Any], **documents: Any) -> StoredRun:
-    columns = dict(zip(_COLUMN_NAMES, row, strict=True))
+def _shaped(name: str, value: Json) -> Json:
+    if name not in {"steps", "logs"}:
+        if not isinstance(value, dict):
+            raise ValueError("it is no object")
+        return cast("JsonObject", value)
+    if not isinstance(value, list) or not all(
+        isinstance(element, dict) for element in cast("list[Json]", value)
+    ):
+        raise ValueError("it is no list of objects")
+    return cast("list[Json]", value)
+
+
+def _get_file(connection: sqlite3.Connection, run_id: str, key: str) -> StoredFile | None:
+    row = connection.execute(
+        "SELECT steps FROM runs JOIN run_details USING (seq) WHERE run_id = ?", (run_id,)
+    ).fetchone()
+    document = load_document(connection, row[0]) if row is not None else None
+    found = file_blob(decode_json(document), key) if document is not None else None
+    if found is None:
+        return None
+    entry, blob_id = found
+    return StoredFile(entry["name"], entry["contentType"], load_blob(connection, blob_id))
+
+
+def _stored(row: Sequence[Any], damage: list[str], **documents: Any) -> StoredRun:
+    """A run of a row; what the row cannot hold is named in `damage` and replaced."""
+    columns: dict[str, Any] = dict(zip(_COLUMN_NAMES, row, strict=True))
+    damage = [*damage]
+    for name, value in columns.items():
+        if isinstance(value, bytes):
+            columns[name] = value.decode("utf-8", "replace")
+            damage.append(f"{name}: it is no text")
+    if columns["status"] not in _STATUSES:
+        damage.append(f"status: {columns['status']!r} is none")
+        columns["status"] = RunStatus.ABORTED
     columns["status"] = RunStatus(columns["status"])
-    return StoredRun(**columns, **documents)
+    for name, instead in (("started_at", 0), ("completed_at", None)):
+        moment = columns[name]
+        if moment != instead and not (isinstance(moment, int) and 0 <= moment <= _LATEST):
+            damage.append(f"{name}: {moment!r} is no time")
+            columns[name] = instead
+    return StoredRun(**columns, **documents, damage="; ".join(damage) or None)
 
 
 def _list(
@@ -391,26 +448,21 @@ def _list(
     offset: int,
     before_seq: int | None,
 ) -> RunPage:
+    offset = min(offset, _MOST)
+    before_seq = None if before_seq is None else min(before_seq, _MOST)
     rows = _newest_rows(connection, wanted, limit + 1, offset, before_seq)
     runs: list[StoredRun] = []
     snapshots: dict[int, JsonObject] = {}
     for row in rows[:limit]:
+        snapshot_id = row[3]
         try:
-            snapshot_id = row[3]
             if snapshot_id not in snapshots:
                 snapshots[snapshot_id] = load_snapshot(connection, snapshot_id)
-            runs.append(_stored(row, tool=snapshots[snapshot_id]))
-        except (sqlite3.DatabaseError, ValueError) as error:
+            runs.append(_stored(row, [], tool=snapshots[snapshot_id]))
+        except sqlite3.DatabaseError as error:
             # One bad row never breaks a list.
-            runs.append(_unreadable(row, str(error)))
+            runs.append(_stored(row, [f"tool: {error}"]))
     return RunPage(runs, _total(connection, wanted), len(rows) > limit)
-
-
-def _unreadable(row: Sequence[Any], damage: str) -> StoredRun:
-    readable = list(row)
-    if readable[_STATUS] not in list(RunStatus):
-        readable[_STATUS] = RunStatus.ABORTED
-    return _stored(readable, damage=damage)
 
 
 def _newest_rows(

@@ -2,6 +2,7 @@
 
 import hashlib
 import sqlite3
+from typing import cast
 
 from tools.json_text import JsonObject, decode_json, encode_json
 
@@ -26,10 +27,16 @@ def store_snapshot(connection: sqlite3.Connection, definition: JsonObject) -> in
 
 
 def load_snapshot(connection: sqlite3.Connection, snapshot_id: int) -> JsonObject:
-    """A definition. Raises `sqlite3.DatabaseError` when it is not there."""
+    """A definition. Raises `sqlite3.DatabaseError` when it is gone or damaged."""
     row = connection.execute(
         "SELECT definition FROM snapshots WHERE snapshot_id = ?", (snapshot_id,)
     ).fetchone()
     if row is None:
         raise sqlite3.DatabaseError(f"snapshot {snapshot_id} is not there")
-    return decode_json(row[0].encode())
+    try:
+        definition = decode_json(str(row[0]).encode())
+    except ValueError as error:
+        raise sqlite3.DatabaseError(f"snapshot {snapshot_id} is damaged: {error}") from error
+    if not isinstance(definition, dict):
+        raise sqlite3.DatabaseError(f"snapshot {snapshot_id} is damaged: it is no object")
+    return cast("JsonObject", definition)

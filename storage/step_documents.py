@@ -1,7 +1,8 @@
 """Step results as one JSON document; large data and bodies are blobs that it refers to.
 
-`data` is inline, or `dataBlob` names its blob. Bodies of exchanges are `requestBody` as text when
-small and readable, else `requestBodyBlob`; likewise `responseBody`.
+`data` is inline, or `dataBlob` names its blob; the content of a file is always a blob. Bodies of
+exchanges are `requestBody` as text when small and readable, else `requestBodyBlob`; likewise
+`responseBody`.
 """
 
 import sqlite3
@@ -9,10 +10,11 @@ import uuid
 from collections.abc import Mapping, Sequence
 
 from storage.blobs import INLINE_BYTES, Packed, load_blob, pack
+from tools.decoders.result import StoredFile
 from tools.json_text import Json, JsonObject, decode_json, encode_json, encode_json_text
 from tools.run import Exchange, RequestRecord, StepRecord, rfc3339
 
-__all__ = ["pack_steps", "steps_with_data"]
+__all__ = ["file_blob", "pack_steps", "steps_with_data"]
 
 #: More levels than this are not put into a document that nests further.
 _INLINE_DEPTH = 200
@@ -49,6 +51,11 @@ def _pack_step(step: StepRecord, blobs: dict[str, Packed]) -> JsonObject:
             warnings.append(f"the data is not kept: {error}")
     if warnings:
         fields["warnings"] = warnings
+    if step.files:
+        fields["files"] = [
+            _pack_file(file, f"{step.step_id}-{number}", blobs)
+            for number, file in enumerate(step.files, 1)
+        ]
     fields["requests"] = [_pack_request(request, blobs) for request in step.requests]
     return fields
 
@@ -60,6 +67,16 @@ def _add_data(fields: JsonObject, data: Json, blobs: dict[str, Packed]) -> None:
         fields["data"] = data
     else:
         fields["dataBlob"] = _reference(content, blobs)
+
+
+def _pack_file(file: StoredFile, key: str, blobs: dict[str, Packed]) -> JsonObject:
+    return {
+        "key": key,
+        "name": file.name,
+        "contentType": file.content_type,
+        "size": len(file.data),
+        "contentBlob": _reference(file.data, blobs),
+    }
 
 
 def _pack_request(request: RequestRecord, blobs: dict[str, Packed]) -> JsonObject:
@@ -106,12 +123,24 @@ def steps_with_data(
     """The step results with data and bodies in place; what is damaged is named, not raised."""
     for step in steps:
         _load(connection, step, "data", damage, as_json=True)
+        for file in step.get("files", ()):
+            # A file is read by its key, not with the record.
+            file.pop("contentBlob", None)
         for request in step.get("requests", ()):
             exchange = request.get("exchange")
             if exchange is not None:
                 _load(connection, exchange, "requestBody", damage, as_json=False)
                 _load(connection, exchange, "responseBody", damage, as_json=False)
     return list(steps)
+
+
+def file_blob(steps: Sequence[Json], key: str) -> tuple[JsonObject, int] | None:
+    """The entry of a file, and the blob that holds its content."""
+    for step in steps:
+        for file in step.get("files", ()):
+            if file["key"] == key:
+                return file, file["contentBlob"]
+    return None
 
 
 def _load(

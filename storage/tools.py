@@ -74,7 +74,11 @@ def tools_revision(connection: sqlite3.Connection) -> int:
 def _put(connection: sqlite3.Connection, definition: JsonObject) -> PutOutcome:
     tool_id = definition["id"]
     now = now_ms()
-    stored = _get(connection, tool_id)
+    try:
+        stored = _get(connection, tool_id)
+    except sqlite3.DatabaseError:
+        # What is damaged is replaced.
+        stored = None
     if stored is not None and _content(stored.definition) == _content(definition):
         return PutOutcome(tool_id, stored.definition["version"], stored.version_number, "unchanged")
     created_at = (
@@ -127,7 +131,7 @@ def _list(connection: sqlite3.Connection) -> list[StoredTool]:
     for row in rows:
         try:
             tools.append(_stored(connection, *row))
-        except (sqlite3.DatabaseError, ValueError):
+        except sqlite3.DatabaseError:
             # One damaged definition must not hide the others; `callslip doctor` names it.
             continue
     return tools

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from tools.decoders.result import StoredFile
 from tools.errors import ErrorDetail
 from tools.json_text import Json, JsonObject
 
@@ -171,6 +172,8 @@ class StepRecord:
     completed_at: int | None = None
     attempts: int = 0
     requests: list[RequestRecord] = field(default_factory=list[RequestRecord])
+    #: Binary answers, whole.
+    files: list[StoredFile] = field(default_factory=list[StoredFile])
     #: What a reader of the record should know, such as a page without rows.
     warnings: list[str] = field(default_factory=list[str])
     #: The child run, of a step that calls a tool.

@@ -10,6 +10,7 @@ from server.reading import ReadingError, read_part
 from server.service import Service, UnknownRunError, UnknownToolError
 from server.views import tool_view
 from storage.runs import RunFilter
+from tools.decoders import StoredFile
 from tools.json_text import Json, JsonObject, decode_json
 from tools.run import RequestSource, RunStatus
 from tools.suggestions import did_you_mean
@@ -29,8 +30,11 @@ class BadParameterError(ValueError):
     """A parameter has a value it cannot have; the message lists the valid ones."""
 
 
-async def read_resource(service: Service, uri: str) -> Json:
-    """What an address answers. Raises `NotFoundError`, `BadParameterError`."""
+async def read_resource(service: Service, uri: str) -> Json | StoredFile:
+    """What an address answers: JSON, or the bytes of a file.
+
+    Raises `NotFoundError`, `BadParameterError`.
+    """
     address = parse_uri(uri)
     if address is None:
         raise NotFoundError(f"{uri} is not a callslip:// address")
@@ -40,7 +44,7 @@ async def read_resource(service: Service, uri: str) -> Json:
         raise NotFoundError(str(error)) from None
 
 
-async def _read(service: Service, address: Address, uri: str) -> Json:
+async def _read(service: Service, address: Address, uri: str) -> Json | StoredFile:
     match address.segments:
         case ("runs",):
             return await run_page(service, address.parameters)
@@ -50,6 +54,8 @@ async def _read(service: Service, address: Address, uri: str) -> Json:
             return await read_results(service, run_id, address.parameters)
         case ("runs", run_id, "steps", step_id):
             return await _read_step(service, run_id, step_id, address.parameters)
+        case ("runs", run_id, "files", key):
+            return await service.get_file(run_id, key)
         case ("tools", tool_id):
             return (await service.get_tool(tool_id)).definition
         case _:

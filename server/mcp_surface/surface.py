@@ -23,6 +23,7 @@ from server.mcp_surface.uris import TEMPLATES, run_uri
 from server.service import Service
 from server.version import VERSION
 from storage.runs import RunFilter, StoredRun
+from tools.decoders import StoredFile
 from tools.errors import ErrorDetail, ErrorKind
 from tools.json_text import JsonObject, encode_json_text
 from tools.run import RequestSource, RunStatus, rfc3339
@@ -191,7 +192,7 @@ class McpSurface:
                 "name": one.name,
                 "title": one.title,
                 "description": one.description,
-                "mimeType": "application/json",
+                **({"mimeType": one.mime_type} if one.mime_type else {}),
             }
             for one in TEMPLATES
         ]
@@ -209,8 +210,12 @@ class McpSurface:
             raise MCPError(code, f"Resource not found: {error}", {"uri": uri}) from None
         except BadParameterError as error:
             raise MCPError(types.INVALID_PARAMS, str(error), {"uri": uri}) from None
-        text = encode_json_text(value)
-        contents = [{"uri": uri, "mimeType": "application/json", "text": text}]
+        if isinstance(value, StoredFile):
+            blob = base64.b64encode(value.data).decode()
+            contents = [{"uri": uri, "mimeType": value.content_type, "blob": blob}]
+        else:
+            text = encode_json_text(value)
+            contents = [{"uri": uri, "mimeType": "application/json", "text": text}]
         return _finished(context, {"contents": contents})
 
     async def _complete(self, context: Context, params: types.CompleteRequestParams) -> Any:

@@ -24,6 +24,8 @@ class UriTemplate:
     name: str
     title: str
     description: str
+    #: None where it differs from one to the next.
+    mime_type: str | None = "application/json"
 
 
 TEMPLATES = (
@@ -51,6 +53,13 @@ TEMPLATES = (
         "step",
         "One step of a run",
         "Data and requests of one step.",
+    ),
+    UriTemplate(
+        "callslip://runs/{runId}/files/{key}",
+        "file",
+        "File of a run",
+        "A binary answer that a step received, by the key that the step shows.",
+        mime_type=None,
     ),
     UriTemplate(
         "callslip://tools/{toolId}", "tool", "Stored tool", "The definition of a stored tool."

@@ -1,6 +1,6 @@
 """Request steps: pages are asked for, decoded and merged until there are no more."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 
@@ -99,6 +99,9 @@ class _PageReader:
                 decode, received.body, content_type, abandon_on_cancel=True
             )
         self.record.warnings.extend(decoded.warnings)
+        if decoded.file is not None:
+            content = self.context.redactor.data(decoded.file.data)
+            self.record.files.append(replace(decoded.file, data=content))
         return decoded.value
 
 
