@@ -4,6 +4,7 @@ import os
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -62,7 +63,7 @@ class RawClient:
             }
             self.request("initialize", hello)
             self._send({"jsonrpc": "2.0", "method": "notifications/initialized"})
-        self.request("tools/list", {})
+        self.tools = self.request("tools/list", {})["result"]["tools"]
         self.started_ms = (time.perf_counter() - started) * 1000
 
     def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -72,7 +73,9 @@ class RawClient:
 
     def send(self, method: str, params: dict[str, Any]) -> int:
         self._next_id += 1
-        sent: dict[str, Any] = {**params, "_meta": _META} if self._era == "modern" else params
+        sent = dict(params)
+        if self._era == "modern":
+            sent["_meta"] = _META | sent.get("_meta", {})
         self._send({"jsonrpc": "2.0", "id": self._next_id, "method": method, "params": sent})
         return self._next_id
 
@@ -87,12 +90,21 @@ class RawClient:
                 return message
         raise RuntimeError("the server closed its output")
 
-    def call(self, name: str, count: int, at_once: int) -> Series:
+    def call(
+        self,
+        name: str,
+        count: int,
+        at_once: int,
+        arguments: dict[str, Any] | None = None,
+        meta: dict[str, Any] | None = None,
+    ) -> Series:
         """Call a tool `count` times, `at_once` calls under way."""
-        params = {"name": name, "arguments": {}}
+        params: dict[str, Any] = {"name": name, "arguments": arguments or {}}
+        if meta:
+            params["_meta"] = meta
         sent_at: dict[int, float] = {}
         latencies: list[float] = []
-        cpu, started = self._cpu_seconds(), time.perf_counter()
+        cpu, started = self.cpu_seconds(), time.perf_counter()
         sent = 0
         while len(latencies) < count:
             while sent < count and len(sent_at) < at_once:
@@ -101,10 +113,15 @@ class RawClient:
             answer = self.receive()
             latencies.append((time.perf_counter() - sent_at.pop(answer["id"])) * 1000)
         seconds = time.perf_counter() - started
-        return Series(latencies, seconds, (self._cpu_seconds() - cpu) * 1000 / count)
+        return Series(latencies, seconds, (self.cpu_seconds() - cpu) * 1000 / count)
 
     def memory_megabytes(self) -> float:
-        return sum(process.memory_info().rss for process in self._tree()) / 1e6
+        """Of the server and its workers; what they share is counted in each."""
+        return sum(_memory(process) for process in self._tree()) / 1e6
+
+    def cpu_seconds(self) -> float:
+        """Of the server and its workers that still run."""
+        return sum(sum(process.cpu_times()[:2]) for process in self._tree())
 
     def close(self) -> None:
         self._in.close()
@@ -118,5 +135,8 @@ class RawClient:
         process = psutil.Process(self._process.pid)
         return [process, *process.children(recursive=True)]
 
-    def _cpu_seconds(self) -> float:
-        return sum(sum(process.cpu_times()[:2]) for process in self._tree())
+
+def _memory(process: psutil.Process) -> float:
+    with suppress(psutil.NoSuchProcess):
+        return process.memory_info().rss
+    return 0

@@ -5,61 +5,22 @@ python -m benchmarks.tool_calls [--rounds 7] [--calls 200] [--answer-bytes 1000]
 
 import argparse
 import json
-import shutil
-import statistics
 import subprocess
 import sys
-import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
+from benchmarks.harness import CALLSLIP, get_items, home, median, ratio, rotated, upstream
 from benchmarks.raw_client import Era, RawClient, Series
 
-CALLSLIP = [sys.executable, "-c", "from server.cli import main; main()"]
 #: Calls under way in the second half of a round.
 AT_ONCE = 32
 
 
-@contextmanager
-def upstream(size: int) -> Generator[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.upstream", str(size)], stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    try:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}/items"
-    finally:
-        process.terminate()
-        process.wait()
-
-
-@contextmanager
-def home(url: str) -> Generator[Path]:
-    """A home with the stored tool that does what the peer does."""
-    path = Path(tempfile.mkdtemp(prefix="callslip-bench-"))
-    tool = {
-        "id": "get_items",
-        "instruction": "Items",
-        "inputSchema": {"type": "object"},
-        "steps": [{"id": "items", "config": {"url": url}}],
-    }
-    try:
-        subprocess.run(
-            [*CALLSLIP, "tools", "add", "-"],
-            input=json.dumps(tool).encode(),
-            env={"CALLSLIP_HOME": str(path)},
-            check=True,
-            capture_output=True,
-        )
-        yield path
-    finally:
-        shutil.rmtree(path)
-
-
 def measure(rounds: int, calls: int, answer_bytes: int, era: Era) -> dict[str, Any]:
-    with upstream(answer_bytes) as url, home(url) as path:
+    with upstream(answer_bytes) as origin, home(get_items(f"{origin}/items")) as path:
+        url = f"{origin}/items"
         # The whole answer, as the peer gives it: a preview would be an unfair advantage.
         settings = {"CALLSLIP_HOME": str(path), "CALLSLIP_INLINE_LIMIT_CHARACTERS": "100000000"}
         commands: dict[str, tuple[list[str], dict[str, str]]] = {
@@ -74,8 +35,7 @@ def measure(rounds: int, calls: int, answer_bytes: int, era: Era) -> dict[str, A
             one: dict[str, list[Series]] = {name: [] for name in clients}
             many: dict[str, list[Series]] = {name: [] for name in clients}
             for index in range(rounds):
-                names = list(clients)
-                for name in names[index % len(names) :] + names[: index % len(names)]:
+                for name in rotated(list(clients), index):
                     one[name].append(clients[name].call("get_items", calls, 1))
                     many[name].append(clients[name].call("get_items", calls, AT_ONCE))
             return {name: _figures(clients[name], one[name], many[name]) for name in clients} | {
@@ -103,12 +63,14 @@ def _figures(client: RawClient, one: list[Series], many: list[Series]) -> dict[s
 
 
 def _ratio(series: dict[str, list[Series]]) -> float:
-    pairs = zip(series["callslip"], series["bare SDK server"], strict=True)
-    return _median(ours.calls_a_second / bare.calls_a_second for ours, bare in pairs)
+    ours, bare = (
+        [one.calls_a_second for one in series[name]] for name in ("callslip", "bare SDK server")
+    )
+    return round(ratio(ours, bare), 3)
 
 
-def _median(values: Any) -> float:
-    return round(statistics.median(values), 3)
+def _median(values: Iterable[float]) -> float:
+    return round(median(values), 3)
 
 
 def main() -> None:
@@ -127,8 +89,8 @@ def main() -> None:
     print(f"{'':24}" + "".join(f"{name:>18}" for name in names))
     for row in figures[names[0]]:
         print(f"{row:24}" + "".join(f"{figures[name][row]:18.2f}" for name in names))
-    for name, ratio in figures["ratios"].items():
-        print(f"callslip answers {ratio:.2f} times as many calls as the bare server, {name}")
+    for name, times in figures["ratios"].items():
+        print(f"callslip answers {times:.2f} times as many calls as the bare server, {name}")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,23 @@
-"""The upstream of the benchmarks: one JSON document for every GET, as fast as asyncio allows."""
+"""The upstream of the benchmarks, as fast as asyncio allows.
+
+`/items` is one JSON document; `/slow?id=3` the same after 20 ms; `/pages?page=3&of=25` is a page of
+500 rows, of which the last has one row less.
+"""
 
 import asyncio
 import json
 import sys
+from urllib.parse import parse_qsl, urlsplit
+
+LATENCY_SECONDS = 0.02
+PAGE_ROWS = 500
 
 
 class Upstream(asyncio.Protocol):
-    """Answers each request on a connection with the same bytes."""
+    """Answers the requests of one connection."""
 
-    answer = b""
+    document = b""
+    row = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -18,22 +27,49 @@ class Upstream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.buffer += data
         while b"\r\n\r\n" in self.buffer:
-            _, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
-            self.transport.write(self.answer)
+            head, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
+            target = head.split(b" ", 2)[1]
+            if target.startswith(b"/slow"):
+                asyncio.get_running_loop().call_later(LATENCY_SECONDS, self._answer, self.document)
+            elif target.startswith(b"/pages"):
+                query = dict(parse_qsl(urlsplit(target.decode()).query))
+                self._answer(self._page(int(query["page"]), int(query["of"])))
+            else:
+                self._answer(self.document)
+
+    def _answer(self, answer: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(answer)
+
+    def _page(self, page: int, of: int) -> bytes:
+        # The first row differs from page to page: pages that are the same end a pagination.
+        rows = [json.dumps({"id": page, "name": "first", "price": 0.5}).encode()]
+        rows += [self.row] * (PAGE_ROWS - 1 - (page >= of))
+        return answer_of(b'{"rows":[' + b",".join(rows) + b"]}")
+
+
+def answer_of(body: bytes) -> bytes:
+    head = (
+        f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 def document(size: int) -> bytes:
     """A JSON document of about `size` bytes."""
-    rows = [{"id": i, "name": f"item {i}", "price": i * 1.25} for i in range(max(1, size // 48))]
-    return json.dumps({"items": rows}).encode()
+    rows: list[bytes] = []
+    length = 0
+    while length < size or not rows:
+        number = len(rows)
+        row = {"id": number, "name": f"item {number}", "price": number * 1.25}
+        rows.append(json.dumps(row).encode())
+        length += len(rows[-1]) + 1
+    return b'{"items":[' + b",".join(rows) + b"]}"
 
 
 async def main(size: int) -> None:
-    body = document(size)
-    head = (
-        f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    )
-    Upstream.answer = head.encode() + body
+    Upstream.document = answer_of(document(size))
+    Upstream.row = json.dumps({"id": 12345, "name": "item 12345", "price": 15431.25}).encode()
     server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()

@@ -11,6 +11,7 @@ from server.version import VERSION
 from storage.database import open_database
 from storage.owners import hold_ownership
 from storage.runs import RunStore
+from storage.systems import KeyPlaces, SystemStore
 from storage.tools import ToolStore
 from tools.addresses import AddressPolicy
 from tools.context import Engines
@@ -44,7 +45,13 @@ async def open_service(settings: Settings) -> AsyncGenerator[Service]:
                 settings.record_exchanges,
             )
             service = Service(
-                database, ToolStore(database), RunStore(database), owner, engines, settings
+                database,
+                ToolStore(database),
+                RunStore(database),
+                SystemStore(database, KeyPlaces(settings.master_key, settings.key_file)),
+                owner,
+                engines,
+                settings,
             )
             async with anyio.create_task_group() as group:
                 await service.open(group)

@@ -84,18 +84,22 @@ def root(
 
 
 def _add_commands() -> None:
+    from server.commands.audit import audit
     from server.commands.backup import backup
     from server.commands.doctor import doctor
     from server.commands.hosts import install, uninstall
     from server.commands.run import run
     from server.commands.runs import app as runs_app
+    from server.commands.systems import app as systems_app
     from server.commands.tools import app as tools_app
 
     app.command()(run)
     app.add_typer(tools_app, name="tools")
     app.add_typer(runs_app, name="runs")
+    app.add_typer(systems_app, name="systems")
     app.command()(install)
     app.command()(uninstall)
+    app.command()(audit)
     app.command()(doctor)
     app.command()(backup)
 

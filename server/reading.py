@@ -1,9 +1,13 @@
 """Parts of a result: by JSONPath, by fields, by page."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
 
 from tools.json_text import Json, JsonObject
+
+if TYPE_CHECKING:
+    import jsonpath
 
 __all__ = ["ReadingError", "read_part"]
 
@@ -65,7 +69,7 @@ def _select(value: Json, path: str) -> Json:
 
     text = path if path.startswith("$") else f"$.{path}" if not path.startswith("[") else f"${path}"
     try:
-        query = jsonpath.compile(text)
+        query = _environment().compile(text)
         matches: list[Json] = []
         for match in query.finditer(value):
             matches.append(match.obj)
@@ -80,6 +84,17 @@ def _select(value: Json, path: str) -> Json:
             raise ReadingError(f"path {path!r} finds nothing in this result")
         return matches[0]
     return matches
+
+
+@cache
+def _environment() -> "jsonpath.JSONPathEnvironment":
+    """RFC 9535 without regular expressions: one of a model may take hours, and nothing stops it."""
+    import jsonpath
+
+    environment = jsonpath.JSONPathEnvironment(strict=True)
+    for name in ("match", "search"):
+        del environment.function_extensions[name]
+    return environment
 
 
 def _keep(value: Json, fields: Sequence[str] | None) -> Json:

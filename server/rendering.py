@@ -6,7 +6,7 @@ from typing import cast
 
 from server.preview import preview_of
 from tools.errors import ErrorDetail
-from tools.json_text import Json, JsonObject, encode_json_text
+from tools.json_text import Json, JsonObject, encode_unicode, nests_deeply
 from tools.run import RunOutcome, RunStatus
 
 __all__ = ["AnswerContext", "render_error", "render_handle", "render_result"]
@@ -31,7 +31,7 @@ def render_result(outcome: RunOutcome, answer: AnswerContext) -> JsonObject:
     """The answer of a run that succeeded: the result, or a preview when it is large."""
     result = outcome.data_json or b"null"
     text = result.decode("utf-8", "replace")
-    if len(text) > answer.inline_limit_characters:
+    if len(text) > answer.inline_limit_characters or nests_deeply(text):
         preview = preview_of(outcome.data, len(result))
         following = (
             f"the whole result has {len(result):,} bytes; read parts of it with read_result "
@@ -39,7 +39,7 @@ def render_result(outcome: RunOutcome, answer: AnswerContext) -> JsonObject:
             f"or the resource {answer.uri}/results"
         )
         return render_handle(RunStatus.SUCCESS, following, answer, preview=preview)
-    data = outcome.data
+    data, text = encode_unicode(outcome.data)
     if answer.wraps_result or not isinstance(data, dict):
         structured: JsonObject = {"result": data}
     else:
@@ -68,9 +68,9 @@ def render_handle(
     if preview is not None:
         handle["preview"] = preview
     handle["next"] = following
-    structured: JsonObject = {"callslip": handle}
+    structured, text = encode_unicode({"callslip": handle})
     return {
-        "content": [_text(encode_json_text(structured)), *_run_content(answer)],
+        "content": [_text(text), *_run_content(answer)],
         "structuredContent": structured,
         "isError": False,
         "_meta": {"callslip/runId": answer.run_id},
@@ -93,7 +93,7 @@ def render_error(
     if answer is not None:
         content.extend(_run_content(answer))
         meta["callslip/runId"] = answer.run_id
-    return {"content": content, "isError": True, "_meta": meta}
+    return encode_unicode({"content": content, "isError": True, "_meta": meta})[0]
 
 
 def _run_content(answer: AnswerContext) -> list[Json]:

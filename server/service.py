@@ -14,21 +14,30 @@ import anyio
 from anyio.abc import TaskGroup
 
 from server.catalog import Catalog, CatalogEntry
+from server.credentials import load_systems, read_source, redactor_for, system_ids_of
 from server.settings import Settings
+from server.tokens import TokenKeeper
 from storage.database import Database
 from storage.errors import StorageError
 from storage.owners import Owner, end_orphans
 from storage.runs import NewRun, RunFilter, RunPage, RunStore, StoredRun
+from storage.systems import StoredSystem, SystemStore
 from storage.tools import PutOutcome, StoredTool, ToolStore
+from tools.addresses import AddressPolicy
+from tools.auth import authorize
 from tools.check import CheckedTool, check_definition
+from tools.check_system import check_system
 from tools.context import ChildRun, Engines, RunContext, RunEvent
 from tools.decoders import StoredFile
 from tools.errors import ErrorDetail, ErrorKind, RunError
 from tools.execution import Execution
+from tools.http import OutgoingRequest
 from tools.json_text import Json, JsonObject
+from tools.model import Tool
 from tools.redaction import Redactor
 from tools.run import RequestSource, RunOptions, RunOutcome, RunStatus, now_ms
 from tools.suggestions import did_you_mean
+from tools.system import Environment, System
 
 __all__ = [
     "ActiveRun",
@@ -36,6 +45,7 @@ __all__ = [
     "RunRequest",
     "Service",
     "UnknownRunError",
+    "UnknownSystemError",
     "UnknownToolError",
 ]
 
@@ -52,6 +62,10 @@ class UnknownToolError(Exception):
 
 class ArchivedToolError(Exception):
     """The tool is archived: kept, but not to be called."""
+
+
+class UnknownSystemError(Exception):
+    """No system of this id and environment is stored."""
 
 
 class UnknownRunError(Exception):
@@ -134,6 +148,7 @@ class Service:
         database: Database,
         tools: ToolStore,
         runs: RunStore,
+        systems: SystemStore,
         owner: Owner,
         engines: Engines,
         settings: Settings,
@@ -141,6 +156,10 @@ class Service:
         self.settings = settings
         self.engines = engines
         self.catalog = Catalog(tools)
+        self.systems = systems
+        self.tokens = TokenKeeper(
+            systems, engines.http, settings.locks_directory, engines.address_policy
+        )
         #: Called after tools or runs have changed, by this process or another.
         self.tools_changed: list[Callable[[], None]] = []
         self.runs_changed: list[Callable[[], None]] = []
@@ -181,7 +200,10 @@ class Service:
         """Every problem of a definition; nothing is stored."""
         await self.catalog.refresh()
         return await check_definition(
-            definition, self.engines.scripts, known_tool_ids=self.catalog.ids()
+            definition,
+            self.engines.scripts,
+            known_tool_ids=self.catalog.ids(),
+            known_system_ids=await self.systems.ids(),
         )
 
     async def put_tool(self, definition: Json) -> tuple[CheckedTool, PutOutcome | None]:
@@ -210,6 +232,71 @@ class Service:
             raise await self._unknown_tool(tool_id)
         await self._refresh_tools()
 
+    # Systems
+
+    async def put_system(self, definition: Json) -> JsonObject:
+        """Check a system and store it unless it is refused: `{id, outcome, problems}`."""
+        checked = check_system(definition)
+        report: JsonObject = {} if checked.id is None else {"id": checked.id}
+        report["problems"] = [problem.wire() for problem in checked.problems]
+        if checked.definition is None:
+            return report | {"outcome": "refused"}
+        is_new = await self.systems.put(checked.definition, checked.credentials)
+        return report | {"outcome": "added" if is_new else "updated"}
+
+    async def get_system(self, system_id: str, environment: Environment) -> StoredSystem:
+        """A system without its secrets. Raises `UnknownSystemError`."""
+        stored = await self.systems.get(system_id, environment)
+        if stored is None:
+            near = did_you_mean(system_id, await self.systems.ids())
+            raise UnknownSystemError(
+                f"system {system_id} ({environment}) not found"
+                + (f"; did you mean {near}?" if near and near != system_id else "")
+            )
+        return stored
+
+    async def load_system(self, system_id: str, environment: Environment) -> System:
+        """A system with its credentials, in memory. Raises `UnknownSystemError`, `RunError`."""
+        await self.get_system(system_id, environment)
+        systems = await load_systems(self.systems, [system_id], environment, falls_back=False)
+        return systems[system_id]
+
+    async def test_system(self, system: System) -> tuple[int, str]:
+        """Ask a system's own url, signed in: the status of its answer. Raises `RunError`."""
+        request = await authorize(
+            OutgoingRequest("GET", system.url), system, self.tokens.access_token, rejected=None
+        )
+        received = await self.engines.http.exchange(
+            request, timeout_seconds=30, policy=self.policy_for(system)
+        )
+        return received.status, system.url
+
+    async def all_secrets(self) -> dict[str, str]:
+        """Every secret value there is, by name, for the audit.
+
+        A source that cannot be read now has no value that could be searched for. Raises
+        `StorageError`.
+        """
+        secrets: dict[str, str] = {}
+        for stored in await self.systems.list():
+            place = f"{stored.id}.{stored.environment}"
+            found = await self.systems.secrets(stored.id, stored.environment)
+            for name, secret in found.items():
+                if isinstance(secret, str):
+                    secrets[f"{place}.{name}"] = secret
+                else:
+                    with suppress(OSError):
+                        secrets[f"{place}.{name}"] = await read_source(secret)
+            token = await self.systems.get_token(stored.id, stored.environment) or {}
+            for name in ("accessToken", "refreshToken"):
+                if token.get(name):
+                    secrets[f"{place}.{name}"] = token[name]
+        return secrets
+
+    def policy_for(self, system: System) -> AddressPolicy:
+        """How far requests to a system may go."""
+        return AddressPolicy.ANY if system.allow_private else self.engines.address_policy
+
     # Runs
 
     async def start(self, request: RunRequest) -> ActiveRun:
@@ -219,22 +306,22 @@ class Service:
         """
         entry = await self._require_tool(request.tool_id)
         prepared = entry.prepared
+        systems, refused = await self._systems_for(prepared.tool, request.options.mode)
         run_id = request.run_id or str(uuid.uuid4())
         trace_id = request.options.trace_id or uuid.uuid4().hex
+        redactor = redactor_for(systems.values(), request.credentials)
         context = RunContext(
             prepared.tool,
             request.options,
             self.engines,
-            _Ports(self, run_id, request),
-            systems={},
+            _Ports(self, run_id, request, redactor),
+            systems=systems,
             run_time_credentials=request.credentials,
-            redactor=Redactor(
-                {f"run.{name}": value for name, value in request.credentials.items()}
-            ),
+            redactor=redactor,
             ancestors=request.ancestors,
             trace_id=trace_id,
         )
-        execution = Execution(prepared, request.inputs, context)
+        execution = Execution(prepared, request.inputs, context, refused=refused)
         new_run = NewRun(
             run_id,
             prepared.definition,
@@ -372,6 +459,20 @@ class Service:
             self._unrecorded.pop(0)
             _tell(self.runs_changed)
 
+    async def _systems_for(
+        self, tool: Tool, mode: Environment
+    ) -> tuple[dict[str, System], RunError | None]:
+        """The systems of a tool with their credentials, or why they cannot be had."""
+        ids = system_ids_of(tool)
+        if not ids:
+            return {}, None
+        falls_back = tool.dev_falls_back_to_prod
+        try:
+            systems = await load_systems(self.systems, ids, mode, falls_back=falls_back)
+        except RunError as error:
+            return {}, error
+        return systems, None
+
     async def _require_tool(self, tool_id: str) -> CatalogEntry:
         entry = self.catalog.get(tool_id)
         if entry is None:
@@ -445,14 +546,22 @@ class Service:
 class _Ports:
     """What a run needs from above."""
 
-    def __init__(self, service: Service, run_id: str, request: RunRequest) -> None:
+    def __init__(
+        self, service: Service, run_id: str, request: RunRequest, redactor: Redactor
+    ) -> None:
         self._service = service
         self._run_id = run_id
         self._request = request
+        self._redactor = redactor
 
     def emit(self, event: RunEvent) -> None:
         if self._request.on_event is not None:
             self._request.on_event(event)
+
+    async def access_token(self, system: System, rejected: str | None) -> str:
+        token = await self._service.tokens.access_token(system, rejected)
+        self._redactor.add(f"{system.id}.accessToken", token)
+        return token
 
     async def start_child(self, tool_id: str, inputs: JsonObject, context: RunContext) -> ChildRun:
         return await self._service.start_child(

@@ -24,6 +24,10 @@ class Settings(BaseModel):
 
     #: The data directory.
     home: Path = Field(default_factory=lambda: _default_home())
+    #: Where the key file is, apart from the data.
+    config_directory: Path = Field(default_factory=lambda: _default_config_directory())
+    #: Base64 of 32 bytes, in place of the key file.
+    master_key: Annotated[str | None, Field(repr=False)] = None
     #: Whether private and loopback addresses may be called.
     allow_private: bool = True
     #: Seconds after which a call is answered with a handle while its run goes on.
@@ -63,12 +67,23 @@ class Settings(BaseModel):
             raise SettingsError("\n".join(lines)) from None
 
     @property
+    def key_file(self) -> Path:
+        return self.config_directory / "master.key"
+
+    @property
     def database_path(self) -> Path:
         return self.home / "callslip.db"
 
     @property
     def locks_directory(self) -> Path:
         return self.home / "locks"
+
+
+def _default_config_directory() -> Path:
+    from platformdirs import user_config_path
+
+    # On Windows and macOS data and configuration share a place by default.
+    return user_config_path("callslip", appauthor=False) / "config"
 
 
 def _default_home() -> Path:

@@ -6,6 +6,7 @@ SQLite in WAL mode. Any number of processes may have the same home open. Functio
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ class Database:
         self._next_reader = (self._next_reader + 1) % len(self._readers)
         try:
             return await reader.run(lambda connection: _read(connection, work))
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeEncodeError) as error:
             raise _storage_error(error, self.path) from error
 
     async def write(self, work: Work[T]) -> T:
@@ -214,13 +215,7 @@ async def _connect(path: Path, durability: str) -> _Connection:
             check_same_thread=False,
         )
         try:
-            # Before the first pragma: those below change the file.
-            _refuse_strange(connection, path)
-            # Takes effect only while the file is empty.
-            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute(f"PRAGMA synchronous={durability.upper()}")
-            connection.execute("PRAGMA cache_size=-16000")
+            _set_up(connection, path, durability)
         except BaseException:
             connection.close()
             raise
@@ -231,6 +226,26 @@ async def _connect(path: Path, durability: str) -> _Connection:
     connection = _Connection(connector, iter_chunk_size=64)
     await connection.open()
     return connection
+
+
+def _set_up(connection: sqlite3.Connection, path: Path, durability: str) -> None:
+    ends = time.monotonic() + _BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            # Before the first pragma: those below change the file.
+            _refuse_strange(connection, path)
+            # Takes effect only while the file is empty.
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            connection.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError as error:
+            # Of processes that make a home at once SQLite lets all but one fail to switch to WAL,
+            # without the wait that every other lock has.
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > ends:
+                raise
+            time.sleep(0.01)
+    connection.execute(f"PRAGMA synchronous={durability.upper()}")
+    connection.execute("PRAGMA cache_size=-16000")
 
 
 def _text(data: bytes) -> str:
@@ -248,7 +263,7 @@ def _migrations() -> list[tuple[int, str]]:
 
 
 #: The newest schema this program knows.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
@@ -308,15 +323,17 @@ def _statements(script: str) -> list[str]:
 
 
 def _wrapped(error: Exception, path: Path) -> Exception:
-    if isinstance(error, sqlite3.Error):
+    if isinstance(error, sqlite3.Error | UnicodeEncodeError):
         wrapped = _storage_error(error, path)
         wrapped.__cause__ = error
         return wrapped
     return error
 
 
-def _storage_error(error: sqlite3.Error, path: Path) -> StorageError:
+def _storage_error(error: sqlite3.Error | UnicodeEncodeError, path: Path) -> StorageError:
     """A database error in words: where, what was seen, what to do."""
+    if isinstance(error, UnicodeEncodeError):
+        return StorageError(f"{error.object[:80]!a} is no Unicode text; nothing is stored under it")
     text = str(error)
     code = getattr(error, "sqlite_errorname", "") or ""
     if isinstance(error, sqlite3.IntegrityError) and "runs.run_id" in text:

@@ -77,6 +77,8 @@ def _put(connection: sqlite3.Connection, definition: JsonObject) -> PutOutcome:
     try:
         stored = _get(connection, tool_id)
     except sqlite3.DatabaseError:
+        stored = None
+    if stored is not None and not stored.definition.keys() >= _BOOKKEEPING:
         # What is damaged is replaced.
         stored = None
     if stored is not None and _content(stored.definition) == _content(definition):

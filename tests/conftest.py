@@ -19,7 +19,12 @@ def anyio_backend() -> str:
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """A home of its own, and a watch that looks often."""
-    return Settings(home=tmp_path / "home", poll_seconds=0.05, proxies={})
+    return Settings(
+        home=tmp_path / "home",
+        config_directory=tmp_path / "config",
+        poll_seconds=0.05,
+        proxies={},
+    )
 
 
 @pytest.fixture

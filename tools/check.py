@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from tools.json_text import Json, JsonObject, encode_json_text
 from tools.legacy import modernise
@@ -26,6 +26,7 @@ from tools.model import (
 from tools.problems import Problem
 from tools.schema import check_schema
 from tools.scripts import Script, ScriptEngine, ScriptForm
+from tools.shapes import SEEN_CHARACTERS, required_form, seen, shape_problems, unknown_keys
 from tools.suggestions import did_you_mean
 from tools.templates import parse_template
 
@@ -33,25 +34,6 @@ __all__ = ["CheckedTool", "check_definition"]
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _VERSION = re.compile(r"\d{1,9}\.\d{1,9}\.\d{1,9}")
-#: Fields of tools exported from elsewhere: kept, not used.
-_FOREIGN_FIELDS = frozenset(
-    {
-        "createdByUserId",
-        "documentationUrl",
-        "executionMode",
-        "inputMapping",
-        "lastUsedAt",
-        "loopMaxIters",
-        "loopMaxItems",
-        "orgId",
-        "outputFile",
-        "originalResponseSchema",
-        "responseMapping",
-        "tags",
-        "userId",
-    }
-)
-_SEEN_CHARACTERS = 120
 _MAX_DEFINITION_BYTES = 1024 * 1024
 
 
@@ -86,7 +68,7 @@ async def check_definition(
     """
     if not isinstance(definition, dict):
         problem = Problem(
-            "", "a tool is a JSON object", seen=_seen(definition), valid='{"id": …, "steps": […]}'
+            "", "a tool is a JSON object", seen=seen(definition), valid='{"id": …, "steps": […]}'
         )
         return CheckedTool(None, None, (problem,))
     fields = modernise(cast("JsonObject", definition))
@@ -96,7 +78,7 @@ async def check_definition(
     try:
         tool = Tool.model_validate(fields)
     except ValidationError as error:
-        problems.extend(_shape_problems(error, fields))
+        problems.extend(shape_problems(error, fields))
         return CheckedTool(tool_id, None, tuple(problems))
     problems.extend(_content_problems(tool))
     problems.extend(_reference_problems(tool, known_tool_ids, known_system_ids))
@@ -117,12 +99,12 @@ def _size_problems(fields: JsonObject) -> Iterator[Problem]:
 
 
 def _unknown_keys(fields: JsonObject) -> Iterator[Problem]:
-    yield from _unknown_keys_of(fields, Tool, "")
+    yield from unknown_keys(fields, Tool, "")
     for index, step in enumerate(_list_at(fields, "steps")):
         path = f"steps[{index}]"
         if not isinstance(step, dict):
             continue
-        yield from _unknown_keys_of(cast("JsonObject", step), Step, path)
+        yield from unknown_keys(cast("JsonObject", step), Step, path)
         config = cast("JsonObject", step).get("config")
         if not isinstance(config, dict):
             continue
@@ -131,81 +113,14 @@ def _unknown_keys(fields: JsonObject) -> Iterator[Problem]:
         model = {"transform": TransformConfig, "tool": SubToolConfig}.get(
             kind if isinstance(kind, str) else "request", RequestConfig
         )
-        yield from _unknown_keys_of(config, model, f"{path}.config")
+        yield from unknown_keys(config, model, f"{path}.config")
         if isinstance(config.get("pagination"), dict):
             pagination = cast("JsonObject", config["pagination"])
-            yield from _unknown_keys_of(pagination, Pagination, f"{path}.config.pagination")
+            yield from unknown_keys(pagination, Pagination, f"{path}.config.pagination")
     for index, one in enumerate(_list_at(fields, "responseFilters")):
         if isinstance(one, dict):
             path = f"responseFilters[{index}]"
-            yield from _unknown_keys_of(cast("JsonObject", one), ResponseFilter, path)
-
-
-def _unknown_keys_of(fields: JsonObject, model: type[BaseModel], path: str) -> Iterator[Problem]:
-    known = {field.alias or name for name, field in model.model_fields.items()}
-    # A config may repeat what older tools wrote on the step.
-    for key in fields:
-        if key in known:
-            continue
-        place = f"{path}.{key}" if path else key
-        if key.startswith("x-") or key in _FOREIGN_FIELDS:
-            yield Problem(place, "kept, but callslip does not use it", severity="warning")
-            continue
-        near = did_you_mean(key, known)
-        yield Problem(
-            place,
-            "there is no such field here",
-            seen=key,
-            valid=", ".join(sorted(known)),
-            hint=f"did you mean `{near}`?" if near else "own fields start with `x-`",
-        )
-
-
-def _shape_problems(error: ValidationError, fields: JsonObject) -> Iterator[Problem]:
-    for one in error.errors(include_url=False):
-        path, seen = _locate(one["loc"], fields)
-        context = one.get("ctx", {})
-        expected = str(context.get("expected", "")).replace("'", "")
-        valid = expected.replace(" or ", ", ") or None
-        if one["type"] == "missing":
-            yield Problem(path, "this field is required", seen="nothing", valid=_required(path))
-            continue
-        hint = None
-        value = one.get("input")
-        if valid and isinstance(value, str) and (near := did_you_mean(value, valid.split(", "))):
-            hint = f"did you mean `{near}`?"
-        if path.endswith(".body") and isinstance(value, dict | list):
-            hint = "a body is text: write the JSON as one string, with its templates"
-        message = one["msg"][:1].lower() + one["msg"][1:]
-        yield Problem(path, message, seen=_seen(seen), valid=valid, hint=hint)
-
-
-def _required(path: str) -> str | None:
-    return {
-        "url": "an http or https url, or a path when the step has a systemId",
-        "config": '{"type": "request", "url": …}, {"type": "transform", "transformCode": …} '
-        'or {"type": "tool", "toolId": …}',
-        "transformCode": "JavaScript such as (sourceData) => sourceData.items",
-        "toolId": "the id of a stored tool",
-    }.get(path.rpartition(".")[2])
-
-
-def _locate(location: tuple[int | str, ...], fields: JsonObject) -> tuple[str, Json]:
-    """The JSON path of a validation error and what stands there."""
-    path = ""
-    value: Json = fields
-    for index, part in enumerate(location):
-        # The validator names the branch of the config union; the document does not have it.
-        if index and location[index - 1] == "config" and part in {"request", "transform", "tool"}:
-            continue
-        if isinstance(part, int):
-            path += f"[{part}]"
-            listed = cast("list[Any]", value) if isinstance(value, list) else []
-            value = listed[part] if part < len(listed) else None
-        else:
-            path += f".{part}" if path else part
-            value = cast("JsonObject", value).get(part) if isinstance(value, dict) else None
-    return path, value
+            yield from unknown_keys(cast("JsonObject", one), ResponseFilter, path)
 
 
 def _content_problems(tool: Tool) -> Iterator[Problem]:
@@ -213,12 +128,12 @@ def _content_problems(tool: Tool) -> Iterator[Problem]:
         yield Problem(
             "id",
             "this cannot be an id",
-            seen=_seen(tool.id),
+            seen=seen(tool.id),
             valid="1 to 128 of A-Z a-z 0-9 _ . - with a letter or digit first",
         )
     if not _VERSION.fullmatch(tool.version):
         yield Problem(
-            "version", "this is no version", seen=_seen(tool.version), valid="1.0.0, 2.13.4, …"
+            "version", "this is no version", seen=seen(tool.version), valid="1.0.0, 2.13.4, …"
         )
     if not tool.steps and tool.output_transform is None:
         yield Problem(
@@ -277,15 +192,15 @@ def _request_problems(config: RequestConfig, path: str) -> Iterator[Problem]:
         )
     url = config.url.strip()
     if not url:
-        yield Problem(f"{path}.url", "the url is empty", seen="''", valid=_required("url"))
+        yield Problem(f"{path}.url", "the url is empty", seen="''", valid=required_form("url"))
     elif not re.match(r"(?:https?://|/|<<|\{\{)", url, re.IGNORECASE):
         has_scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", url) is not None
         yield Problem(
             f"{path}.url",
             "this is not an http url",
-            seen=_seen(url),
-            valid=_required("url"),
-            hint=None if has_scheme else f"did you mean https://{url[:_SEEN_CHARACTERS]}?",
+            seen=seen(url),
+            valid=required_form("url"),
+            hint=None if has_scheme else f"did you mean https://{url[:SEEN_CHARACTERS]}?",
             # Tools from elsewhere may hold other protocols; such a step fails when it runs.
             severity="warning" if has_scheme else "error",
         )
@@ -293,7 +208,7 @@ def _request_problems(config: RequestConfig, path: str) -> Iterator[Problem]:
         yield Problem(
             f"{path}.url",
             "a url that begins with / continues the url of a system, and there is none",
-            seen=_seen(url),
+            seen=seen(url),
             valid="a whole url, or a systemId beside it",
         )
     if config.pagination is not None:
@@ -308,7 +223,7 @@ def _pagination_problems(pagination: Pagination, path: str) -> Iterator[Problem]
         yield Problem(
             f"{path}.pageSize",
             "this is no number of rows",
-            seen=_seen(pagination.page_size),
+            seen=seen(pagination.page_size),
             valid="a whole number from 1, as number or text, or a template",
         )
     if pagination.type == "nextUrl" and not (
@@ -364,7 +279,7 @@ async def _code_problems(tool: Tool, scripts: ScriptEngine) -> list[Problem]:
                 Problem(
                     path,
                     "`<<` is not closed and stays as text",
-                    seen=_seen(template[parsed.unclosed_at :]),
+                    seen=seen(template[parsed.unclosed_at :]),
                     valid="<<name>>, <<path.to.value>> or <<(s) => …>>",
                     severity="warning",
                 )
@@ -382,7 +297,7 @@ async def _code_problems(tool: Tool, scripts: ScriptEngine) -> list[Problem]:
         Problem(
             path,
             f"Invalid transform code: {message}",
-            seen=_seen(script.source),
+            seen=seen(script.source),
             valid=_VALID_CODE[script.form],
         )
         for (path, script), message in zip(code, messages, strict=True)
@@ -394,7 +309,7 @@ async def _code_problems(tool: Tool, scripts: ScriptEngine) -> list[Problem]:
                 Problem(
                     f"responseFilters[{index}].pattern",
                     f"Invalid regular expression: {message}",
-                    seen=_seen(one.pattern),
+                    seen=seen(one.pattern),
                     valid="a JavaScript regular expression without slashes",
                 )
             )
@@ -458,8 +373,3 @@ def _scripts_of(tool: Tool) -> Iterator[tuple[str, Script]]:
 def _list_at(fields: JsonObject, key: str) -> list[Json]:
     value = fields.get(key)
     return cast("list[Any]", value) if isinstance(value, list) else []
-
-
-def _seen(value: Json) -> str:
-    text = encode_json_text(value)
-    return text if len(text) <= _SEEN_CHARACTERS else text[: _SEEN_CHARACTERS - 1] + "…"

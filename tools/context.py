@@ -8,6 +8,7 @@ from tools.addresses import AddressPolicy
 from tools.http import HttpClient
 from tools.json_text import JsonObject
 from tools.model import Step, Tool
+from tools.rate_limits import RateLimiter
 from tools.redaction import Redactor
 from tools.run import Cost, LogLine, RunOptions, RunOutcome, now_ms
 from tools.scripts import ScriptEngine, ScriptSession
@@ -50,6 +51,13 @@ class RunPorts(Protocol):
         """Told about progress; must not block or raise."""
         ...
 
+    async def access_token(self, system: System, rejected: str | None) -> str:
+        """The OAuth access token of a system; `rejected` is one the upstream did not take.
+
+        Raises `RunError` of kind `credential`.
+        """
+        ...
+
     async def start_child(
         self, tool_id: str, inputs: JsonObject, context: "RunContext"
     ) -> ChildRun:
@@ -71,6 +79,7 @@ class Engines:
     #: Whether exchanges are kept in the record, and how much of each body.
     record_exchanges: bool = True
     max_recorded_body_bytes: int = 5 * 1024 * 1024
+    rate_limits: RateLimiter = field(default_factory=RateLimiter)
 
 
 @dataclass(frozen=True)

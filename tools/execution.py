@@ -37,12 +37,20 @@ MAX_ITEMS = 10_000
 class Execution:
     """One run of a tool. The inputs are completed and validated on construction."""
 
-    def __init__(self, prepared: PreparedTool, inputs: JsonObject, context: RunContext) -> None:
+    def __init__(
+        self,
+        prepared: PreparedTool,
+        inputs: JsonObject,
+        context: RunContext,
+        *,
+        refused: RunError | None = None,
+    ) -> None:
+        """`refused` is why the run cannot begin, such as a credential that cannot be read."""
         self._prepared = prepared
         self._tool = prepared.tool
         self._context = context
         self.inputs = inputs
-        self._input_error: RunError | None = None
+        self._refused = refused
         self._steps: list[StepRecord] = []
         self._state: JsonObject = {}
         self._result: Json = None
@@ -101,7 +109,7 @@ class Execution:
         problems = schema.problems(self.inputs)
         if problems:
             lines = render_problems(problems)
-            self._input_error = RunError(
+            self._refused = RunError(
                 ErrorKind.INVALID_INPUT,
                 f"Input validation failed: {lines}",
                 hint="call again with inputs that match the tool's inputSchema",
@@ -109,8 +117,8 @@ class Execution:
             )
 
     async def _run(self) -> Json:
-        if self._input_error is not None:
-            raise self._input_error
+        if self._refused is not None:
+            raise self._refused
         self._state = dict(self.inputs)
         for step in self._tool.steps:
             await self._run_step(step)

@@ -10,7 +10,16 @@ from typing import Any, NoReturn
 
 import orjson
 
-__all__ = ["Json", "JsonObject", "decode_json", "encode_json", "encode_json_text"]
+__all__ = [
+    "MOST_LEVELS",
+    "Json",
+    "JsonObject",
+    "decode_json",
+    "encode_json",
+    "encode_json_text",
+    "encode_unicode",
+    "nests_deeply",
+]
 
 #: A decoded JSON value. `Any`, because every reader of one checks what it needs.
 Json = Any
@@ -20,6 +29,14 @@ JsonObject = dict[str, Any]
 _LONG_INTEGER = re.compile(rb"\d{19}")
 # orjson refuses half of a surrogate pair, which JavaScript leaves where it cuts a text.
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_ESCAPE = re.compile(
+    rb"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<half>\\u[dD][89a-fA-F]..)", re.DOTALL
+)
+
+
+#: The SDK of MCP refuses a message of some 200 levels, on both ends.
+MOST_LEVELS = 100
+_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{\]}]', re.DOTALL)
 
 
 def decode_json(data: bytes) -> Json:
@@ -61,6 +78,37 @@ def encode_json(value: Json) -> bytes:
 def encode_json_text(value: Json) -> str:
     """Like `encode_json`, as `str`."""
     return encode_json(value).decode()
+
+
+def encode_unicode(value: Json) -> tuple[Json, str]:
+    """A value and its JSON text without halves of surrogate pairs, which are U+FFFD in both.
+
+    For what leaves as UTF-8 through others, who refuse the whole message for one half.
+    """
+    data = encode_json(value)
+    if _SURROGATE.search(data):
+        data = _ESCAPE.sub(_whole_pair, data)
+        value = decode_json(data)
+    return value, data.decode()
+
+
+def nests_deeply(text: str) -> bool:
+    """Whether JSON text nests further than `MOST_LEVELS`: the parsers of others have limits."""
+    if text.count("[") + text.count("{") <= MOST_LEVELS:
+        return False
+    depth = 0
+    for match in _STRUCTURE.finditer(text):
+        if match[0] in "[{":
+            depth += 1
+            if depth > MOST_LEVELS:
+                return True
+        elif match[0] in "]}":
+            depth -= 1
+    return False
+
+
+def _whole_pair(match: re.Match[bytes]) -> bytes:
+    return b"\\ufffd" if match["half"] else match[0]
 
 
 def _refuse_constant(name: str) -> NoReturn:

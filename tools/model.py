@@ -162,6 +162,8 @@ class Tool(Limits):
     steps: tuple[Step, ...] = ()
     output_transform: str | None = None
     response_filters: tuple[ResponseFilter, ...] = ()
+    #: A run in mode `dev` may use the `prod` form of a system that has no `dev` one.
+    dev_falls_back_to_prod: bool = False
     folder: str | None = None
     archived: bool = False
     created_at: str | None = None

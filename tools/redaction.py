@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, cast
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote_plus
 
 from tools.json_text import Json, encode_json
 
@@ -50,17 +50,29 @@ def secret_forms(secret: str) -> set[str]:
 class Redactor:
     """Replaces secrets by `[credential <name>]`.
 
-    `secrets` maps names (`<system>.<name>`) to values; `header_names` are further headers whose
-    value is always replaced.
+    `secrets` maps names (`<system>.<name>`) to values; the values of the headers and query
+    parameters named are always replaced.
     """
 
-    def __init__(self, secrets: Mapping[str, str], header_names: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        secrets: Mapping[str, str],
+        header_names: Iterable[str] = (),
+        parameter_names: Iterable[str] = (),
+    ) -> None:
         self._headers = _SECRET_HEADERS | {name.lower() for name in header_names}
+        self._parameters = frozenset(parameter_names)
         self._names: dict[str, str] = {}
         for name, secret in secrets.items():
-            if len(secret) >= MINIMUM_SECRET_LENGTH:
-                for form in secret_forms(secret):
-                    self._names.setdefault(form, name)
+            self.add(name, secret)
+
+    def add(self, name: str, secret: str) -> None:
+        """Redact one more secret from now on, such as a token that was just received."""
+        if len(secret) >= MINIMUM_SECRET_LENGTH:
+            for form in secret_forms(secret):
+                self._names.setdefault(form, name)
+            self.__dict__.pop("_pattern", None)
+            self.__dict__.pop("_bytes_pattern", None)
 
     def __bool__(self) -> bool:
         return bool(self._names)
@@ -94,8 +106,16 @@ class Redactor:
         ]
 
     def url(self, url: str) -> str:
-        """A url without secrets and without user information."""
-        return self.text(_USER_INFORMATION.sub(rf"\1{REDACTED}@", url))
+        """A url without secrets, user information and the values of credential parameters."""
+        url = _USER_INFORMATION.sub(rf"\1{REDACTED}@", url)
+        if self._parameters and "?" in url:
+            base, _, query = url.partition("?")
+            url = f"{base}?{'&'.join(map(self._parameter, query.split('&')))}"
+        return self.text(url)
+
+    def _parameter(self, pair: str) -> str:
+        name, _, _ = pair.partition("=")
+        return f"{name}={REDACTED}" if unquote_plus(name) in self._parameters else pair
 
     def _walk(self, value: Json) -> Json:
         if isinstance(value, str):

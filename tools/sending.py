@@ -5,6 +5,7 @@ import time
 import anyio
 
 from tools.addresses import AddressPolicy
+from tools.auth import authorize
 from tools.context import RunContext
 from tools.decoders.media_type import decode_text, parse_media_type
 from tools.errors import ErrorKind, HttpFailure, RunError
@@ -12,7 +13,7 @@ from tools.http import OutgoingRequest, Received
 from tools.model import Step
 from tools.retries import LONGEST_RETRY_AFTER_SECONDS, RetryPolicy, parse_retry_after
 from tools.run import Exchange, RequestRecord, StepRecord
-from tools.system import System
+from tools.system import OAuth2Auth, System
 
 __all__ = ["send"]
 
@@ -42,8 +43,14 @@ async def send(
     if system is not None and system.allow_private:
         policy = AddressPolicy.ANY
     attempt = 0
+    rejected_token: str | None = None
+    unsigned = request
     while True:
         attempt += 1
+        if system is not None:
+            request = await authorize(
+                unsigned, system, context.ports.access_token, rejected=rejected_token
+            )
         record.attempts += 1
         entry = RequestRecord(
             request.method,
@@ -54,7 +61,10 @@ async def send(
         )
         record.requests.append(entry)
         try:
-            received = await _exchange(request, entry, context, limits.timeout_seconds, policy)
+            async with context.engines.rate_limits.slot(
+                system, lambda words: context.progress(step.id, f"{step.id}: {words}")
+            ):
+                received = await _exchange(request, entry, context, limits.timeout_seconds, policy)
         except RunError as error:
             error.message = context.redactor.text(error.message)
             if error.detail.http is not None:
@@ -66,6 +76,11 @@ async def send(
             continue
         if received.status < 400:
             return received
+        if rejected_token is None and system is not None and _rejects_token(received, system):
+            # Once: a token may have been withdrawn before its time.
+            rejected_token = _bearer_of(request)
+            attempt -= 1
+            continue
         error = _status_error(received, request, entry, context)
         if not retries.retries_status(received.status) or attempt > retries.retries:
             raise _used_up(received, error, attempt - 1)
@@ -141,6 +156,20 @@ _STATUS_HINTS = {
     422: "the upstream understood the request and refused its values",
     429: "the upstream asks for fewer requests; wait before calling again",
 }
+
+
+def _rejects_token(received: Received, system: System) -> bool:
+    """Whether an answer says that the access token is no longer good."""
+    if not isinstance(system.auth, OAuth2Auth):
+        return False
+    return received.status == 401 or (
+        received.status == 400 and b"invalid_token" in received.body[:4096]
+    )
+
+
+def _bearer_of(request: OutgoingRequest) -> str:
+    value = next(value for name, value in request.headers if name == "Authorization")
+    return value.removeprefix("Bearer ")
 
 
 def _used_up(received: Received, error: RunError, retries: int) -> RunError:

@@ -12,6 +12,7 @@ __all__ = [
     "DONE",
     "FAILED",
     "HOME",
+    "INTERRUPTED",
     "NOT_FOUND",
     "USAGE",
     "fail",
@@ -28,6 +29,7 @@ USAGE = 2
 NOT_FOUND = 3
 #: The home or its database.
 HOME = 4
+INTERRUPTED = 130
 
 
 def print_json(value: Json) -> None:

@@ -11,7 +11,7 @@ from server.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from server.service import Service
 
-__all__ = ["read_settings", "run_with_service"]
+__all__ = ["read_settings", "run_with_service", "unwrapped"]
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ def run_with_service(work: "Callable[[Service], Awaitable[T]]") -> T:
             return await work(service)
 
     try:
-        return _unwrapped(lambda: anyio.run(main))
+        return unwrapped(lambda: anyio.run(main))
     except (UnknownToolError, UnknownRunError) as error:
         fail(str(error), NOT_FOUND)
     except (ArchivedToolError, RunExistsError) as error:
@@ -46,7 +46,7 @@ def run_with_service(work: "Callable[[Service], Awaitable[T]]") -> T:
         fail(str(error), HOME)
 
 
-def _unwrapped(work: Callable[[], T]) -> T:
+def unwrapped(work: Callable[[], T]) -> T:
     """Task groups wrap the one error that ended them; take it out again."""
     try:
         return work()

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from server.commands.output import FAILED, USAGE, fail, note, print_json, print_table
+from server.commands.output import FAILED, HOME, USAGE, fail, note, print_json, print_table
 from server.commands.runner import run_with_service
 from server.reading import ReadingError, read_part
 from server.service import Service
@@ -98,6 +98,8 @@ def result(
         return await service.get_run(run_id, with_steps=False)
 
     run = run_with_service(work)
+    if run.result is None and run.status is RunStatus.SUCCESS:
+        fail(f"the result of run {run_id} cannot be read ({run.damage})", HOME)
     if run.result is None:
         fail(f"run {run_id} is {run.status} and has no result: {run.error or ''}", FAILED)
     value: Json = decode_json(run.result)

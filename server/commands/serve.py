@@ -3,13 +3,13 @@
 import logging
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import typer
 
 from server.commands.output import HOME, INTERRUPTED, USAGE, fail
-from server.commands.runner import read_settings
+from server.commands.runner import read_settings, unwrapped
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -38,15 +38,8 @@ def serve(log_file: Path | None, log_level: str, narrowed: dict[str, Any]) -> No
     from storage.errors import StorageError
 
     try:
-        anyio.run(serve_stdio, settings, Selection(**narrowed))
-    except BaseExceptionGroup as group:
-        # Task groups wrap the one error that ended them, once a level.
-        homeless, others = group.split(StorageError)
-        if others is not None or homeless is None:
-            raise
-        error: BaseException = homeless
-        while isinstance(error, BaseExceptionGroup):
-            error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+        unwrapped(lambda: anyio.run(serve_stdio, settings, Selection(**narrowed)))
+    except StorageError as error:
         fail(str(error), HOME)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None

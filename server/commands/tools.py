@@ -68,7 +68,7 @@ def list_(as_json: JsonFlag = False) -> None:
         [
             (
                 definition["id"] + (" (archived)" if definition.get("archived") else ""),
-                definition["version"],
+                str(definition.get("version", "")),
                 definition.get("folder") or "",
                 (definition.get("instruction") or definition.get("name") or "")[:100],
             )

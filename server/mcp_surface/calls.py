@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.server.context import ServerRequestContext
 from pydantic import ValidationError
 
 from server.mcp_surface.published import PublishedTool
 from server.mcp_surface.uris import run_uri
 from server.rendering import AnswerContext, render_error, render_handle, render_result
-from server.service import ActiveRun, ArchivedToolError, RunRequest, Service
+from server.service import ActiveRun, ArchivedToolError, RunRequest, Service, UnknownToolError
 from storage.errors import RunExistsError, StorageError
 from tools.context import RunEvent
 from tools.errors import ErrorDetail, ErrorKind
@@ -34,11 +35,24 @@ async def call_stored_tool(
     context: ServerRequestContext[Any],
 ) -> JsonObject:
     """The answer of a call. Cancelling it ends the run as `aborted`."""
-    meta: Mapping[str, Any] = context.meta or {}
     send, receive = anyio.create_memory_object_stream[RunEvent](_PROGRESS_BUFFER)
+    with send, receive:
+        return await _call(service, published, arguments, context, send, receive)
+
+
+async def _call(
+    service: Service,
+    published: PublishedTool,
+    arguments: JsonObject,
+    context: ServerRequestContext[Any],
+    send: MemoryObjectSendStream[RunEvent],
+    receive: MemoryObjectReceiveStream[RunEvent],
+) -> JsonObject:
+    meta: Mapping[str, Any] = context.meta or {}
 
     def on_event(event: RunEvent) -> None:
-        with suppress(anyio.WouldBlock):
+        # A run that was handed over goes on when nobody listens to it any more.
+        with suppress(anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError):
             send.send_nowait(event)
 
     wants_progress = meta.get("progress_token") is not None
@@ -54,7 +68,7 @@ async def call_stored_tool(
         request = replace(request, on_event=on_event)
     try:
         active = await service.start(request)
-    except ArchivedToolError as error:
+    except (ArchivedToolError, UnknownToolError) as error:
         return _refusal(f"{error}; list the tools again")
     except RunExistsError as error:
         return _refusal(f"{error}; leave callslip/runId out, or choose another")
@@ -64,8 +78,7 @@ async def call_stored_tool(
             f"nothing was run, because it could not be recorded: {error}", detail, None
         )
     answer = _answer_context(service, published, active, context)
-    with send, receive:
-        return await _wait(service, active, answer, context, receive if wants_progress else None)
+    return await _wait(service, active, answer, context, receive if wants_progress else None)
 
 
 async def _wait(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from server.mcp_surface.uris import Address, parse_uri
 from server.reading import ReadingError, read_part
-from server.service import Service, UnknownRunError, UnknownToolError
+from server.service import Service, UnknownRunError, UnknownSystemError, UnknownToolError
 from server.views import tool_view
 from storage.runs import RunFilter
 from tools.decoders import StoredFile
@@ -40,7 +40,7 @@ async def read_resource(service: Service, uri: str) -> Json | StoredFile:
         raise NotFoundError(f"{uri} is not a callslip:// address")
     try:
         return await _read(service, address, uri)
-    except (UnknownRunError, UnknownToolError) as error:
+    except (UnknownRunError, UnknownSystemError, UnknownToolError) as error:
         raise NotFoundError(str(error)) from None
 
 
@@ -56,6 +56,11 @@ async def _read(service: Service, address: Address, uri: str) -> Json | StoredFi
             return await _read_step(service, run_id, step_id, address.parameters)
         case ("runs", run_id, "files", key):
             return await service.get_file(run_id, key)
+        case ("systems", system_id):
+            environment = address.parameters.get("environment", "prod")
+            if environment not in ("prod", "dev"):
+                raise BadParameterError(f"environment is {environment!r}; valid: prod, dev")
+            return (await service.get_system(system_id, environment)).wire()
         case ("tools", tool_id):
             return (await service.get_tool(tool_id)).definition
         case _:
@@ -100,6 +105,8 @@ async def read_results(service: Service, run_id: str, parameters: Mapping[str, J
     run = await service.get_run(run_id, with_steps=False)
     if run.status is RunStatus.RUNNING:
         raise NotFoundError(f"run {run_id} is still running; wait for it with get_run")
+    if run.result is None and run.status is RunStatus.SUCCESS:
+        raise NotFoundError(f"the result of run {run_id} cannot be read ({run.damage})")
     if run.result is None:
         raise NotFoundError(f"run {run_id} {run.status}: {run.error}; it has no result")
     value = decode_json(run.result)

@@ -22,10 +22,11 @@ from server.mcp_surface.selection import Selection
 from server.mcp_surface.uris import TEMPLATES, run_uri
 from server.service import Service
 from server.version import VERSION
+from storage.errors import StorageError
 from storage.runs import RunFilter, StoredRun
 from tools.decoders import StoredFile
 from tools.errors import ErrorDetail, ErrorKind
-from tools.json_text import JsonObject, encode_json_text
+from tools.json_text import JsonObject, encode_json_text, encode_unicode
 from tools.run import RequestSource, RunStatus, rfc3339
 from tools.suggestions import did_you_mean
 
@@ -159,6 +160,8 @@ class McpSurface:
             structured = await tool.call(self._service, arguments, limit)
         except HistoryToolError as error:
             return _tool_error(str(error))
+        except StorageError as error:
+            return _tool_error(str(error), ErrorKind.INTERNAL)
         return _structured(structured)
 
     async def _list_resources(self, context: Context, params: Any) -> Any:
@@ -266,15 +269,16 @@ def _resource_of(run: StoredRun) -> JsonObject:
 
 
 def _structured(structured: JsonObject) -> JsonObject:
+    value, text = encode_unicode(structured)
     return {
-        "content": [{"type": "text", "text": encode_json_text(structured)}],
-        "structuredContent": structured,
+        "content": [{"type": "text", "text": text}],
+        "structuredContent": value,
         "isError": False,
     }
 
 
-def _tool_error(message: str) -> JsonObject:
-    detail = ErrorDetail(kind=ErrorKind.INVALID_INPUT)
+def _tool_error(message: str, kind: ErrorKind = ErrorKind.INVALID_INPUT) -> JsonObject:
+    detail = ErrorDetail(kind=kind)
     return {
         "content": [{"type": "text", "text": message}],
         "isError": True,

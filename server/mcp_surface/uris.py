@@ -62,6 +62,12 @@ TEMPLATES = (
         mime_type=None,
     ),
     UriTemplate(
+        "callslip://systems/{systemId}{?environment}",
+        "system",
+        "System",
+        "An upstream as stored; of its credentials only that they are set.",
+    ),
+    UriTemplate(
         "callslip://tools/{toolId}", "tool", "Stored tool", "The definition of a stored tool."
     ),
 )
@@ -79,7 +85,10 @@ def tool_uri(tool_id: str) -> str:
 
 def parse_uri(uri: str) -> Address | None:
     """The address of a `callslip://` URI, or None for any other text."""
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return None
     if parts.scheme != SCHEME or not parts.netloc:
         return None
     path = [unquote(segment) for segment in parts.path.split("/") if segment]

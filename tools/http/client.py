@@ -42,6 +42,8 @@ class OutgoingRequest:
     #: Names (lower case) of headers that hold credentials beside the well-known ones.
     credential_headers: frozenset[str] = frozenset()
     body_holds_credentials: bool = False
+    #: Signs the request, and answers challenges; never used for another origin.
+    auth: "httpx.Auth | None" = None
 
 
 @dataclass
@@ -153,7 +155,9 @@ class HttpClient:
         if proxy := self._proxy_for(request.url.scheme, request.url.host):
             request.extensions["callslip_proxy"] = proxy
         try:
-            response = await client.send(request, stream=True, follow_redirects=False)
+            response = await client.send(
+                request, auth=outgoing.auth, stream=True, follow_redirects=False
+            )
             try:
                 return await self._read(response, outgoing)
             finally:
@@ -253,6 +257,7 @@ def _redirected(request: OutgoingRequest, status: int, location: str) -> Outgoin
         body=None if to_get else request.body,
         credential_headers=request.credential_headers,
         body_holds_credentials=request.body_holds_credentials,
+        auth=request.auth if same_origin else None,
     )
 
 

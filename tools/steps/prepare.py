@@ -12,6 +12,7 @@ from tools.errors import ErrorKind, RunError
 from tools.http import OutgoingRequest
 from tools.json_text import Json
 from tools.model import RequestConfig
+from tools.redaction import MINIMUM_SECRET_LENGTH
 from tools.scripts import js_text
 from tools.system import System
 from tools.templates import Resolver, render_body, render_fields, render_url
@@ -51,6 +52,7 @@ async def prepare_request(
         headers = [(name, value) for name, value in headers if name.lower() != "content-type"]
         headers.append(("Content-Type", content_type))
     redactor = context.redactor
+    _check_destination(url, headers, body, context, system)
     return OutgoingRequest(
         config.method,
         url,
@@ -61,6 +63,41 @@ async def prepare_request(
         ),
         body_holds_credentials=body is not None and redactor.data(body) != body,
     )
+
+
+def _check_destination(
+    url: str,
+    headers: Sequence[tuple[str, str]],
+    body: bytes | None,
+    context: RunContext,
+    system: System | None,
+) -> None:
+    """Refuse to take a credential to an origin that is not its system's, before anything is sent.
+
+    Credentials of a run go to the step's system, else to the origin that the tool wrote.
+    """
+    origin = origin_of(url)
+    secrets = [
+        (one, f"{one.id}.{name}", value)
+        for one in context.systems.values()
+        if not one.may_receive_credentials(origin)
+        for name, value in one.credentials.items()
+    ]
+    if system is not None and system.url and not system.may_receive_credentials(origin):
+        run_time = context.run_time_credentials.items()
+        secrets.extend((system, f"run.{name}", value) for name, value in run_time)
+    if not secrets:
+        return
+    sent = "\n".join([unquote_plus(url), *(value for _, value in headers)])
+    sent += (body or b"").decode("utf-8", "replace")
+    for owner, name, value in secrets:
+        if len(value) >= MINIMUM_SECRET_LENGTH and value in sent:
+            raise RunError(
+                ErrorKind.CREDENTIAL,
+                f"the credential {name} belongs to {origin_of(owner.url) or owner.id} "
+                f"and does not go to {origin}",
+                hint=f"add the origin to allowedOrigins of system {owner.id}, if that is meant",
+            )
 
 
 async def _render_url(

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from server.app import open_service
 from server.commands.doctor import doctor
 from server.settings import Settings
+from storage.database import SCHEMA_VERSION
 
 TOOL: dict[str, Any] = {"id": "one", "steps": [], "outputTransform": "$"}
 
@@ -64,7 +65,7 @@ def test_a_home_in_use_is_described_and_left_as_it_is(data: Path) -> None:
     before = sorted(path.name for path in data.rglob("*"))
     code, found = findings()
     assert code == 0
-    assert found["database"]["found"] == "schema 1, tools: 1, runs: 0"
+    assert found["database"]["found"] == f"schema {SCHEMA_VERSION}, tools: 1, runs: 0"
     assert found["integrity"]["status"] == "ok"
     assert found["definitions"]["found"] == "every stored tool can be read (1)"
     assert sorted(path.name for path in data.rglob("*")) == before

@@ -1,0 +1,49 @@
+"""`callslip audit`: whether any stored byte holds a credential."""
+
+import sqlite3
+import sys
+from typing import Annotated
+
+import typer
+
+from server.commands.output import FAILED, HOME, USAGE, fail, note, print_json
+from server.commands.runner import read_settings, run_with_service
+from server.service import Service
+from storage.audit import audit as audit_home
+from storage.audit import named
+
+__all__ = ["audit"]
+
+
+def audit(
+    secrets: Annotated[
+        str | None, typer.Option(metavar="-", help="Search for these too: stdin, one a line.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+) -> None:
+    """Search everything stored for every stored credential; exit 1 when one is found."""
+    if secrets not in {None, "-"}:
+        fail("--secrets takes only - (stdin): arguments are seen by all", USAGE)
+    known = named(line for line in sys.stdin.read().splitlines() if line) if secrets else {}
+
+    async def work(service: Service) -> dict[str, str]:
+        return await service.all_secrets()
+
+    known |= run_with_service(work)
+    settings = read_settings()
+    try:
+        report = audit_home(settings.home, settings.database_path, known)
+    except (sqlite3.Error, OSError) as error:
+        fail(f"{settings.home} cannot be searched: {error}", HOME)
+    if as_json:
+        print_json(report.wire())
+    else:
+        typer.echo(
+            f"{report.hits} hits of {report.secrets} secrets in {report.bytes_scanned:,} bytes"
+        )
+        for location in report.locations:
+            typer.echo(f"  {location}")
+        for name in report.not_scanned:
+            note(f"not scanned, too short to search for: {name}")
+    if report.hits:
+        raise typer.Exit(FAILED)

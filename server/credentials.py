@@ -1,0 +1,118 @@
+"""The systems of a run, with their credentials read from where they are."""
+
+import os
+import subprocess
+from collections.abc import Iterable, Mapping
+
+import anyio
+
+from storage.errors import StorageError
+from storage.systems import StoredSystem, SystemStore
+from tools.errors import ErrorKind, RunError
+from tools.json_text import JsonObject
+from tools.model import RequestConfig, Tool
+from tools.redaction import Redactor
+from tools.system import ApiKeyAuth, Environment, System
+
+__all__ = ["load_systems", "read_source", "redactor_for", "system_ids_of"]
+
+_COMMAND_SECONDS = 20.0
+_MAX_SECRET_CHARACTERS = 64 * 1024
+
+
+def system_ids_of(tool: Tool) -> list[str]:
+    """The systems that the steps of a tool name."""
+    ids = (
+        step.config.system_id
+        for step in tool.steps
+        if isinstance(step.config, RequestConfig) and step.config.system_id is not None
+    )
+    return list(dict.fromkeys(ids))
+
+
+async def load_systems(
+    store: SystemStore, system_ids: Iterable[str], environment: Environment, *, falls_back: bool
+) -> dict[str, System]:
+    """The stored systems of these ids with their credentials; ids that are not stored are left out.
+
+    With `falls_back` a system that has no such environment is taken from `prod`. Raises `RunError`
+    of kind `credential` when a credential cannot be read.
+    """
+    systems: dict[str, System] = {}
+    for system_id in system_ids:
+        stored = await store.get(system_id, environment)
+        if stored is None and environment != "prod" and falls_back:
+            stored = await store.get(system_id, "prod")
+        if stored is not None:
+            systems[system_id] = await _with_credentials(store, stored)
+    return systems
+
+
+async def _with_credentials(store: SystemStore, stored: StoredSystem) -> System:
+    try:
+        secrets = await store.secrets(stored.id, stored.environment)
+    except StorageError as error:
+        raise RunError(ErrorKind.CREDENTIAL, str(error)) from None
+    values: dict[str, str] = {}
+    for name, secret in secrets.items():
+        if isinstance(secret, str):
+            values[name] = secret
+            continue
+        try:
+            values[name] = await read_source(secret)
+        except OSError as error:
+            raise RunError(
+                ErrorKind.CREDENTIAL,
+                f"the credential {stored.id}.{name} cannot be read: {error}",
+                hint="mend what its source names, or set another: "
+                f"callslip systems set-credential {stored.id} {name}",
+            ) from None
+    return System.model_validate({**stored.definition, "credentials": values})
+
+
+async def read_source(source: JsonObject) -> str:
+    """The value that a source names; the line break at its end is not part of it.
+
+    Raises `OSError` in words that hold no secret.
+    """
+    if (name := source.get("fromEnv")) is not None:
+        value = os.environ.get(name)
+        if value is None:
+            raise OSError(f"the environment variable {name} is not set")
+    elif (path := source.get("fromFile")) is not None:
+        try:
+            value = await (await anyio.Path(path).expanduser()).read_text("utf-8")
+        except UnicodeDecodeError:
+            raise OSError(f"{path} is not text") from None
+    else:
+        value = await _run_command(source["fromCommand"])
+    value = value.rstrip("\r\n")
+    if not value or len(value) > _MAX_SECRET_CHARACTERS:
+        raise OSError("the value is empty" if not value else "the value is far too long")
+    return value
+
+
+async def _run_command(command: list[str]) -> str:
+    program = command[0]
+    try:
+        with anyio.fail_after(_COMMAND_SECONDS):
+            ended = await anyio.run_process(
+                command, check=False, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+    except TimeoutError:
+        raise OSError(f"{program} did not end within {_COMMAND_SECONDS:g} s") from None
+    if ended.returncode != 0:
+        raise OSError(f"{program} ended with exit code {ended.returncode}")
+    return ended.stdout.decode("utf-8", "replace")
+
+
+def redactor_for(systems: Iterable[System], run_time: Mapping[str, str]) -> Redactor:
+    """A redactor that knows every secret that a run could see."""
+    secrets = {f"run.{name}": value for name, value in run_time.items()}
+    headers: list[str] = []
+    parameters: list[str] = []
+    for system in systems:
+        secrets.update({f"{system.id}.{name}": value for name, value in system.credentials.items()})
+        if isinstance(system.auth, ApiKeyAuth):
+            (headers if system.auth.place == "header" else parameters).append(system.auth.name)
+    return Redactor(secrets, headers, parameters)

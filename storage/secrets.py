@@ -1,0 +1,143 @@
+"""Secrets at rest: AES-256-GCM, and where its key comes from.
+
+The key is `CALLSLIP_MASTER_KEY` (base64 of 32 bytes), else the key file in the configuration
+directory (mode 0600, apart from the data). What is sealed is bound to its place: a sealed value
+that is moved to another name does not open.
+"""
+
+import base64
+import binascii
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.errors import HomeError
+
+__all__ = ["KeyProblemError", "MasterKey", "SecretBox", "find_master_key", "new_master_key"]
+
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
+
+
+class KeyProblemError(HomeError):
+    """The key is missing, malformed, or not the one the secrets were sealed with."""
+
+
+@dataclass(frozen=True)
+class MasterKey:
+    """A key and where it was found, in words."""
+
+    value: bytes
+    origin: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells keys apart without saying anything about them."""
+        return hashlib.blake2b(self.value, digest_size=8, person=b"callslip-key").hexdigest()
+
+    def __repr__(self) -> str:
+        return f"MasterKey({self.origin})"
+
+
+class SecretBox:
+    """Seals and opens texts with one key."""
+
+    def __init__(self, key: MasterKey) -> None:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        self.key = key
+        self._cipher = AESGCM(key.value)
+
+    def seal(self, text: str, place: Sequence[str]) -> bytes:
+        """The sealed form of a text, for this place only."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, text.encode(), _bound(place))
+
+    def open(self, sealed: bytes, place: Sequence[str]) -> str:
+        """The text. Raises `KeyProblemError` when the key, or the place, is another."""
+        from cryptography.exceptions import InvalidTag
+
+        nonce, content = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+        try:
+            return self._cipher.decrypt(nonce, content, _bound(place)).decode()
+        except (InvalidTag, ValueError):
+            raise KeyProblemError(
+                f"the credential {'.'.join(place)} does not open with the key from "
+                f"{self.key.origin}; it was sealed with another key, or changed"
+            ) from None
+
+
+def _bound(place: Sequence[str]) -> bytes:
+    return "\0".join(place).encode()
+
+
+def new_master_key(origin: str) -> MasterKey:
+    """A random key."""
+    return MasterKey(os.urandom(_KEY_BYTES), origin)
+
+
+def find_master_key(environment_key: str | None, key_file: Path) -> MasterKey | None:
+    """The key of this installation, or None when none has been made yet.
+
+    Raises `KeyProblemError` when one is there and is no key.
+    """
+    if environment_key:
+        return _decoded(environment_key, "CALLSLIP_MASTER_KEY")
+    try:
+        text = key_file.read_text("ascii")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeyProblemError(f"the key file {key_file} cannot be read: {error}") from error
+    return _decoded(text, f"the key file {key_file}")
+
+
+def write_key_file(key: MasterKey, path: Path) -> MasterKey:
+    """Write a key where only its owner reads it. Raises `KeyProblemError`.
+
+    When another process was first, its key is the answer.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(base64.b64encode(key.value) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            # A link fails where the name is taken; a rename would take the other's place.
+            os.link(temporary, path)
+        except FileExistsError:
+            found = find_master_key(None, path)
+            if found is None:
+                raise
+            return found
+    except OSError as error:
+        raise KeyProblemError(f"the key file {path} cannot be written: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return MasterKey(key.value, f"the key file {path}")
+
+
+def replace_key_file(key: MasterKey, path: Path) -> None:
+    """Put a new key in the place of the old one, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(base64.b64encode(key.value) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _decoded(text: str, origin: str) -> MasterKey:
+    try:
+        value = base64.b64decode(text.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        value = b""
+    if len(value) != _KEY_BYTES:
+        raise KeyProblemError(f"{origin} is no key; valid is base64 of {_KEY_BYTES} random bytes")
+    return MasterKey(value, origin)

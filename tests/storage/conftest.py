@@ -1,0 +1,14 @@
+"""A database of its own for each test."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from storage.database import Database, open_database
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncGenerator[Database]:
+    async with open_database(tmp_path / "callslip.db") as database:
+        yield database

@@ -1,0 +1,107 @@
+"""Problems of the shape of a document: unknown keys, wrong kinds, missing fields."""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+from pydantic import BaseModel, ValidationError
+
+from tools.json_text import Json, JsonObject, encode_json_text
+from tools.problems import Problem
+from tools.suggestions import did_you_mean
+
+__all__ = ["required_form", "seen", "shape_problems", "unknown_keys"]
+
+#: Fields of tools exported from elsewhere: kept, not used.
+_FOREIGN_FIELDS = frozenset(
+    {
+        "createdByUserId",
+        "documentationUrl",
+        "executionMode",
+        "inputMapping",
+        "lastUsedAt",
+        "loopMaxIters",
+        "loopMaxItems",
+        "orgId",
+        "outputFile",
+        "originalResponseSchema",
+        "responseMapping",
+        "tags",
+        "userId",
+    }
+)
+SEEN_CHARACTERS = 120
+
+
+def unknown_keys(fields: JsonObject, model: type[BaseModel], path: str) -> Iterator[Problem]:
+    """Keys that a model does not know; own keys and those of known exports are warnings."""
+    known = {field.alias or name for name, field in model.model_fields.items()}
+    for key in fields:
+        if key in known:
+            continue
+        place = f"{path}.{key}" if path else key
+        if key.startswith("x-") or key in _FOREIGN_FIELDS:
+            yield Problem(place, "kept, but callslip does not use it", severity="warning")
+            continue
+        near = did_you_mean(key, known)
+        yield Problem(
+            place,
+            "there is no such field here",
+            seen=key,
+            valid=", ".join(sorted(known)),
+            hint=f"did you mean `{near}`?" if near else "own fields start with `x-`",
+        )
+
+
+def shape_problems(error: ValidationError, fields: JsonObject) -> Iterator[Problem]:
+    """What a model found wrong in a document, with the document's own paths."""
+    for one in error.errors(include_url=False):
+        path, found = _locate(one["loc"], fields)
+        context = one.get("ctx", {})
+        expected = str(context.get("expected", "")).replace("'", "")
+        valid = expected.replace(" or ", ", ") or None
+        if one["type"] == "missing":
+            yield Problem(path, "this field is required", seen="nothing", valid=required_form(path))
+            continue
+        hint = None
+        value = one.get("input")
+        if valid and isinstance(value, str) and (near := did_you_mean(value, valid.split(", "))):
+            hint = f"did you mean `{near}`?"
+        if path.endswith(".body") and isinstance(value, dict | list):
+            hint = "a body is text: write the JSON as one string, with its templates"
+        message = one["msg"][:1].lower() + one["msg"][1:]
+        yield Problem(path, message, seen=seen(found), valid=valid, hint=hint)
+
+
+def required_form(path: str) -> str | None:
+    """What a required field looks like."""
+    return {
+        "url": "an http or https url, or a path when the step has a systemId",
+        "config": '{"type": "request", "url": …}, {"type": "transform", "transformCode": …} '
+        'or {"type": "tool", "toolId": …}',
+        "transformCode": "JavaScript such as (sourceData) => sourceData.items",
+        "toolId": "the id of a stored tool",
+    }.get(path.rpartition(".")[2])
+
+
+def _locate(location: tuple[int | str, ...], fields: JsonObject) -> tuple[str, Json]:
+    """The JSON path of a validation error and what stands there."""
+    path = ""
+    value: Json = fields
+    for index, part in enumerate(location):
+        # The validator names the branch of the config union; the document does not have it.
+        if index and location[index - 1] == "config" and part in {"request", "transform", "tool"}:
+            continue
+        if isinstance(part, int):
+            path += f"[{part}]"
+            listed = cast("list[Any]", value) if isinstance(value, list) else []
+            value = listed[part] if part < len(listed) else None
+        else:
+            path += f".{part}" if path else part
+            value = cast("JsonObject", value).get(part) if isinstance(value, dict) else None
+    return path, value
+
+
+def seen(value: Json) -> str:
+    """A value as JSON text, cut to a readable length."""
+    text = encode_json_text(value)
+    return text if len(text) <= SEEN_CHARACTERS else text[: SEEN_CHARACTERS - 1] + "…"
