@@ -22,11 +22,17 @@ _PAGE = (
 )
 
 
-async def sign_in(service: Service, system: System, show: Callable[[str], None]) -> None:
+async def sign_in(
+    service: Service,
+    system: System,
+    show: Callable[[str], None],
+    *,
+    seconds: float = _SIGN_IN_SECONDS,
+) -> None:
     """Have a person sign in, and store the tokens.
 
     `show` gets the address to open. Raises `RunError` of kind `credential` when the system has no
-    such grant, the person does not come back within five minutes, or the answer is not ours.
+    such grant, the person does not come back within `seconds`, or the server refuses.
     """
     auth = system.auth
     if not isinstance(auth, OAuth2Auth) or auth.grant != "authorization_code":
@@ -41,7 +47,7 @@ async def sign_in(service: Service, system: System, show: Callable[[str], None])
         port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - anyio, not Django
         redirect_uri = f"http://127.0.0.1:{port}/callback"
         show(authorization_url(system, auth, redirect_uri=redirect_uri, state=state, pkce=pkce))
-        code = await _wait_for_code(listener, state, system)
+        code = await _wait_for_code(listener, state, system, seconds)
     token = await request_token(
         system,
         auth,
@@ -57,7 +63,9 @@ async def sign_in(service: Service, system: System, show: Callable[[str], None])
     await service.tokens.keep(system, token)
 
 
-async def _wait_for_code(listener: Listener[ByteStream], state: str, system: System) -> str:
+async def _wait_for_code(
+    listener: Listener[ByteStream], state: str, system: System, seconds: float
+) -> str:
     answers: list[dict[str, list[str]]] = []
 
     async def handle(stream: ByteStream) -> None:
@@ -73,13 +81,13 @@ async def _wait_for_code(listener: Listener[ByteStream], state: str, system: Sys
                     answers.append(query)
                     group.cancel_scope.cancel()
 
-    with anyio.move_on_after(_SIGN_IN_SECONDS):
+    with anyio.move_on_after(seconds):
         async with anyio.create_task_group() as group:
             await listener.serve(handle, group)
     if not answers:
         raise RunError(
             ErrorKind.CREDENTIAL,
-            f"nobody signed in to system {system.id} within {_SIGN_IN_SECONDS:g} s",
+            f"nobody signed in to system {system.id} within {seconds:g} s",
             hint="run the command again",
         )
     if "code" not in answers[0]:

@@ -31,7 +31,7 @@ def render_result(outcome: RunOutcome, answer: AnswerContext) -> JsonObject:
     """The answer of a run that succeeded: the result, or a preview when it is large."""
     result = outcome.data_json or b"null"
     text = result.decode("utf-8", "replace")
-    if len(text) > answer.inline_limit_characters or nests_deeply(text):
+    if len(text) > answer.inline_limit_characters or nests_deeply(outcome.data):
         preview = preview_of(outcome.data, len(result))
         following = (
             f"the whole result has {len(result):,} bytes; read parts of it with read_result "

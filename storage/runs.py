@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import anyio
+
 from storage.blobs import Packed, PackedDocument, load_blob, load_document
 from storage.database import Database
 from storage.errors import RunExistsError
@@ -46,6 +48,9 @@ _STATUSES = frozenset(RunStatus)
 _LATEST = 253_402_300_799_999
 #: SQLite counts no further.
 _MOST = 2**62
+
+#: Results up to this size are packed where they are; a thread would cost more than it gains.
+_PACKED_INLINE_BYTES = 64 * 1024
 
 INTERRUPTED = "interrupted: the server stopped during the run"
 
@@ -145,7 +150,11 @@ class RunStore:
 
     async def finish(self, seq: int, outcome: RunOutcome) -> bool:
         """Record how a run ended. False when it had ended before: the first end stays."""
-        details = _FinishedDetails.of(outcome)
+        if len(outcome.data_json or b"") < _PACKED_INLINE_BYTES:
+            details = _FinishedDetails.of(outcome)
+        else:
+            # Compressing lets other threads run.
+            details = await anyio.to_thread.run_sync(_FinishedDetails.of, outcome)
         return await self._database.write(
             lambda connection: _finish(connection, seq, outcome, details)
         )

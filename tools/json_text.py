@@ -6,7 +6,7 @@ the standard library, so no value is rounded or refused.
 
 import json
 import re
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import orjson
 
@@ -26,7 +26,9 @@ Json = Any
 JsonObject = dict[str, Any]
 
 # orjson reads an integer of more than 64 bits as a float; 19 digits is where that can start.
-_LONG_INTEGER = re.compile(rb"\d{19}")
+_LONG_INTEGER = b"0" * 19
+_DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
+_SCANNED_BYTES = 1024 * 1024
 # orjson refuses half of a surrogate pair, which JavaScript leaves where it cuts a text.
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _ESCAPE = re.compile(
@@ -36,7 +38,6 @@ _ESCAPE = re.compile(
 
 #: The SDK of MCP refuses a message of some 200 levels, on both ends.
 MOST_LEVELS = 100
-_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{\]}]', re.DOTALL)
 
 
 def decode_json(data: bytes) -> Json:
@@ -45,7 +46,7 @@ def decode_json(data: bytes) -> Json:
     Raises `ValueError` with the position where the text stops being JSON; NaN and Infinity are
     not JSON.
     """
-    if _LONG_INTEGER.search(data):
+    if _has_long_integer(data):
         try:
             return json.loads(data, parse_constant=_refuse_constant)
         except RecursionError:
@@ -92,19 +93,34 @@ def encode_unicode(value: Json) -> tuple[Json, str]:
     return value, data.decode()
 
 
-def nests_deeply(text: str) -> bool:
-    """Whether JSON text nests further than `MOST_LEVELS`: the parsers of others have limits."""
-    if text.count("[") + text.count("{") <= MOST_LEVELS:
+def nests_deeply(value: Json) -> bool:
+    """Whether a value nests further than `MOST_LEVELS`: the parsers of others have limits."""
+    level: list[Json] = [value]
+    for _ in range(MOST_LEVELS + 1):
+        level = [inner for outer in level for inner in _inner_containers(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _inner_containers(value: Json) -> list[Json]:
+    if isinstance(value, dict):
+        inner = cast("JsonObject", value).values()
+    elif isinstance(value, list):
+        inner = cast("list[Json]", value)
+    else:
+        return []
+    return [one for one in inner if isinstance(one, dict | list)]
+
+
+def _has_long_integer(data: bytes) -> bool:
+    """Whether 19 digits stand in a row; piece by piece, because a copy of all would be large."""
+    if len(data) < len(_LONG_INTEGER):
         return False
-    depth = 0
-    for match in _STRUCTURE.finditer(text):
-        if match[0] in "[{":
-            depth += 1
-            if depth > MOST_LEVELS:
-                return True
-        elif match[0] in "]}":
-            depth -= 1
-    return False
+    return any(
+        _LONG_INTEGER in data[start : start + _SCANNED_BYTES + 18].translate(_DIGITS_TO_ZERO)
+        for start in range(0, len(data), _SCANNED_BYTES)
+    )
 
 
 def _whole_pair(match: re.Match[bytes]) -> bytes:

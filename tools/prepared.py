@@ -1,6 +1,7 @@
-"""A tool made ready to run: schemas compiled once for each version."""
+"""A tool made ready to run: schemas compiled once for each version, when they are first needed."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 from tools.json_text import JsonObject
@@ -12,21 +13,24 @@ __all__ = ["PreparedTool"]
 
 @dataclass(frozen=True)
 class PreparedTool:
-    """A tool with its compiled schemas; `definition` is its JSON as stored."""
+    """A typed tool; `definition` is its JSON as stored."""
 
     tool: Tool
     definition: JsonObject
-    input_schema: CompiledSchema | None
-    output_schema: CompiledSchema | None
 
     @classmethod
     def of(cls, definition: JsonObject) -> Self:
         """Read a stored definition. Raises `ValueError` when it is not one."""
-        tool = Tool.model_validate(definition)
-        declares_output = tool.output_schema not in (None, {})
-        return cls(
-            tool,
-            definition,
-            compile_schema(tool.input_schema) if tool.input_schema else None,
-            compile_schema(loosen(tool.output_schema)) if declares_output else None,
-        )
+        return cls(Tool.model_validate(definition), definition)
+
+    @cached_property
+    def input_schema(self) -> CompiledSchema | None:
+        """Of the inputs, or None when all are taken. Raises `ValueError` when it is no schema."""
+        schema = self.tool.input_schema
+        return compile_schema(schema) if schema else None
+
+    @cached_property
+    def output_schema(self) -> CompiledSchema | None:
+        """Of the result, loosened. Raises `ValueError` when it is no schema."""
+        schema = self.tool.output_schema
+        return None if schema in (None, {}) else compile_schema(loosen(schema))

@@ -13,7 +13,7 @@ from server.mcp_surface.selection import HistoryLevel
 from server.preview import preview_of
 from server.service import Service, UnknownRunError
 from server.views import tool_view
-from tools.json_text import JsonObject, encode_json_text, nests_deeply
+from tools.json_text import Json, JsonObject, encode_json_text, nests_deeply
 from tools.run import RequestSource, RunStatus
 from tools.schema import CompiledSchema, compile_schema
 
@@ -73,13 +73,13 @@ async def _get_run(service: Service, arguments: JsonObject, inline_limit: int) -
     view = tool_view(run)
     if run.status is RunStatus.RUNNING:
         view["next"] = "still running; call get_run again with wait_seconds"
-    if not _fits(encode_json_text(view), inline_limit):
+    if not _fits(view, inline_limit):
         view = _shortened(view, len(run.result or b""), inline_limit)
     return view
 
 
-def _fits(text: str, inline_limit: int) -> bool:
-    return len(text) <= inline_limit and not nests_deeply(text)
+def _fits(value: Json, inline_limit: int) -> bool:
+    return len(encode_json_text(value)) <= inline_limit and not nests_deeply(value)
 
 
 def _shortened(view: JsonObject, result_bytes: int, inline_limit: int) -> JsonObject:
@@ -96,7 +96,7 @@ def _shortened(view: JsonObject, result_bytes: int, inline_limit: int) -> JsonOb
         f'this record is shortened; read_result (runId "{run_id}") reads the result in parts'
     )
     for key in ("tool", "subTools", "stepResults", "logs", "toolPayload", "dataPreview"):
-        if _fits(encode_json_text(view), inline_limit):
+        if _fits(view, inline_limit):
             break
         view.pop(key, None)
     return view
@@ -122,14 +122,13 @@ async def _read_result(service: Service, arguments: JsonObject, inline_limit: in
         part = await read_results(service, run_id, parameters)
     except (UnknownRunError, NotFoundError, BadParameterError) as error:
         raise HistoryToolError(str(error)) from None
-    text = encode_json_text(part)
-    if _fits(text, inline_limit):
+    if _fits(part, inline_limit):
         return part
     value = part["value"]
     return {
         **part,
         "value": None,
-        "preview": preview_of(value, len(text)),
+        "preview": preview_of(value, len(encode_json_text(part))),
         "next": "this part is too large or too deep to show; "
         "narrow it with path, fields, offset and limit",
     }

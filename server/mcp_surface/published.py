@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 from server.catalog import CatalogEntry
@@ -50,16 +51,21 @@ class PublishedTool:
     tool_id: str
     folder: str
     wire: JsonObject
-    #: Of `structuredContent`, for tools that declare an output.
-    output_schema: CompiledSchema | None
     #: The result stands under `result`, because the declared output is not an object.
     wraps_result: bool
+
+    @cached_property
+    def output_schema(self) -> CompiledSchema | None:
+        """Of `structuredContent`, for tools that declare an output."""
+        schema = self.wire.get("outputSchema")
+        return None if schema is None else compile_schema(schema)
 
     @classmethod
     def of(cls, entry: CatalogEntry, load_tool: ToolLoader) -> "PublishedTool":
         """Raises `ValueError` when the stored definition cannot be published."""
         tool = entry.prepared.tool
         name = published_name(tool.id)
+        _check_listable(tool.input_schema or {})
         wire: JsonObject = {
             "name": name,
             "title": _visible(tool.name or tool.id)[:_MAX_TITLE],
@@ -71,8 +77,18 @@ class PublishedTool:
         output, wraps_result = _published_output(tool.output_schema)
         if output is not None:
             wire["outputSchema"] = output
-        compiled = compile_schema(output) if output is not None else None
-        return cls(name, tool.id, tool.folder or "", wire, compiled, wraps_result)
+        return cls(name, tool.id, tool.folder or "", wire, wraps_result)
+
+
+def _check_listable(schema: JsonObject) -> None:
+    """Refuse what one client's parser would refuse the whole list for; compiling comes later."""
+    properties: Json = schema.get("properties", {})
+    required: Json = schema.get("required", [])
+    if not isinstance(properties, dict) or not isinstance(required, list):
+        raise ValueError("inputSchema: properties is no object, or required no list")
+    for name, property_schema in cast("JsonObject", properties).items():
+        if not isinstance(property_schema, dict | bool):
+            raise ValueError(f"inputSchema: the schema of {name} is no schema")
 
 
 def _published_output(schema: Json) -> tuple[JsonObject | None, bool]:

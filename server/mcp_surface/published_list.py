@@ -1,13 +1,13 @@
-"""All published tools by name, built when first asked for and again after a change."""
+"""All published tools by name; each is built when it is first listed or called."""
 
 import logging
 from bisect import bisect_right
 
-from server.catalog import Catalog
+from server.catalog import Catalog, CatalogEntry
+from server.mcp_surface.names import published_name
 from server.mcp_surface.published import PublishedTool
 from server.mcp_surface.selection import Selection
-from tools.json_text import JsonObject
-from tools.model import SubToolConfig
+from tools.json_text import JsonObject, encode_json_text
 
 __all__ = ["PublishedList"]
 
@@ -22,22 +22,25 @@ class PublishedList:
         self._selection = selection
         self._own: dict[str, JsonObject] = {wire["name"]: wire for wire in own}
         self._revision: int | None = None
-        self._by_name: dict[str, PublishedTool] = {}
+        self._entries: dict[str, CatalogEntry] = {}
         self._by_snapshot: dict[int, PublishedTool] = {}
         self._names: list[str] = []
 
     def get(self, name: str) -> PublishedTool | None:
+        """The tool of this name, or None when there is none that is shown."""
         self._refresh()
-        return self._by_name.get(name)
+        entry = self._entries.get(name)
+        return None if entry is None else self._published(entry)
 
     def tools(self) -> list[PublishedTool]:
         """All stored tools that may be called, listed or not."""
         self._refresh()
-        return list(self._by_name.values())
+        found = map(self._published, self._entries.values())
+        return [tool for tool in found if tool is not None]
 
     def by_id(self, tool_id: str) -> PublishedTool | None:
-        self._refresh()
-        return next((one for one in self._by_name.values() if one.tool_id == tool_id), None)
+        """The tool of this id, or None when there is none that is shown."""
+        return self.get(published_name(tool_id))
 
     def names(self) -> list[str]:
         """The listed names, ours included, in order."""
@@ -49,36 +52,51 @@ class PublishedList:
         self._refresh()
         start = bisect_right(self._names, after) if after else 0
         names = self._names[start : start + size]
-        wires = [self._own.get(name) or self._by_name[name].wire for name in names]
+        wires = [wire for name in names if (wire := self._wire(name)) is not None]
         return wires, names[-1] if start + size < len(self._names) else None
+
+    def _wire(self, name: str) -> JsonObject | None:
+        if name in self._own:
+            return self._own[name]
+        published = self._published(self._entries[name])
+        return None if published is None else published.wire
+
+    def _published(self, entry: CatalogEntry) -> PublishedTool | None:
+        """The tool as it is shown; None when it is not, or cannot be."""
+        published = self._by_snapshot.get(entry.stored.snapshot_id)
+        try:
+            if published is None:
+                published = PublishedTool.of(entry, self._catalog.load_tool)
+                self._by_snapshot[entry.stored.snapshot_id] = published
+            is_shown = self._selection.includes(entry.prepared.tool, published)
+        except (ValueError, KeyError, TypeError):
+            # One bad definition must not take the others off the list.
+            _log.exception("tool %s cannot be published", entry.stored.id)
+            return None
+        return published if is_shown else None
 
     def _refresh(self) -> None:
         if self._revision == self._catalog.revision:
             return
-        kept: dict[int, PublishedTool] = {}
-        by_name: dict[str, PublishedTool] = {}
-        for entry in self._catalog.entries():
-            if entry.is_archived:
-                continue
-            snapshot_id = entry.stored.snapshot_id
-            try:
-                published = self._by_snapshot.get(snapshot_id) or PublishedTool.of(
-                    entry, self._catalog.load_tool
-                )
-                is_shown = self._selection.includes(entry.prepared.tool, published)
-            except (ValueError, KeyError, TypeError):
-                # One bad definition must not take the others off the list.
-                _log.exception("tool %s cannot be published", entry.stored.id)
-                continue
-            if not any(
-                isinstance(step.config, SubToolConfig) for step in entry.prepared.tool.steps
-            ):
-                # What a sub-tool touches may change without a change of this tool.
-                kept[snapshot_id] = published
-            if is_shown:
-                by_name[published.name] = published
-        self._by_snapshot = kept
-        self._by_name = by_name
-        listed = sorted(by_name)[: self._selection.max_listed_tools]
+        shown = [entry for entry in self._catalog.entries() if not entry.is_archived]
+        kept = {entry.stored.snapshot_id for entry in shown if not _calls_tools(entry)}
+        self._by_snapshot = {
+            snapshot_id: published
+            for snapshot_id, published in self._by_snapshot.items()
+            if snapshot_id in kept
+        }
+        self._entries = {published_name(entry.stored.id): entry for entry in shown}
+        if self._selection.narrows:
+            self._entries = {
+                name: entry
+                for name, entry in self._entries.items()
+                if self._published(entry) is not None
+            }
+        listed = sorted(self._entries)[: self._selection.max_listed_tools]
         self._names = sorted({*listed, *self._own})
         self._revision = self._catalog.revision
+
+
+def _calls_tools(entry: CatalogEntry) -> bool:
+    """Whether what a tool touches may change without a change of the tool itself."""
+    return '"toolId"' in encode_json_text(entry.stored.definition.get("steps"))

@@ -24,6 +24,11 @@ class Selection:
     max_listed_tools: int | None = None
     history_tools: HistoryLevel = "all"
 
+    @property
+    def narrows(self) -> bool:
+        """Whether any tool could be left out."""
+        return bool(self.folders or self.tool_ids or self.read_only)
+
     def includes(self, tool: Tool, published: PublishedTool) -> bool:
         """Whether a tool is shown and may be called."""
         if self.tool_ids and tool.id not in self.tool_ids:

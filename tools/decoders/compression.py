@@ -2,6 +2,7 @@
 
 import importlib
 import zlib
+from functools import cache
 from typing import Any, Protocol
 
 from tools.errors import ErrorKind, RunError
@@ -89,6 +90,7 @@ class Decompressor:
         return b""
 
 
+@cache
 def supported_encodings() -> tuple[str, ...]:
     """The encodings that can be decoded here, for `Accept-Encoding`."""
     optional = {"br": _brotli() is not None, "zstd": _zstd() is not None}

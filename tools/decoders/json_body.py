@@ -1,5 +1,7 @@
 """JSON and newline-delimited JSON."""
 
+from contextlib import suppress
+
 import orjson
 
 from tools.decoders.media_type import decode_text
@@ -19,6 +21,10 @@ def read_json(text: str) -> Json:
 
 def decode_json_body(body: bytes, label: str, charset: str | None) -> Decoded:
     """A body labelled as JSON; only white space is null. Raises `RunError` (decode)."""
+    if (charset or "utf-8").lower() in {"utf-8", "utf8"}:
+        # As it came: a text in between would be two more copies.
+        with suppress(ValueError):
+            return Decoded(decode_json(body.removeprefix(b"\xef\xbb\xbf")))
     text, warnings = decode_text(body, charset)
     if not text.strip():
         return Decoded(None, tuple(warnings))

@@ -109,7 +109,9 @@ def test_an_encoding_that_is_not_known_is_a_decode_error(encoding: str) -> None:
 
 def test_an_encoding_without_its_library_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "brotli", None)
+    supported_encodings.cache_clear()
     assert "br" not in supported_encodings()
+    supported_encodings.cache_clear()
     with pytest.raises(RunError, match="not installed"):
         Decompressor("br", 10)
 
