@@ -5,10 +5,11 @@ SQLite in WAL mode. Any number of processes may have the same home open. Functio
 """
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -171,6 +172,7 @@ async def open_database(
     made or written, the file is not a database, is damaged, or is newer than this program.
     """
     _make_home(path.parent)
+    _make_private(path)
     connections: list[_Connection] = []
     try:
         try:
@@ -197,12 +199,23 @@ async def open_database(
 
 def _make_home(directory: Path) -> None:
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise HomeError(
             f"the home {directory} cannot be made: {error.strerror}; "
             "set CALLSLIP_HOME to a directory you can write"
         ) from error
+
+
+def _make_private(path: Path) -> None:
+    """Make the file its owner's alone, before SQLite makes it; its other files get the same mode.
+
+    Never opens a file that is there: closing it would take away the locks that other connections of
+    this process hold on it (https://www.sqlite.org/howtocorrupt.html, section 2.2). What cannot be
+    made SQLite will say in its own words.
+    """
+    with suppress(OSError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 async def _connect(path: Path, durability: str) -> _Connection:

@@ -3,9 +3,10 @@
 A process that is killed loses its lock, and whoever looks next ends its runs.
 """
 
+import time
 import uuid
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -14,6 +15,8 @@ from storage.errors import HomeError
 from storage.runs import RunStore
 
 __all__ = ["Owner", "end_orphans", "hold_ownership"]
+
+_NEW_SECONDS = 3600.0
 
 
 class Owner:
@@ -37,6 +40,14 @@ class Owner:
             return True
         path.unlink(missing_ok=True)
         return False
+
+    def forget_the_dead(self) -> None:
+        """Remove lock files that killed processes without runs have left behind."""
+        for path in self._directory.glob(f"{'[0-9a-f]' * 32}.lock"):
+            # A new file may belong to a process that is about to lock it.
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > _NEW_SECONDS:
+                    self.is_alive(path.stem)
 
 
 @contextmanager
@@ -62,6 +73,7 @@ def hold_ownership(directory: Path) -> Generator[Owner]:
 
 async def end_orphans(runs: RunStore, owner: Owner) -> int:
     """End the runs of processes that are gone, as `aborted`; how many there were."""
+    owner.forget_the_dead()
     ended = 0
     for other in await runs.owners():
         if not owner.is_alive(other):

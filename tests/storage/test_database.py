@@ -436,3 +436,12 @@ async def test_a_disk_that_is_mounted_for_reading_only_is_refused(small_disk: Pa
         with pytest.raises(HomeError, match="CALLSLIP_HOME"):
             async with open_database(home / "callslip.db"):
                 pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file modes")
+async def test_the_history_is_its_owners_alone(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "home" / "callslip.db") as database:
+        await database.write(lambda connection: connection.execute("SELECT 1"))
+        modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "home").iterdir()}
+    assert modes == {0o600}
+    assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700
