@@ -45,6 +45,9 @@ def serve(
     history_tools: Annotated[
         HistoryTools, typer.Option(help="Tools over the history: none, those that read, or all.")
     ] = HistoryTools.ALL,
+    confirm_writes: Annotated[
+        bool, typer.Option("--confirm-writes", help="Ask the person before a run that writes.")
+    ] = False,
     log_file: Annotated[
         Path | None, typer.Option(help="Write the log here; it goes to stderr otherwise.")
     ] = None,
@@ -62,6 +65,7 @@ def serve(
             "read_only": read_only,
             "max_listed_tools": max_listed_tools,
             "history_tools": history_tools.value,
+            "confirm_writes": confirm_writes,
         },
     )
 

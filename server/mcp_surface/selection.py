@@ -23,6 +23,8 @@ class Selection:
     #: Tools beyond this many are not listed; `search_tools` and `run_tool` reach them.
     max_listed_tools: int | None = None
     history_tools: HistoryLevel = "all"
+    #: The person is asked before a run that writes.
+    confirm_writes: bool = False
 
     @property
     def narrows(self) -> bool:

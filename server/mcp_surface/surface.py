@@ -12,6 +12,7 @@ from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.shared.exceptions import MCPError
 
 from server.mcp_surface.calls import call_stored_tool
+from server.mcp_surface.confirmation import confirm_write
 from server.mcp_surface.finding_tools import RUN_TOOL, SEARCH_TOOLS, search
 from server.mcp_surface.history_tools import HistoryTool, HistoryToolError, history_tools
 from server.mcp_surface.notifications import Notifier
@@ -70,6 +71,7 @@ class McpSurface:
         self._service = service
         selection = selection or Selection()
         self._history = history_tools(selection.history_tools)
+        self._confirms_writes = selection.confirm_writes
         self._finds_tools = selection.max_listed_tools is not None
         own = [tool.wire for tool in self._history.values()]
         if self._finds_tools:
@@ -142,6 +144,10 @@ class McpSurface:
                 + (f"; did you mean {near}?" if near else "")
                 + "; list the tools again",
             )
+        if self._confirms_writes:
+            answer = await confirm_write(tool, arguments, params, context)
+            if answer is not None:
+                return answer if "resultType" in answer else _finished(context, answer)
         answer = await call_stored_tool(self._service, tool, arguments, context)
         return _finished(context, answer)
 
