@@ -2,7 +2,8 @@
 
 import os
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
 
 import anyio
 
@@ -14,7 +15,7 @@ from tools.model import RequestConfig, Tool
 from tools.redaction import Redactor
 from tools.system import ApiKeyAuth, Environment, System
 
-__all__ = ["load_systems", "read_source", "redactor_for", "system_ids_of"]
+__all__ = ["LoadedSystems", "load_systems", "read_source", "redactor_for", "system_ids_of"]
 
 _COMMAND_SECONDS = 20.0
 _MAX_SECRET_CHARACTERS = 64 * 1024
@@ -30,43 +31,87 @@ def system_ids_of(tool: Tool) -> list[str]:
     return list(dict.fromkeys(ids))
 
 
+@dataclass(frozen=True)
+class LoadedSystems:
+    """The systems of a run by id, with the credentials that could be read.
+
+    `problem`, of kind `credential`, is why the run cannot begin. What was read is there all the
+    same: the record of the refused run must not hold it either.
+    """
+
+    systems: dict[str, System]
+    problem: RunError | None = None
+
+
 async def load_systems(
-    store: SystemStore, system_ids: Iterable[str], environment: Environment, *, falls_back: bool
-) -> dict[str, System]:
+    store: SystemStore,
+    system_ids: Iterable[str],
+    environment: Environment,
+    *,
+    falls_back: bool,
+    run_time: Container[str] = (),
+) -> LoadedSystems:
     """The stored systems of these ids with their credentials; ids that are not stored are left out.
 
-    With `falls_back` a system that has no such environment is taken from `prod`. Raises `RunError`
-    of kind `credential` when a credential cannot be read.
+    With `falls_back` a system that has no such environment is taken from `prod`; without, its lack
+    is a problem. Sources of credentials that the run brings itself are not asked.
     """
     systems: dict[str, System] = {}
+    problems: list[RunError] = []
     for system_id in system_ids:
         stored = await store.get(system_id, environment)
-        if stored is None and environment != "prod" and falls_back:
-            stored = await store.get(system_id, "prod")
+        other: Environment = "dev" if environment == "prod" else "prod"
+        elsewhere = await store.get(system_id, other) if stored is None else None
+        if elsewhere is not None:
+            if environment == "prod" or not falls_back:
+                problems.append(_not_in(environment, elsewhere))
+            else:
+                stored = elsewhere
         if stored is not None:
-            systems[system_id] = await _with_credentials(store, stored)
-    return systems
+            systems[system_id] = await _with_credentials(store, stored, run_time, problems)
+    return LoadedSystems(systems, problems[0] if problems else None)
 
 
-async def _with_credentials(store: SystemStore, stored: StoredSystem) -> System:
+def _not_in(environment: Environment, stored: StoredSystem) -> RunError:
+    hint = f'store it for {environment}: callslip systems add FILE, "environment": "{environment}"'
+    if environment == "dev":
+        hint += "; or set devFallsBackToProd on the tool"
+    return RunError(
+        ErrorKind.CREDENTIAL,
+        f"system {stored.id} is stored for {stored.environment} and not for {environment}",
+        hint=hint,
+    )
+
+
+async def _with_credentials(
+    store: SystemStore, stored: StoredSystem, run_time: Container[str], problems: list[RunError]
+) -> System:
+    secrets: Mapping[str, str | JsonObject] = {}
     try:
         secrets = await store.secrets(stored.id, stored.environment)
     except StorageError as error:
-        raise RunError(ErrorKind.CREDENTIAL, str(error)) from None
+        problem = RunError(ErrorKind.CREDENTIAL, str(error))
+        problem.__cause__ = error
+        problems.append(problem)
+    flag = "" if stored.environment == "prod" else f" --environment {stored.environment}"
     values: dict[str, str] = {}
     for name, secret in secrets.items():
         if isinstance(secret, str):
             values[name] = secret
             continue
+        if name in run_time or f"{stored.id}_{name}" in run_time:
+            continue
         try:
             values[name] = await read_source(secret)
         except OSError as error:
-            raise RunError(
-                ErrorKind.CREDENTIAL,
-                f"the credential {stored.id}.{name} cannot be read: {error}",
-                hint="mend what its source names, or set another: "
-                f"callslip systems set-credential {stored.id} {name}",
-            ) from None
+            problems.append(
+                RunError(
+                    ErrorKind.CREDENTIAL,
+                    f"the credential {stored.id}.{name} cannot be read: {error}",
+                    hint="mend what its source names, or set another: "
+                    f"callslip systems set-credential {stored.id} {name}{flag}",
+                )
+            )
     return System.model_validate({**stored.definition, "credentials": values})
 
 
@@ -106,8 +151,10 @@ async def _run_command(command: list[str]) -> str:
     return ended.stdout.decode("utf-8", "replace")
 
 
-def redactor_for(systems: Iterable[System], run_time: Mapping[str, str]) -> Redactor:
-    """A redactor that knows every secret that a run could see."""
+def redactor_for(
+    systems: Iterable[System], run_time: Mapping[str, str], above: Redactor | None = None
+) -> Redactor:
+    """A redactor that knows every secret that a run could see, and what the run above it knows."""
     secrets = {f"run.{name}": value for name, value in run_time.items()}
     headers: list[str] = []
     parameters: list[str] = []
@@ -115,4 +162,4 @@ def redactor_for(systems: Iterable[System], run_time: Mapping[str, str]) -> Reda
         secrets.update({f"{system.id}.{name}": value for name, value in system.credentials.items()})
         if isinstance(system.auth, ApiKeyAuth):
             (headers if system.auth.place == "header" else parameters).append(system.auth.name)
-    return Redactor(secrets, headers, parameters)
+    return Redactor(secrets, headers, parameters, above=above)

@@ -8,13 +8,13 @@ import logging
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 from anyio.abc import TaskGroup
 
 from server.catalog import Catalog, CatalogEntry
-from server.credentials import load_systems, read_source, redactor_for, system_ids_of
+from server.credentials import LoadedSystems, load_systems, read_source, redactor_for, system_ids_of
 from server.settings import Settings
 from server.tokens import TokenKeeper
 from storage.database import Database
@@ -25,6 +25,7 @@ from storage.systems import StoredSystem, SystemStore
 from storage.tools import PutOutcome, StoredTool, ToolStore
 from tools.addresses import AddressPolicy
 from tools.auth import authorize
+from tools.auth.oauth2 import Token
 from tools.check import CheckedTool, check_definition
 from tools.check_system import check_system
 from tools.context import ChildRun, Engines, RunContext, RunEvent
@@ -37,7 +38,7 @@ from tools.model import Tool
 from tools.redaction import Redactor
 from tools.run import RequestSource, RunOptions, RunOutcome, RunStatus, now_ms
 from tools.suggestions import did_you_mean
-from tools.system import Environment, System
+from tools.system import Environment, System, auth_credential_names
 
 __all__ = [
     "ActiveRun",
@@ -87,6 +88,9 @@ class RunRequest:
     parent_run_id: str | None = None
     #: Ids of the tools above this one in a chain.
     ancestors: tuple[str, ...] = ()
+    #: What the run above knows: its inputs for this one may hold its systems' credentials.
+    redactor_above: Redactor | None = field(default=None, repr=False)
+    systems_above: Mapping[str, System] = field(default_factory=dict[str, System], repr=False)
     on_event: Callable[[RunEvent], None] | None = None
 
 
@@ -258,26 +262,30 @@ class Service:
     async def load_system(self, system_id: str, environment: Environment) -> System:
         """A system with its credentials, in memory. Raises `UnknownSystemError`, `RunError`."""
         await self.get_system(system_id, environment)
-        systems = await load_systems(self.systems, [system_id], environment, falls_back=False)
-        return systems[system_id]
+        loaded = await load_systems(self.systems, [system_id], environment, falls_back=False)
+        if loaded.problem is not None:
+            raise loaded.problem
+        return loaded.systems[system_id]
 
     async def test_system(self, system: System) -> tuple[int, str]:
         """Ask a system's own url, signed in: the status of its answer. Raises `RunError`."""
+        redactor = redactor_for([system], {})
         request = await authorize(
             OutgoingRequest("GET", system.url), system, self.tokens.access_token, rejected=None
         )
         received = await self.engines.http.exchange(
-            request, timeout_seconds=30, policy=self.policy_for(system)
+            replace(request, tls=system.tls, holds_credential=redactor.finds), timeout_seconds=30, policy=self.policy_for(system)
         )
         return received.status, system.url
 
-    async def all_secrets(self) -> dict[str, str]:
+    async def all_secrets(self) -> tuple[dict[str, str], list[str]]:
         """Every secret value there is, by name, for the audit.
 
-        A source that cannot be read now has no value that could be searched for. Raises
-        `StorageError`.
+        The names beside them are of sources that cannot be read now: they have no value that could
+        be searched for. Raises `StorageError`.
         """
         secrets: dict[str, str] = {}
+        unread: list[str] = []
         for stored in await self.systems.list():
             place = f"{stored.id}.{stored.environment}"
             found = await self.systems.secrets(stored.id, stored.environment)
@@ -285,13 +293,15 @@ class Service:
                 if isinstance(secret, str):
                     secrets[f"{place}.{name}"] = secret
                 else:
-                    with suppress(OSError):
+                    try:
                         secrets[f"{place}.{name}"] = await read_source(secret)
+                    except OSError:
+                        unread.append(f"{place}.{name}")
             token = await self.systems.get_token(stored.id, stored.environment) or {}
             for name in ("accessToken", "refreshToken"):
                 if token.get(name):
                     secrets[f"{place}.{name}"] = token[name]
-        return secrets
+        return secrets, unread
 
     def policy_for(self, system: System) -> AddressPolicy:
         """How far requests to a system may go."""
@@ -306,22 +316,24 @@ class Service:
         """
         entry = await self._require_tool(request.tool_id)
         prepared = entry.prepared
-        systems, refused = await self._systems_for(prepared.tool, request.options.mode)
+        loaded = await self._systems_for(prepared.tool, request)
+        systems = {**request.systems_above, **loaded.systems}
         run_id = request.run_id or str(uuid.uuid4())
         trace_id = request.options.trace_id or uuid.uuid4().hex
-        redactor = redactor_for(systems.values(), request.credentials)
+        redactor = redactor_for(systems.values(), request.credentials, request.redactor_above)
         context = RunContext(
             prepared.tool,
             request.options,
             self.engines,
             _Ports(self, run_id, request, redactor),
-            systems=systems,
+            systems=loaded.systems,
+            guarded_systems=tuple(systems.values()),
             run_time_credentials=request.credentials,
             redactor=redactor,
             ancestors=request.ancestors,
             trace_id=trace_id,
         )
-        execution = Execution(prepared, request.inputs, context, refused=refused)
+        execution = Execution(prepared, request.inputs, context, refused=loaded.problem)
         new_run = NewRun(
             run_id,
             prepared.definition,
@@ -411,6 +423,8 @@ class Service:
             parent.credentials,
             parent_run_id=run_id,
             ancestors=(*context.ancestors, context.tool.id),
+            redactor_above=context.redactor,
+            systems_above={system.id: system for system in context.guarded_systems},
         )
         try:
             child = await self.start(request)
@@ -460,18 +474,19 @@ class Service:
             _tell(self.runs_changed)
 
     async def _systems_for(
-        self, tool: Tool, mode: Environment
-    ) -> tuple[dict[str, System], RunError | None]:
+        self, tool: Tool, request: RunRequest
+    ) -> LoadedSystems:
         """The systems of a tool with their credentials, or why they cannot be had."""
         ids = system_ids_of(tool)
         if not ids:
-            return {}, None
-        falls_back = tool.dev_falls_back_to_prod
-        try:
-            systems = await load_systems(self.systems, ids, mode, falls_back=falls_back)
-        except RunError as error:
-            return {}, error
-        return systems, None
+            return LoadedSystems({})
+        return await load_systems(
+            self.systems,
+            ids,
+            request.options.mode,
+            falls_back=tool.dev_falls_back_to_prod,
+            run_time=request.credentials,
+        )
 
     async def _require_tool(self, tool_id: str) -> CatalogEntry:
         entry = self.catalog.get(tool_id)
@@ -553,14 +568,37 @@ class _Ports:
         self._run_id = run_id
         self._request = request
         self._redactor = redactor
+        self._own_tokens: dict[str, Token] = {}
+        self._token_lock = anyio.Lock()
 
     def emit(self, event: RunEvent) -> None:
         if self._request.on_event is not None:
             self._request.on_event(event)
 
     async def access_token(self, system: System, rejected: str | None) -> str:
-        token = await self._service.tokens.access_token(system, rejected)
-        self._redactor.add(f"{system.id}.accessToken", token)
+        if self._brings_credentials_of(system):
+            token = await self._own_token(system, rejected)
+        else:
+            token = await self._service.tokens.token(system, rejected)
+        self._redactor.add(f"{system.id}.accessToken", token.access_token)
+        if token.refresh_token is not None:
+            self._redactor.add(f"{system.id}.refreshToken", token.refresh_token)
+        return token.access_token
+
+    def _brings_credentials_of(self, system: System) -> bool:
+        run_time = self._request.credentials
+        names = auth_credential_names(system.auth, optional=True)
+        return any(name in run_time or f"{system.id}_{name}" in run_time for name in names)
+
+    async def _own_token(self, system: System, rejected: str | None) -> Token:
+        """The token for run-time credentials: of this run alone, and never stored."""
+        async with self._token_lock:
+            token = self._own_tokens.get(system.id)
+            if token is None or not token.is_fresh() or token.access_token == rejected:
+                renewed = await self._service.tokens.ask(system, token)
+                if renewed.refresh_token is None and token is not None:
+                    renewed = replace(renewed, refresh_token=token.refresh_token)
+                token = self._own_tokens[system.id] = renewed
         return token
 
     async def start_child(self, tool_id: str, inputs: JsonObject, context: RunContext) -> ChildRun:

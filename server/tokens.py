@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TypeGuard
 
+import anyio
 from filelock import AsyncFileLock, Timeout
 
 from storage.errors import StorageError
@@ -32,13 +33,21 @@ class TokenKeeper:
 
     async def access_token(self, system: System, rejected: str | None) -> str:
         """A fresh token that is not the rejected one. Raises `RunError` of kind `credential`."""
+        return (await self.token(system, rejected)).access_token
+
+    async def token(self, system: System, rejected: str | None) -> Token:
+        """Like `access_token`, with the refresh token beside it."""
         try:
             token = await self._stored(system)
             if _is_good(token, rejected):
-                return token.access_token
+                return token
             return await self._renewed(system, rejected)
         except StorageError as error:
             raise RunError(ErrorKind.CREDENTIAL, str(error)) from None
+
+    async def ask(self, system: System, token: Token | None = None) -> Token:
+        """A new token from the token endpoint; nothing is stored. Raises `RunError`."""
+        return await self._ask(system, token)
 
     async def keep(self, system: System, token: Token) -> None:
         """Store a token. Raises `StorageError`."""
@@ -48,7 +57,7 @@ class TokenKeeper:
         wire = await self._store.get_token(system.id, system.environment)
         return None if wire is None else Token.of(wire)
 
-    async def _renewed(self, system: System, rejected: str | None) -> str:
+    async def _renewed(self, system: System, rejected: str | None) -> Token:
         self._locks.mkdir(parents=True, exist_ok=True)
         lock = AsyncFileLock(self._locks / f"token-{system.id}-{system.environment}.lock")
         try:
@@ -63,16 +72,20 @@ class TokenKeeper:
             # Another process may have renewed it while this one waited.
             token = await self._stored(system)
             if _is_good(token, rejected):
-                return token.access_token
-            renewed = await self._ask(system, token)
-            if renewed.refresh_token is None and token is not None:
-                # Servers that do not rotate it leave it out.
-                renewed = Token(renewed.access_token, renewed.expires_at, token.refresh_token)
-            # Before its first use: a rotated refresh token that is lost cannot be had again.
-            await self.keep(system, renewed)
-            return renewed.access_token
+                return token
+            # A run that is cancelled meanwhile must not lose the refresh token that the server has
+            # put in the place of the one it was sent. The request has a time limit of its own.
+            with anyio.CancelScope(shield=_uses_refresh_token(system)):
+                renewed = await self._ask(system, token)
+                if renewed.refresh_token is None and token is not None:
+                    # Servers that do not rotate it leave it out.
+                    renewed = Token(renewed.access_token, renewed.expires_at, token.refresh_token)
+                # Before its first use: a rotated refresh token that is lost cannot be had again.
+                await self.keep(system, renewed)
+            return renewed
         finally:
-            await lock.release()
+            with anyio.CancelScope(shield=True):
+                await lock.release()
 
     async def _ask(self, system: System, token: Token | None) -> Token:
         auth = system.auth
@@ -86,6 +99,10 @@ class TokenKeeper:
             form = {"grant_type": "refresh_token", "refresh_token": _refresh_token(system, token)}
         policy = AddressPolicy.ANY if system.allow_private else self._policy
         return await request_token(system, auth, self._http, form, policy)
+
+
+def _uses_refresh_token(system: System) -> bool:
+    return isinstance(system.auth, OAuth2Auth) and system.auth.grant != "client_credentials"
 
 
 def _is_good(token: Token | None, rejected: str | None) -> TypeGuard[Token]:

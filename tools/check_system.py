@@ -100,6 +100,8 @@ def _content_problems(system: System, given: set[str]) -> Iterator[Problem]:
             yield Problem(
                 f"allowedOrigins[{index}]", "this is no origin", valid="https://api.example.com"
             )
+    if system.tls is not None and (system.tls.cert is None) != (system.tls.key is None):
+        yield Problem("tls", "a client certificate needs its key", valid='{"cert": …, "key": …}')
     if isinstance(system.auth, OAuth2Auth):
         yield from _oauth_problems(system.auth)
     for name in auth_credential_names(system.auth):

@@ -102,6 +102,8 @@ class RunContext:
     systems: Mapping[str, System]
     run_time_credentials: Mapping[str, str]
     redactor: Redactor
+    #: The run's own systems and those of the runs above it, whose credentials its inputs may hold.
+    guarded_systems: tuple[System, ...] = ()
     #: Ids of the tools above this one in a chain, the outermost first.
     ancestors: tuple[str, ...] = ()
     trace_id: str | None = None

@@ -6,6 +6,7 @@ JSON-escaped. Values shorter than 8 characters are not searched for: they would 
 """
 
 import base64
+import html
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -23,6 +24,13 @@ REDACTED = "[redacted]"
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 _MARK = re.compile(r"\[credential [^\]]+\]|\[redacted\]")
 _USER_INFORMATION = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@")
+#: What encoders of urls leave as it is, beside letters, digits and `_.-~`: strict ones,
+#: `encodeURIComponent`, `URLSearchParams`, `encodeURI`, and what browsers leave in a query.
+_URL_SAFE = ("", "/", "!*'()", "*", ";,/?:@&=+$!*'()#", "!$'()*,/:;=?@")
+#: What encoders of JSON write as `\uXXXX` without need: nothing, Go, .NET.
+_JSON_ESCAPED = ("", "<>&", "<>&'+`\"")
+_HEX_PAIR = re.compile(r"%[0-9A-F]{2}")
+_UNICODE_ESCAPE = re.compile(r"\\u([0-9a-f]{4})")
 #: A base64 core shorter than this would match by chance.
 _SHORTEST_BASE64 = 8
 
@@ -34,16 +42,35 @@ def is_marked(text: str) -> bool:
 
 def secret_forms(secret: str) -> set[str]:
     """The texts a secret may appear as."""
-    forms = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
-    for encoded in (quote(secret, safe=""), quote_plus(secret), quote(secret)):
-        forms |= {encoded, re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), encoded)}
+    forms = _escaped_forms(secret)
     raw = secret.encode("utf-8", "surrogatepass")
     for offset in range(3):
         # Only the characters that no neighbouring byte can change.
         text = base64.b64encode(bytes(offset) + raw + bytes(3)).decode()
         core = text[-(-offset * 8 // 6) : (offset + len(raw)) * 8 // 6]
         if len(core) >= _SHORTEST_BASE64:
-            forms |= {core, core.replace("+", "-").replace("/", "_")}
+            forms |= _escaped_forms(core) | {core.replace("+", "-").replace("/", "_")}
+    return forms
+
+
+def _escaped_forms(text: str) -> set[str]:
+    """A text as the encoders of different languages write it in urls, JSON and HTML."""
+    forms = {text, html.escape(text), html.escape(text, quote=False)}
+    forms.add(html.escape(text).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"))
+    for safe in _URL_SAFE:
+        for encoded in (quote(text, safe=safe), quote_plus(text, safe=safe)):
+            for one in (encoded, encoded.replace("~", "%7E")):
+                forms |= {one, _HEX_PAIR.sub(lambda match: match[0].lower(), one)}
+    for ascii_only in (True, False):
+        for escaped in _JSON_ESCAPED:
+            written = "".join(
+                f"\\u{ord(one):04x}"
+                if one in escaped
+                else json.dumps(one, ensure_ascii=ascii_only)[1:-1]
+                for one in text
+            )
+            for one in (written, written.replace("/", "\\/")):
+                forms |= {one, _UNICODE_ESCAPE.sub(lambda match: "\\u" + match[1].upper(), one)}
     return forms
 
 
@@ -59,10 +86,17 @@ class Redactor:
         secrets: Mapping[str, str],
         header_names: Iterable[str] = (),
         parameter_names: Iterable[str] = (),
+        *,
+        above: "Redactor | None" = None,
     ) -> None:
+        """`above` is the redactor of the run that starts this one: what it knows is known here."""
         self._headers = _SECRET_HEADERS | {name.lower() for name in header_names}
         self._parameters = frozenset(parameter_names)
         self._names: dict[str, str] = {}
+        if above is not None:
+            self._headers |= above._headers
+            self._parameters |= above._parameters
+            self._names.update(above._names)
         for name, secret in secrets.items():
             self.add(name, secret)
 
@@ -76,6 +110,10 @@ class Redactor:
 
     def __bool__(self) -> bool:
         return bool(self._names)
+
+    def finds(self, text: str) -> bool:
+        """Whether a text holds a secret."""
+        return bool(self._names) and self._pattern.search(text) is not None
 
     def text(self, text: str) -> str:
         """A text without secrets."""

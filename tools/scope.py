@@ -10,9 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from tools.json_text import Json, JsonObject
-from tools.system import System
+from tools.system import System, auth_credential_names
 
-__all__ = ["MISSING", "Credentials", "Scope", "read_dotted_path", "visible_credentials"]
+__all__ = [
+    "MISSING",
+    "Credentials",
+    "Scope",
+    "read_dotted_path",
+    "visible_credentials",
+    "with_run_time_credentials",
+]
 
 
 class Missing:
@@ -119,6 +126,28 @@ class Scope:
         return self.state.get(name, MISSING)
 
 
+def with_run_time_credentials(system: System, run_time: Mapping[str, str]) -> System:
+    """The system as a run signs in to it: run-time credentials take the place of stored ones."""
+    own = {
+        name: run_time[name]
+        for name in {*system.credentials, *auth_credential_names(system.auth, optional=True)}
+        if name in run_time
+    }
+    own |= _prefixed(run_time, f"{system.id}_")
+    if not own:
+        return system
+    return system.model_copy(update={"credentials": {**system.credentials, **own}})
+
+
+def _prefixed(run_time: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """The run-time credentials of one system alone, without its prefix."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in run_time.items()
+        if name.startswith(prefix) and name != f"{prefix}url"
+    }
+
+
 def visible_credentials(
     systems: Mapping[str, System], run_time: Mapping[str, str], system_id: str | None
 ) -> Credentials:
@@ -137,13 +166,7 @@ def visible_credentials(
         stored = dict(system.credentials)
         if system.id == system_id:
             stored.update({name: run_time[name] for name in stored if name in run_time})
-        stored.update(
-            {
-                name.removeprefix(prefix): value
-                for name, value in run_time.items()
-                if name.startswith(prefix) and name != f"{prefix}url"
-            }
-        )
+        stored.update(_prefixed(run_time, prefix))
         urls[f"{prefix}url"] = system.url
         for name, value in stored.items():
             flat[prefix + name] = value

@@ -1,6 +1,7 @@
 """One request sent, with its further attempts, each of them in the record."""
 
 import time
+from dataclasses import replace
 
 import anyio
 
@@ -14,6 +15,7 @@ from tools.model import Step
 from tools.retries import LONGEST_RETRY_AFTER_SECONDS, RetryPolicy, parse_retry_after
 from tools.run import Exchange, RequestRecord, StepRecord
 from tools.system import OAuth2Auth, System
+from tools.urls import origin_of
 
 __all__ = ["send"]
 
@@ -51,6 +53,8 @@ async def send(
             request = await authorize(
                 unsigned, system, context.ports.access_token, rejected=rejected_token
             )
+            if system.tls is not None and system.may_receive_credentials(origin_of(request.url)):
+                request = replace(request, tls=system.tls)
         record.attempts += 1
         entry = RequestRecord(
             request.method,

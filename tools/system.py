@@ -19,6 +19,7 @@ __all__ = [
     "OAuth2Auth",
     "RateLimit",
     "System",
+    "TlsFiles",
     "auth_credential_names",
 ]
 
@@ -111,6 +112,16 @@ class RateLimit(Wire):
     concurrency: Annotated[int, Field(ge=1)] | None = None
 
 
+class TlsFiles(Wire):
+    """PEM files: who is trusted beside the operating system's store, and who we are."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+
+
 class System(Wire):
     """An upstream. `credentials` hold values only while a run is under way."""
 
@@ -126,6 +137,7 @@ class System(Wire):
     rate_limit: RateLimit | None = None
     specific_instructions: str | None = None
     environment: Environment = "prod"
+    tls: TlsFiles | None = None
 
     def may_receive_credentials(self, origin: str | None) -> bool:
         """Whether a request to this origin may carry the credentials."""
@@ -133,17 +145,18 @@ class System(Wire):
         return origin is not None and origin in own
 
 
-def auth_credential_names(auth: Any) -> list[str]:
-    """The names of the credentials that an auth kind needs."""
+def auth_credential_names(auth: Any, *, optional: bool = False) -> list[str]:
+    """The names of the credentials that an auth kind needs, or with `optional` may use."""
     match auth:
         case BearerAuth() | ApiKeyAuth():
             return [auth.credential]
         case BasicAuth() | DigestAuth():
             return [auth.username, auth.password]
         case OAuth2Auth():
-            names = [auth.client_id, auth.client_secret]
+            names = [auth.client_id, auth.client_secret, auth.refresh_token if optional else None]
             return [name for name in names if name is not None]
         case AwsSigV4Auth():
-            return [auth.access_key_id, auth.secret_access_key]
+            names = [auth.access_key_id, auth.secret_access_key]
+            return [*names, auth.session_token] if optional and auth.session_token else names
         case _:
             return []

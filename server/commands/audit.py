@@ -26,17 +26,18 @@ def audit(
         fail("--secrets takes only - (stdin): arguments are seen by all", USAGE)
     known = named(line for line in sys.stdin.read().splitlines() if line) if secrets else {}
 
-    async def work(service: Service) -> dict[str, str]:
+    async def work(service: Service) -> tuple[dict[str, str], list[str]]:
         return await service.all_secrets()
 
-    known |= run_with_service(work)
+    stored, unread = run_with_service(work)
+    known |= stored
     settings = read_settings()
     try:
         report = audit_home(settings.home, settings.database_path, known)
     except (sqlite3.Error, OSError) as error:
         fail(f"{settings.home} cannot be searched: {error}", HOME)
     if as_json:
-        print_json(report.wire())
+        print_json({**report.wire(), "notScanned": [*report.not_scanned, *unread]})
     else:
         typer.echo(
             f"{report.hits} hits of {report.secrets} secrets in {report.bytes_scanned:,} bytes"
@@ -45,5 +46,7 @@ def audit(
             typer.echo(f"  {location}")
         for name in report.not_scanned:
             note(f"not scanned, too short to search for: {name}")
+        for name in unread:
+            note(f"not scanned, its source cannot be read: {name}")
     if report.hits:
         raise typer.Exit(FAILED)

@@ -6,10 +6,11 @@ from typing import Annotated, Any, TypeVar, cast
 
 import typer
 
-from server.commands.output import FAILED, NOT_FOUND, USAGE, fail, note, print_json, print_table
+from server.commands.output import FAILED, HOME, NOT_FOUND, USAGE, fail, note, print_json, print_table
 from server.commands.runner import run_with_service
 from server.commands.sources import read_json_document
 from server.service import Service, UnknownSystemError
+from storage.errors import StorageError
 from tools.check_system import check_credential
 from tools.errors import RunError
 from tools.json_text import JsonObject
@@ -207,6 +208,8 @@ def _run(work: Callable[[Service], Awaitable[T]]) -> T:
     except UnknownSystemError as error:
         fail(str(error), NOT_FOUND)
     except RunError as error:
+        if isinstance(error.__cause__, StorageError):
+            fail(error.message, HOME)
         hint = f"\nwhat to do: {error.detail.hint}" if error.detail.hint else ""
         fail(f"{error.message}{hint}", FAILED)
 

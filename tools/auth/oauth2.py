@@ -14,11 +14,15 @@ from tools.auth.missing import missing_credential
 from tools.errors import ErrorKind, RunError
 from tools.http import HttpClient, OutgoingRequest
 from tools.json_text import JsonObject, decode_json
+from tools.redaction import Redactor
 from tools.system import OAuth2Auth, System
 
 __all__ = ["Pkce", "Token", "authorization_url", "request_token"]
 
 _TOKEN_TIMEOUT_SECONDS = 30.0
+_EXCERPT_CHARACTERS = 500
+#: Fields of the form that are secrets of their own.
+_SECRET_FIELDS = ("refresh_token", "code", "code_verifier")
 #: Tokens are renewed this long before they end.
 EXPIRY_SKEW_SECONDS = 60.0
 
@@ -94,6 +98,11 @@ async def request_token(
     Raises `RunError` of kind `credential` with the server's own words.
     """
     fields = dict(form)
+    # Some servers repeat in their errors what they were sent.
+    redactor = Redactor(
+        {f"{system.id}.{name}": value for name, value in system.credentials.items()}
+        | {f"{system.id}.{name}": fields[name] for name in _SECRET_FIELDS if name in fields}
+    )
     headers = [
         ("Content-Type", "application/x-www-form-urlencoded"),
         ("Accept", "application/json"),
@@ -108,12 +117,18 @@ async def request_token(
         if secret is not None:
             fields["client_secret"] = secret
     request = OutgoingRequest(
-        "POST", auth.token_url, headers, urlencode(fields).encode(), body_holds_credentials=True
+        "POST",
+        auth.token_url,
+        headers,
+        urlencode(fields).encode(),
+        body_holds_credentials=True,
+        holds_credential=redactor.finds,
     )
     received = await http.exchange(request, timeout_seconds=_TOKEN_TIMEOUT_SECONDS, policy=policy)
     answer = _object_of(received.body)
-    if received.status >= 400 or not isinstance(answer.get("access_token"), str):
-        raise _refused(system, received.status, answer)
+    token = answer.get("access_token")
+    if received.status >= 400 or not isinstance(token, str) or not token:
+        raise _refused(system, received.status, answer, redactor)
     return _token(answer)
 
 
@@ -139,9 +154,9 @@ def _token(answer: JsonObject) -> Token:
     )
 
 
-def _refused(system: System, status: int, answer: JsonObject) -> RunError:
+def _refused(system: System, status: int, answer: JsonObject, redactor: Redactor) -> RunError:
     named = [answer.get("error"), answer.get("error_description")]
-    words = " - ".join(str(one) for one in named if one)
+    words = redactor.text(" - ".join(str(one) for one in named if one))[:_EXCERPT_CHARACTERS]
     words = f": {words}" if words else ""
     return RunError(
         ErrorKind.CREDENTIAL,

@@ -5,8 +5,9 @@ time and a size. It never retries and never decodes: `tools.retries` and `tools.
 """
 
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urljoin
@@ -19,6 +20,8 @@ from tools.errors import ErrorKind, HttpFailure, RunError
 
 if TYPE_CHECKING:
     import httpx
+
+    from tools.system import TlsFiles
 
 __all__ = ["CONNECT_TIMEOUT_SECONDS", "HttpClient", "NotSentError", "OutgoingRequest", "Received"]
 
@@ -42,8 +45,14 @@ class OutgoingRequest:
     #: Names (lower case) of headers that hold credentials beside the well-known ones.
     credential_headers: frozenset[str] = frozenset()
     body_holds_credentials: bool = False
+    #: PEM files of the system's own: a CA, a client certificate and its key.
+    tls: "TlsFiles | None" = None
     #: Signs the request, and answers challenges; never used for another origin.
     auth: "httpx.Auth | None" = None
+    #: Whether a text holds a credential; no redirect takes one to another origin in its url.
+    holds_credential: "Callable[[str], bool] | None" = field(
+        default=None, repr=False, compare=False
+    )
 
 
 @dataclass
@@ -80,7 +89,7 @@ class HttpClient:
         self._proxies = dict(proxies or {})
         self._max_response_bytes = max_response_bytes
         self._connect_timeout_seconds = connect_timeout_seconds
-        self._clients: dict[AddressPolicy, httpx.AsyncClient] = {}
+        self._clients: dict[tuple[AddressPolicy, TlsFiles | None], httpx.AsyncClient] = {}
         self._tls: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> Self:
@@ -99,7 +108,7 @@ class HttpClient:
 
     def warm(self) -> None:
         """Import what the first request would import."""
-        self._client(AddressPolicy.PUBLIC)
+        self._client(AddressPolicy.PUBLIC, None)
 
     async def exchange(
         self, request: OutgoingRequest, *, timeout_seconds: float, policy: AddressPolicy
@@ -136,7 +145,7 @@ class HttpClient:
     async def _send(self, outgoing: OutgoingRequest, policy: AddressPolicy) -> Received:
         import httpx
 
-        client = self._client(policy)
+        client = self._client(policy, outgoing.tls)
         names = {name.lower() for name, _ in outgoing.headers}
         headers = list(outgoing.headers)
         for name, value in (
@@ -210,22 +219,44 @@ class HttpClient:
         received.body = b"".join(chunks)
         return received
 
-    def _client(self, policy: AddressPolicy) -> "httpx.AsyncClient":
-        client = self._clients.get(policy)
+    def _client(self, policy: AddressPolicy, tls: "TlsFiles | None") -> "httpx.AsyncClient":
+        """The pool of this policy and these TLS files; no connection is shared between pools."""
+        client = self._clients.get((policy, tls))
         if client is None:
             import httpx
-            import truststore
 
             from tools.http.transport import AiohttpTransport
 
-            if self._tls is None:
-                self._tls = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             transport = AiohttpTransport(
-                policy, self._tls, connect_timeout_seconds=self._connect_timeout_seconds
+                policy,
+                self._tls_context(tls),
+                connect_timeout_seconds=self._connect_timeout_seconds,
             )
             client = httpx.AsyncClient(transport=transport, timeout=None, trust_env=False)  # noqa: S113 - `exchange` bounds the whole
-            self._clients[policy] = client
+            self._clients[policy, tls] = client
         return client
+
+    def _tls_context(self, tls: "TlsFiles | None") -> ssl.SSLContext:
+        import truststore
+
+        if tls is None:
+            if self._tls is None:
+                self._tls = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            return self._tls
+        try:
+            context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            if tls.ca is not None:
+                context.load_verify_locations(cafile=str(Path(tls.ca).expanduser()))
+            if tls.cert is not None:
+                key = None if tls.key is None else str(Path(tls.key).expanduser())
+                context.load_cert_chain(str(Path(tls.cert).expanduser()), key)
+        except (OSError, ssl.SSLError) as error:
+            raise RunError(
+                ErrorKind.CREDENTIAL,
+                f"the system's TLS files cannot be used: {error}",
+                hint="check ca, cert and key in the system's tls; they are paths of PEM files",
+            ) from None
+        return context
 
     def _proxy_for(self, scheme: str, host: str) -> str | None:
         proxy = self._proxies.get(scheme) or self._proxies.get("all")
@@ -250,6 +281,13 @@ def _redirected(request: OutgoingRequest, status: int, location: str) -> Outgoin
             hint="call the new origin directly, if it is meant to have the credentials",
             http=_failure(request),
         )
+    if not same_origin and request.holds_credential and request.holds_credential(target):
+        raise RunError(
+            ErrorKind.CREDENTIAL,
+            f"{_origin(request.url)} redirects to {_origin(target)} with a credential in the url",
+            hint="call the new origin directly, if it is meant to have the credentials",
+            http=_failure(request),
+        )
     return OutgoingRequest(
         method="GET" if to_get else request.method,
         url=target,
@@ -258,6 +296,8 @@ def _redirected(request: OutgoingRequest, status: int, location: str) -> Outgoin
         credential_headers=request.credential_headers,
         body_holds_credentials=request.body_holds_credentials,
         auth=request.auth if same_origin else None,
+        holds_credential=request.holds_credential,
+        tls=request.tls if same_origin else None,
     )
 
 

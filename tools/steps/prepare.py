@@ -12,7 +12,7 @@ from tools.errors import ErrorKind, RunError
 from tools.http import OutgoingRequest
 from tools.json_text import Json
 from tools.model import RequestConfig
-from tools.redaction import MINIMUM_SECRET_LENGTH
+from tools.redaction import Redactor
 from tools.scripts import js_text
 from tools.system import System
 from tools.templates import Resolver, render_body, render_fields, render_url
@@ -62,6 +62,7 @@ async def prepare_request(
             name.lower() for name, value in headers if redactor.text(value) != value
         ),
         body_holds_credentials=body is not None and redactor.data(body) != body,
+        holds_credential=redactor.finds,
     )
 
 
@@ -79,7 +80,7 @@ def _check_destination(
     origin = origin_of(url)
     secrets = [
         (one, f"{one.id}.{name}", value)
-        for one in context.systems.values()
+        for one in context.guarded_systems or context.systems.values()
         if not one.may_receive_credentials(origin)
         for name, value in one.credentials.items()
     ]
@@ -88,10 +89,11 @@ def _check_destination(
         secrets.extend((system, f"run.{name}", value) for name, value in run_time)
     if not secrets:
         return
-    sent = "\n".join([unquote_plus(url), *(value for _, value in headers)])
-    sent += (body or b"").decode("utf-8", "replace")
+    sent = "\n".join([url, unquote_plus(url), *(value for _, value in headers)])
+    sent += "\n" + (body or b"").decode("utf-8", "replace")
     for owner, name, value in secrets:
-        if len(value) >= MINIMUM_SECRET_LENGTH and value in sent:
+        # In every form: `Basic` encodes it, forms and JSON bodies escape it.
+        if Redactor({name: value}).finds(sent):
             raise RunError(
                 ErrorKind.CREDENTIAL,
                 f"the credential {name} belongs to {origin_of(owner.url) or owner.id} "

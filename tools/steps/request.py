@@ -13,7 +13,7 @@ from tools.merging import merge_pages
 from tools.model import Pagination, RequestConfig, Step
 from tools.paginators import Page, Paginator, build_paginator, rows_of
 from tools.run import Exchange, RequestRecord, StepRecord
-from tools.scope import Scope
+from tools.scope import Scope, with_run_time_credentials
 from tools.scripts import STOP_CONDITION_LIMITS, Script, ScriptForm, ScriptSession, js_text
 from tools.sending import send
 from tools.steps.prepare import prepare_request
@@ -55,7 +55,8 @@ async def run_request(
 def _system_of(config: RequestConfig, context: RunContext) -> System | None:
     if config.system_id is None:
         return None
-    return context.systems.get(config.system_id)
+    system = context.systems.get(config.system_id)
+    return system and with_run_time_credentials(system, context.run_time_credentials)
 
 
 @dataclass
