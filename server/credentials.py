@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import anyio
@@ -49,7 +49,7 @@ async def load_systems(
     environment: Environment,
     *,
     falls_back: bool,
-    run_time: Container[str] = (),
+    run_time: Mapping[str, str] | None = None,
 ) -> LoadedSystems:
     """The stored systems of these ids with their credentials; ids that are not stored are left out.
 
@@ -68,7 +68,7 @@ async def load_systems(
             else:
                 stored = elsewhere
         if stored is not None:
-            systems[system_id] = await _with_credentials(store, stored, run_time, problems)
+            systems[system_id] = await _with_credentials(store, stored, run_time or {}, problems)
     return LoadedSystems(systems, problems[0] if problems else None)
 
 
@@ -84,7 +84,7 @@ def _not_in(environment: Environment, stored: StoredSystem) -> RunError:
 
 
 async def _with_credentials(
-    store: SystemStore, stored: StoredSystem, run_time: Container[str], problems: list[RunError]
+    store: SystemStore, stored: StoredSystem, run_time: Mapping[str, str], problems: list[RunError]
 ) -> System:
     secrets: Mapping[str, str | JsonObject] = {}
     try:
@@ -99,7 +99,9 @@ async def _with_credentials(
         if isinstance(secret, str):
             values[name] = secret
             continue
-        if name in run_time or f"{stored.id}_{name}" in run_time:
+        own = run_time.get(f"{stored.id}_{name}", run_time.get(name))
+        if own is not None:
+            values[name] = own
             continue
         try:
             values[name] = await read_source(secret)

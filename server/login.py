@@ -7,14 +7,15 @@ from urllib.parse import parse_qs, urlsplit
 import anyio
 from anyio.abc import ByteStream, Listener, SocketAttribute
 
-from server.service import Service
-from tools.auth.oauth2 import Pkce, authorization_url, request_token
+from tools.addresses import AddressPolicy
+from tools.auth.oauth2 import Pkce, Token, authorization_url, request_token
 from tools.errors import ErrorKind, RunError
+from tools.http import HttpClient
 from tools.system import OAuth2Auth, System
 
-__all__ = ["sign_in"]
+__all__ = ["SIGN_IN_SECONDS", "sign_in"]
 
-_SIGN_IN_SECONDS = 300.0
+SIGN_IN_SECONDS = 300.0
 _MAX_REQUEST_BYTES = 16 * 1024
 _PAGE = (
     "<!doctype html><meta charset=utf-8><title>callslip</title>"
@@ -23,13 +24,14 @@ _PAGE = (
 
 
 async def sign_in(
-    service: Service,
     system: System,
+    http: HttpClient,
+    policy: AddressPolicy,
     show: Callable[[str], None],
     *,
-    seconds: float = _SIGN_IN_SECONDS,
-) -> None:
-    """Have a person sign in, and store the tokens.
+    seconds: float = SIGN_IN_SECONDS,
+) -> Token:
+    """Have a person sign in: the tokens of the system.
 
     `show` gets the address to open. Raises `RunError` of kind `credential` when the system has no
     such grant, the person does not come back within `seconds`, or the server refuses.
@@ -48,19 +50,18 @@ async def sign_in(
         redirect_uri = f"http://127.0.0.1:{port}/callback"
         show(authorization_url(system, auth, redirect_uri=redirect_uri, state=state, pkce=pkce))
         code = await _wait_for_code(listener, state, system, seconds)
-    token = await request_token(
+    return await request_token(
         system,
         auth,
-        service.engines.http,
+        http,
         {
             "grant_type": "authorization_code",
             "code": code,
             "redirect_uri": redirect_uri,
             "code_verifier": pkce.verifier,
         },
-        service.policy_for(system),
+        policy,
     )
-    await service.tokens.keep(system, token)
 
 
 async def _wait_for_code(

@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 
 from server.catalog import Catalog, CatalogEntry
 from server.credentials import LoadedSystems, load_systems, read_source, redactor_for, system_ids_of
+from server.login import sign_in
 from server.settings import Settings
 from server.tokens import TokenKeeper
 from storage.database import Database
@@ -38,11 +39,12 @@ from tools.model import Tool
 from tools.redaction import Redactor
 from tools.run import RequestSource, RunOptions, RunOutcome, RunStatus, now_ms
 from tools.suggestions import did_you_mean
-from tools.system import Environment, System, auth_credential_names
+from tools.system import Environment, System, auth_credential_names, signs_in_by_browser
 
 __all__ = [
     "ActiveRun",
     "ArchivedToolError",
+    "PendingSignIn",
     "RunRequest",
     "Service",
     "UnknownRunError",
@@ -144,6 +146,15 @@ class ActiveRun:
         return self.outcome
 
 
+class PendingSignIn:
+    """A sign-in under way: the address to open, and when it has ended either way."""
+
+    def __init__(self) -> None:
+        self.address: str | None = None
+        self.shown = anyio.Event()
+        self.done = anyio.Event()
+
+
 class Service:
     """The product behind every surface; made by `server.app.open_service`."""
 
@@ -172,6 +183,7 @@ class Service:
         self._runs = runs
         self._owner = owner
         self._active: dict[str, ActiveRun] = {}
+        self._sign_ins: dict[tuple[str, str], PendingSignIn] = {}
         self._group: TaskGroup | None = None
         #: Ends that the disk had no room for.
         self._unrecorded: list[tuple[int, RunOutcome]] = []
@@ -242,7 +254,16 @@ class Service:
         """Check a system and store it unless it is refused: `{id, outcome, problems}`."""
         checked = check_system(definition)
         report: JsonObject = {} if checked.id is None else {"id": checked.id}
-        report["problems"] = [problem.wire() for problem in checked.problems]
+        environment = (checked.definition or {}).get("environment", "prod")
+        stored = await self.systems.get(checked.id, environment) if checked.id else None
+        # An update keeps the credentials it does not name.
+        kept = {f"credentials.{one.name}" for one in stored.credentials} if stored else set[str]()
+        problems = [
+            problem
+            for problem in checked.problems
+            if problem.severity == "error" or problem.path not in kept
+        ]
+        report["problems"] = [problem.wire() for problem in problems]
         if checked.definition is None:
             return report | {"outcome": "refused"}
         is_new = await self.systems.put(checked.definition, checked.credentials)
@@ -260,12 +281,63 @@ class Service:
         return stored
 
     async def load_system(self, system_id: str, environment: Environment) -> System:
-        """A system with its credentials, in memory. Raises `UnknownSystemError`, `RunError`."""
+        """A system with its credentials, in memory.
+
+        Raises `UnknownSystemError`, `RunError`, `StorageError`.
+        """
         await self.get_system(system_id, environment)
         loaded = await load_systems(self.systems, [system_id], environment, falls_back=False)
         if loaded.problem is not None:
-            raise loaded.problem
+            # A key that does not open is a problem of the home, as in every other command.
+            cause = loaded.problem.__cause__
+            raise cause if isinstance(cause, StorageError) else loaded.problem
         return loaded.systems[system_id]
+
+    async def sign_in(self, system: System, show: Callable[[str], None]) -> None:
+        """Have a person sign in, and store the tokens; `show` gets the address to open.
+
+        Raises `RunError` of kind `credential`, `StorageError`.
+        """
+        token = await sign_in(system, self.engines.http, self.policy_for(system), show)
+        await self.tokens.keep(system, token)
+
+    async def systems_to_sign_in(self, tool_id: str, mode: Environment) -> list[System]:
+        """The systems of a tool that a person has to sign in to before it can run."""
+        entry = self.catalog.get(tool_id)
+        if entry is None:
+            return []
+        waiting: list[System] = []
+        for system_id in system_ids_of(entry.prepared.tool):
+            stored = await self.systems.get(system_id, mode)
+            if stored is not None and signs_in_by_browser(System.model_validate(stored.definition)):
+                waiting.append(await self.load_system(system_id, mode))
+        return [system for system in waiting if not await self.tokens.has_token(system)]
+
+    async def begin_sign_in(self, system: System) -> "PendingSignIn":
+        """A sign-in that goes on beside the call that asks for it; one a system at a time."""
+        key = (system.id, system.environment)
+        pending = self._sign_ins.get(key)
+        if pending is None or pending.done.is_set():
+            if self._group is None:
+                raise AssertionError("the service is open while it is used")
+            pending = self._sign_ins[key] = PendingSignIn()
+            self._group.start_soon(self._sign_in_pending, system, pending)
+        await pending.shown.wait()
+        return pending
+
+    async def _sign_in_pending(self, system: System, pending: "PendingSignIn") -> None:
+        def show(address: str) -> None:
+            pending.address = address
+            pending.shown.set()
+
+        try:
+            await self.sign_in(system, show)
+        except (RunError, StorageError) as error:
+            # The run that follows says what is missing; here nobody waits for an error.
+            _log.warning("%s", error)
+        finally:
+            pending.shown.set()
+            pending.done.set()
 
     async def test_system(self, system: System) -> tuple[int, str]:
         """Ask a system's own url, signed in: the status of its answer. Raises `RunError`."""
@@ -273,9 +345,14 @@ class Service:
         request = await authorize(
             OutgoingRequest("GET", system.url), system, self.tokens.access_token, rejected=None
         )
-        received = await self.engines.http.exchange(
-            replace(request, tls=system.tls, holds_credential=redactor.finds), timeout_seconds=30, policy=self.policy_for(system)
-        )
+        request = replace(request, tls=system.tls, holds_credential=redactor.finds)
+        try:
+            received = await self.engines.http.exchange(
+                request, timeout_seconds=30, policy=self.policy_for(system)
+            )
+        except RunError as error:
+            error.message = redactor.text(error.message)
+            raise
         return received.status, system.url
 
     async def all_secrets(self) -> tuple[dict[str, str], list[str]]:
@@ -473,9 +550,7 @@ class Service:
             self._unrecorded.pop(0)
             _tell(self.runs_changed)
 
-    async def _systems_for(
-        self, tool: Tool, request: RunRequest
-    ) -> LoadedSystems:
+    async def _systems_for(self, tool: Tool, request: RunRequest) -> LoadedSystems:
         """The systems of a tool with their credentials, or why they cannot be had."""
         ids = system_ids_of(tool)
         if not ids:

@@ -82,8 +82,11 @@ class Settings(BaseModel):
 def _default_config_directory() -> Path:
     from platformdirs import user_config_path
 
-    # On Windows and macOS data and configuration share a place by default.
-    return user_config_path("callslip", appauthor=False) / "config"
+    # On Windows and macOS configuration and data share a place: a copy of the home must not hold
+    # the key of what is sealed in it.
+    directory = user_config_path("callslip", appauthor=False)
+    is_shared = directory == _default_home()
+    return directory.with_name("callslip-config") if is_shared else directory
 
 
 def _default_home() -> Path:

@@ -45,9 +45,9 @@ class TokenKeeper:
         except StorageError as error:
             raise RunError(ErrorKind.CREDENTIAL, str(error)) from None
 
-    async def ask(self, system: System, token: Token | None = None) -> Token:
-        """A new token from the token endpoint; nothing is stored. Raises `RunError`."""
-        return await self._ask(system, token)
+    async def has_token(self, system: System) -> bool:
+        """Whether somebody has signed in. Raises `StorageError`."""
+        return await self._stored(system) is not None
 
     async def keep(self, system: System, token: Token) -> None:
         """Store a token. Raises `StorageError`."""
@@ -76,18 +76,23 @@ class TokenKeeper:
             # A run that is cancelled meanwhile must not lose the refresh token that the server has
             # put in the place of the one it was sent. The request has a time limit of its own.
             with anyio.CancelScope(shield=_uses_refresh_token(system)):
-                renewed = await self._ask(system, token)
-                if renewed.refresh_token is None and token is not None:
-                    # Servers that do not rotate it leave it out.
-                    renewed = Token(renewed.access_token, renewed.expires_at, token.refresh_token)
-                # Before its first use: a rotated refresh token that is lost cannot be had again.
-                await self.keep(system, renewed)
-            return renewed
+                return await self._ask_and_keep(system, token)
+            raise AssertionError("nothing cancels this scope")
         finally:
             with anyio.CancelScope(shield=True):
                 await lock.release()
 
-    async def _ask(self, system: System, token: Token | None) -> Token:
+    async def _ask_and_keep(self, system: System, token: Token | None) -> Token:
+        renewed = await self.ask(system, token)
+        if renewed.refresh_token is None and token is not None:
+            # Servers that do not rotate it leave it out.
+            renewed = Token(renewed.access_token, renewed.expires_at, token.refresh_token)
+        # Before its first use: a rotated refresh token that is lost cannot be had again.
+        await self.keep(system, renewed)
+        return renewed
+
+    async def ask(self, system: System, token: Token | None) -> Token:
+        """A new token from the token endpoint; nothing is stored. Raises `RunError`."""
         auth = system.auth
         if not isinstance(auth, OAuth2Auth):
             raise AssertionError("only OAuth systems have tokens")

@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,8 +64,9 @@ class SecretBox:
         try:
             return self._cipher.decrypt(nonce, content, _bound(place)).decode()
         except (InvalidTag, ValueError):
+            name = ".".join(place).replace("\0", "")
             raise KeyProblemError(
-                f"the credential {'.'.join(place)} does not open with the key from "
+                f"the credential {name} does not open with the key from "
                 f"{self.key.origin}; it was sealed with another key, or changed"
             ) from None
 
@@ -99,7 +101,7 @@ def write_key_file(key: MasterKey, path: Path) -> MasterKey:
 
     When another process was first, its key is the answer.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = _temporary_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -118,19 +120,40 @@ def write_key_file(key: MasterKey, path: Path) -> MasterKey:
     except OSError as error:
         raise KeyProblemError(f"the key file {path} cannot be written: {error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return MasterKey(key.value, f"the key file {path}")
 
 
 def replace_key_file(key: MasterKey, path: Path) -> None:
     """Put a new key in the place of the old one, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(base64.b64encode(key.value) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    temporary = _temporary_beside(path)
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(base64.b64encode(key.value) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    _sync_directory(path.parent)
+
+
+def _temporary_beside(path: Path) -> Path:
+    # Not by process id alone: one process may have two services, and a crashed one leaves its file.
+    return path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+
+
+def _sync_directory(directory: Path) -> None:
+    """Have the name of a new file survive a power cut; what it opens is committed after it."""
+    if os.name != "nt":
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _decoded(text: str, origin: str) -> MasterKey:

@@ -1,9 +1,14 @@
 """Stored systems and their credentials."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
+
+from filelock import FileLock, Timeout
 
 from storage.database import Database
 from storage.secrets import (
@@ -23,6 +28,16 @@ __all__ = ["KeyPlaces", "StoredCredential", "StoredSystem", "SystemStore"]
 
 #: The place that tokens are bound to; no credential can have this name.
 _TOKEN = "\0token"  # noqa: S105 - a name
+
+
+#: How often work is done again because another process replaced the key meanwhile.
+_ATTEMPTS = 50
+
+T = TypeVar("T")
+
+
+class _KeyReplacedError(Exception):
+    """The stored secrets were sealed anew since the key was read."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +94,12 @@ class SystemStore:
 
         Credentials that are not named keep what they have. Raises `KeyProblemError`.
         """
-        box = await self._box_for_writing() if _has_text(values) else None
-        return await self._database.write(
-            lambda connection: _put(connection, definition, values, box)
+        if not _has_text(values):
+            return await self._database.write(
+                lambda connection: _put(connection, definition, values, None)
+            )
+        return await self._sealing(
+            lambda connection, box: _put(connection, definition, values, box)
         )
 
     async def get(self, system_id: str, environment: str) -> StoredSystem | None:
@@ -99,21 +117,19 @@ class SystemStore:
         self, system_id: str, environment: str, name: str, value: str | JsonObject
     ) -> None:
         """Store a value sealed, or where to read it. Raises `KeyProblemError`."""
-        box = await self._box_for_writing() if isinstance(value, str) else None
+        if isinstance(value, str):
+            await self._sealing(
+                lambda connection, box: _set(connection, system_id, environment, name, value, box)
+            )
+            return
         await self._database.write(
-            lambda connection: _set(connection, system_id, environment, name, value, box)
+            lambda connection: _set(connection, system_id, environment, name, value, None)
         )
 
     async def unset_credential(self, system_id: str, environment: str, name: str) -> bool:
         """Forget a credential. False when there was none."""
         return await self._database.write(
-            lambda connection: (
-                connection.execute(
-                    "DELETE FROM credentials WHERE system_id = ? AND environment = ? AND name = ?",
-                    (system_id, environment, name),
-                ).rowcount
-                > 0
-            )
+            lambda connection: _unset(connection, system_id, environment, name)
         )
 
     async def secrets(self, system_id: str, environment: str) -> dict[str, str | JsonObject]:
@@ -121,14 +137,14 @@ class SystemStore:
 
         Raises `KeyProblemError`.
         """
-        rows = await self._database.read(
+        rows, box = await self._opening(
             lambda connection: connection.execute(
                 """SELECT name, sealed, source FROM credentials
                    WHERE system_id = ? AND environment = ?""",
                 (system_id, environment),
-            ).fetchall()
+            ).fetchall(),
+            lambda rows: any(sealed is not None for _, sealed, _ in rows),
         )
-        box = await self._box() if any(sealed is not None for _, sealed, _ in rows) else None
         return {
             name: decode_json(source.encode())
             if box is None or sealed is None
@@ -138,24 +154,22 @@ class SystemStore:
 
     async def get_token(self, system_id: str, environment: str) -> JsonObject | None:
         """The token of a system, opened. Raises `KeyProblemError`."""
-        sealed = await self._database.read(
+        sealed, box = await self._opening(
             lambda connection: connection.execute(
                 "SELECT sealed FROM tokens WHERE system_id = ? AND environment = ?",
                 (system_id, environment),
-            ).fetchone()
+            ).fetchone(),
+            lambda sealed: sealed is not None,
         )
-        if sealed is None:
+        if box is None:
             return None
-        opened = (await self._box()).open(sealed[0], (system_id, environment, _TOKEN))
-        return decode_json(opened.encode())
+        return decode_json(box.open(sealed[0], (system_id, environment, _TOKEN)).encode())
 
     async def put_token(self, system_id: str, environment: str, token: JsonObject) -> None:
         """Store a token sealed, in place of the one before. Raises `KeyProblemError`."""
-        box = await self._box_for_writing()
-        sealed = box.seal(encode_json_text(token), (system_id, environment, _TOKEN))
-        fingerprint = box.key.fingerprint
-        await self._database.write(
-            lambda connection: _put_token(connection, system_id, environment, sealed, fingerprint)
+        text = encode_json_text(token)
+        await self._sealing(
+            lambda connection, box: _put_token(connection, system_id, environment, text, box)
         )
 
     async def list(self, environment: str | None = None) -> list[StoredSystem]:
@@ -182,31 +196,98 @@ class SystemStore:
                 "the key comes from CALLSLIP_MASTER_KEY, which callslip cannot change; "
                 "unset it to use a key file, or set the credentials again with another key"
             )
-        old = await self._box()
-        new = new_master_key("the new key")
-        replace_key_file(new, self._next_key_file)
-        box = SecretBox(new)
-        count = await self._database.write(lambda connection: _reseal(connection, old, box))
-        self._next_key_file.replace(self._places.key_file)
-        return count
+        key_file = self._places.key_file
+        try:
+            key_file.parent.mkdir(parents=True, exist_ok=True)
+            # Two rotations at once would overwrite each other's new key before it is in its place.
+            with FileLock(key_file.with_name(f"{key_file.name}.lock"), blocking=False):
+                old = await self._box()
+                new = new_master_key("the new key")
+                replace_key_file(new, self._next_key_file)
+                box = SecretBox(new)
+                count = await self._database.write(lambda connection: _reseal(connection, old, box))
+                # A reader that saw the transaction may have moved it already.
+                with suppress(FileNotFoundError):
+                    self._next_key_file.replace(key_file)
+                return count
+        except Timeout:
+            raise KeyProblemError("another process is rotating the key; try again") from None
+        except OSError as error:
+            raise KeyProblemError(f"the key file {key_file} cannot be written: {error}") from error
 
     @property
     def _next_key_file(self) -> Path:
         return self._places.key_file.with_name(self._places.key_file.name + ".next")
 
+    async def _opening(
+        self, read: Callable[[sqlite3.Connection], T], is_sealed: Callable[[T], bool]
+    ) -> tuple[T, SecretBox | None]:
+        """What is stored, and the box that opens it when it is sealed.
+
+        Both are of one moment: a rotation between two reads would give a box that opens nothing.
+        """
+        for attempt in range(_ATTEMPTS):
+            found, fingerprint = await self._database.read(
+                lambda connection: (read(connection), _fingerprint(connection))
+            )
+            if not is_sealed(found):
+                return found, None
+            try:
+                return found, self._box_of(fingerprint)
+            except KeyProblemError:
+                # The key was replaced after the read: read again what it opens.
+                if attempt + 1 == _ATTEMPTS or await self._is_current(fingerprint):
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _is_current(self, fingerprint: str | None) -> bool:
+        return await self._database.read(_fingerprint) == fingerprint
+
+    async def _sealing(self, write: Callable[[sqlite3.Connection, SecretBox], T]) -> T:
+        """Write with a box for new secrets, again when the key was replaced meanwhile."""
+
+        def claimed(connection: sqlite3.Connection, box: SecretBox) -> T:
+            fingerprint = _fingerprint(connection)
+            if fingerprint not in {None, box.key.fingerprint}:
+                # Sealed with another key, all that is there would no longer open.
+                raise _KeyReplacedError
+            connection.execute(
+                "INSERT OR REPLACE INTO master_key VALUES (1, ?)", (box.key.fingerprint,)
+            )
+            return write(connection, box)
+
+        for _ in range(_ATTEMPTS):
+            box = await self._box_for_writing()
+            try:
+                return await self._database.write(partial(claimed, box=box))
+            except _KeyReplacedError:
+                continue
+        raise KeyProblemError("the key is being replaced by other processes; try again")
+
     async def _box(self) -> SecretBox:
         """The box that opens what is stored. Raises `KeyProblemError`."""
-        fingerprint = await self._database.read(_fingerprint)
+        for attempt in range(_ATTEMPTS):
+            fingerprint = await self._database.read(_fingerprint)
+            try:
+                return self._box_of(fingerprint)
+            except KeyProblemError:
+                if attempt + 1 == _ATTEMPTS or await self._is_current(fingerprint):
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def _box_of(self, fingerprint: str | None) -> SecretBox:
         key = self._current_key(fingerprint)
         if key is None:
             raise KeyProblemError(
                 f"the credentials need a key, and there is none: neither CALLSLIP_MASTER_KEY nor "
-                f"the key file {self._places.key_file}; restore it, or set the credentials again"
+                f"the key file {self._places.key_file}; restore it, or forget each "
+                "credential (callslip systems unset-credential) and set it anew"
             )
         if fingerprint is not None and key.fingerprint != fingerprint:
             raise KeyProblemError(
                 f"the credentials were sealed with another key than the one from {key.origin}; "
-                "restore the right key, or set the credentials again"
+                "restore the right key, or forget each credential (callslip systems "
+                "unset-credential) and set it anew"
             )
         return SecretBox(key)
 
@@ -223,10 +304,12 @@ class SystemStore:
             return key
         # A rotation that was cut off after its transaction left the key under its next name.
         following = find_master_key(None, self._next_key_file)
-        if following is not None and following.fingerprint == fingerprint:
+        if following is None or following.fingerprint != fingerprint:
+            return key
+        with suppress(OSError):
+            # Another process may be first, and a directory may be read-only; the key is the same.
             self._next_key_file.replace(self._places.key_file)
-            return following
-        return key
+        return following
 
 
 def _has_text(values: Mapping[str, str | JsonObject]) -> bool:
@@ -251,7 +334,9 @@ def _put(
 ) -> bool:
     system_id, environment = definition["id"], definition.get("environment", "prod")
     now = now_ms()
-    is_new = _get(connection, system_id, environment) is None
+    before = _get(connection, system_id, environment)
+    if before is not None and before.definition.get("auth") != definition.get("auth"):
+        _forget_tokens(connection, system_id, environment)
     connection.execute(
         """INSERT INTO systems VALUES (?1, ?2, ?3, ?4, ?4)
            ON CONFLICT (system_id, environment) DO UPDATE SET definition = ?3, updated_at = ?4""",
@@ -260,7 +345,7 @@ def _put(
     for name, value in values.items():
         _set(connection, system_id, environment, name, value, box)
     _bump_revision(connection)
-    return is_new
+    return before is None
 
 
 def _set(
@@ -277,16 +362,40 @@ def _set(
         if box is None:
             raise AssertionError("a value needs a box")
         sealed = box.seal(value, (system_id, environment, name))
-        connection.execute(
-            "INSERT OR REPLACE INTO master_key VALUES (1, ?)", (box.key.fingerprint,)
-        )
     else:
         source = encode_json_text(value)
     connection.execute(
         "INSERT OR REPLACE INTO credentials VALUES (?, ?, ?, ?, ?, ?)",
         (system_id, environment, name, sealed, source, now_ms()),
     )
+    _forget_tokens_of(connection, system_id, environment, name)
     _bump_revision(connection)
+
+
+def _unset(connection: sqlite3.Connection, system_id: str, environment: str, name: str) -> bool:
+    removed = connection.execute(
+        "DELETE FROM credentials WHERE system_id = ? AND environment = ? AND name = ?",
+        (system_id, environment, name),
+    ).rowcount
+    _forget_tokens_of(connection, system_id, environment, name)
+    _bump_revision(connection)
+    return removed > 0
+
+
+def _forget_tokens_of(
+    connection: sqlite3.Connection, system_id: str, environment: str, name: str
+) -> None:
+    """Forget tokens that another client, or another refresh token, was given."""
+    stored = _get(connection, system_id, environment)
+    auth: JsonObject = (stored.definition.get("auth") if stored else None) or {}
+    if name in {auth.get("clientId"), auth.get("refreshToken")}:
+        _forget_tokens(connection, system_id, environment)
+
+
+def _forget_tokens(connection: sqlite3.Connection, system_id: str, environment: str) -> None:
+    connection.execute(
+        "DELETE FROM tokens WHERE system_id = ? AND environment = ?", (system_id, environment)
+    )
 
 
 def _get(connection: sqlite3.Connection, system_id: str, environment: str) -> StoredSystem | None:
@@ -358,10 +467,10 @@ def _put_token(
     connection: sqlite3.Connection,
     system_id: str,
     environment: str,
-    sealed: bytes,
-    fingerprint: str,
+    text: str,
+    box: SecretBox,
 ) -> None:
-    connection.execute("INSERT OR REPLACE INTO master_key VALUES (1, ?)", (fingerprint,))
+    sealed = box.seal(text, (system_id, environment, _TOKEN))
     connection.execute(
         "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?)",
         (system_id, environment, sealed, now_ms()),

@@ -3,6 +3,7 @@
 `check_definition` finds every problem at once, each with its path, what was seen and what is valid.
 """
 
+import copy
 import re
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -79,12 +80,54 @@ async def check_definition(
         tool = Tool.model_validate(fields)
     except ValidationError as error:
         problems.extend(shape_problems(error, fields))
-        return CheckedTool(tool_id, None, tuple(problems))
+        tool = _readable_part(fields, error)
+        if tool is None:
+            return CheckedTool(tool_id, None, tuple(problems))
     problems.extend(_content_problems(tool))
     problems.extend(_reference_problems(tool, known_tool_ids, known_system_ids))
     problems.extend(await _code_problems(tool, scripts))
     refused = any(problem.severity == "error" for problem in problems)
-    return CheckedTool(tool.id, None if refused else fields, tuple(problems))
+    return CheckedTool(tool_id, None if refused else fields, _each_once(problems))
+
+
+def _readable_part(fields: JsonObject, error: ValidationError) -> Tool | None:
+    """What is left of a definition without the parts of a wrong shape, to check it all the same."""
+    rest: JsonObject = copy.deepcopy(fields)
+    for one in error.errors(include_url=False):
+        match one["loc"]:
+            case ("steps", int() as index, *_):
+                # Stands in its place, so that the paths of the others stay right.
+                rest["steps"][index] = _step_in_place_of(index)
+            case ("steps",):
+                rest["steps"] = [_step_in_place_of(0)]
+            case ("responseFilters", int() as index, *_):
+                rest["responseFilters"][index] = {
+                    "id": f"unreadable-{index}",
+                    "target": "KEYS",
+                    "pattern": "",
+                    "action": "MASK",
+                }
+            case ("id", *_):
+                rest["id"] = "unreadable"
+            case (str() as key, *_):
+                rest.pop(key, None)
+            case _:
+                return None
+    try:
+        return Tool.model_validate(rest)
+    except ValidationError:
+        return None
+
+
+def _step_in_place_of(index: int) -> JsonObject:
+    return {
+        "id": f"unreadable-{index}",
+        "config": {"type": "transform", "transformCode": "$"},
+    }
+
+
+def _each_once(problems: list[Problem]) -> tuple[Problem, ...]:
+    return tuple(dict.fromkeys(problems))
 
 
 def _size_problems(fields: JsonObject) -> Iterator[Problem]:

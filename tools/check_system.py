@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from tools.auth.missing import set_credential_command
 from tools.json_text import Json, JsonObject
 from tools.problems import Problem
 from tools.redaction import MINIMUM_SECRET_LENGTH
@@ -95,6 +97,13 @@ def _content_problems(system: System, given: set[str]) -> Iterator[Problem]:
         )
     if system.url and origin_of(system.url) is None:
         yield Problem("url", "this is not an http url", seen=system.url[:120])
+    elif "@" in urlsplit(system.url).netloc:
+        # Not shown: what stands there may be a password.
+        yield Problem(
+            "url",
+            "the url holds a user or a password, which would be stored readable",
+            hint='take them out, and use auth {"type": "basic", …} with two credentials',
+        )
     for index, origin in enumerate(system.allowed_origins):
         if origin_of(origin) is None:
             yield Problem(
@@ -104,12 +113,22 @@ def _content_problems(system: System, given: set[str]) -> Iterator[Problem]:
         yield Problem("tls", "a client certificate needs its key", valid='{"cert": …, "key": …}')
     if isinstance(system.auth, OAuth2Auth):
         yield from _oauth_problems(system.auth)
+    for name in auth_credential_names(system.auth, optional=True):
+        if not _NAME.fullmatch(name):
+            # Not shown: it may be a secret in the place of its name.
+            yield Problem(
+                "auth",
+                "this cannot be the name of a credential; auth names credentials, and their "
+                "values stand in `credentials`",
+                valid='{"auth": {"type": "bearer", "credential": "token"}, '
+                '"credentials": {"token": …}}',
+            )
     for name in auth_credential_names(system.auth):
-        if name not in given:
+        if name not in given and _NAME.fullmatch(name):
             yield Problem(
                 f"credentials.{name}",
                 "auth names this credential, and it is not here",
-                hint=f"set it with: callslip systems set-credential {system.id} {name}",
+                hint=f"set it with: {set_credential_command(system, name)}",
                 severity="warning",
             )
 

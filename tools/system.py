@@ -21,6 +21,7 @@ __all__ = [
     "System",
     "TlsFiles",
     "auth_credential_names",
+    "signs_in_by_browser",
 ]
 
 Environment = Literal["prod", "dev"]
@@ -143,6 +144,11 @@ class System(Wire):
         """Whether a request to this origin may carry the credentials."""
         own = {origin_of(self.url), *map(origin_of, self.allowed_origins)}
         return origin is not None and origin in own
+
+
+def signs_in_by_browser(system: System) -> bool:
+    """Whether a person has to sign in to a system once."""
+    return isinstance(system.auth, OAuth2Auth) and system.auth.grant == "authorization_code"
 
 
 def auth_credential_names(auth: Any, *, optional: bool = False) -> list[str]:

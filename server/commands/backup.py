@@ -1,6 +1,8 @@
 """`callslip backup`: a copy of the database, taken while it is in use."""
 
+import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +24,12 @@ def backup(
     if not source.exists():
         fail(f"{source} is not there: nothing has been stored in this home yet", HOME)
     try:
-        with sqlite3.connect(source) as connection:
+        # Its owner's alone, as the home is; SQLite fills an empty file.
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except OSError as error:
+        fail(f"{source} cannot be copied to {file}: {error.strerror}", HOME)
+    try:
+        with closing(sqlite3.connect(source)) as connection:
             # One consistent copy without the space that deleted runs left.
             connection.execute("VACUUM INTO ?", (str(file),))
     except sqlite3.Error as error:

@@ -6,11 +6,18 @@ from typing import Annotated, Any, TypeVar, cast
 
 import typer
 
-from server.commands.output import FAILED, HOME, NOT_FOUND, USAGE, fail, note, print_json, print_table
+from server.commands.output import (
+    FAILED,
+    NOT_FOUND,
+    USAGE,
+    fail,
+    note,
+    print_json,
+    print_table,
+)
 from server.commands.runner import run_with_service
 from server.commands.sources import read_json_document
 from server.service import Service, UnknownSystemError
-from storage.errors import StorageError
 from tools.check_system import check_credential
 from tools.errors import RunError
 from tools.json_text import JsonObject
@@ -160,7 +167,6 @@ def login(
     ] = False,
 ) -> None:
     """Sign in to a system with OAuth 2 (authorization code with PKCE)."""
-    from server.login import sign_in
 
     def show_address(url: str) -> None:
         note(f"sign in at:\n  {url}")
@@ -169,7 +175,7 @@ def login(
 
     async def work(service: Service) -> None:
         system = await service.load_system(system_id, _environment(environment))
-        await sign_in(service, system, show_address)
+        await service.sign_in(system, show_address)
 
     _run(work)
     note(f"signed in to {system_id}; its tokens are stored sealed")
@@ -208,8 +214,6 @@ def _run(work: Callable[[Service], Awaitable[T]]) -> T:
     except UnknownSystemError as error:
         fail(str(error), NOT_FOUND)
     except RunError as error:
-        if isinstance(error.__cause__, StorageError):
-            fail(error.message, HOME)
         hint = f"\nwhat to do: {error.detail.hint}" if error.detail.hint else ""
         fail(f"{error.message}{hint}", FAILED)
 

@@ -149,7 +149,7 @@ def _check_all(source: str, as_json: bool, *, store: bool) -> None:
         for definition, report in zip(definitions, reports, strict=True):
             _print_report(definition.place, report, store)
     if not reports:
-        fail(f"no tools in {source}: a folder is searched for *.json", USAGE)
+        fail(f"{source} holds no tools; in a folder every *.json is read", USAGE)
     if any(report["outcome"] == "refused" for report in reports):
         raise typer.Exit(USAGE)
 
@@ -182,11 +182,11 @@ def _report(checked: CheckedTool) -> JsonObject:
 
 
 def _print_report(place: str, report: JsonObject, store: bool) -> None:
-    name = report.get("id", place)
+    name = report.get("id")
     version = f" {report['version']}" if "version" in report else ""
-    line = f"{report['outcome']}: {name}{version}"
+    line = f"{report['outcome']}: {name or place}{version}"
     if report["outcome"] == "refused":
-        typer.echo(f"{line} ({place})", err=True)
+        typer.echo(f"{line} ({place})" if name else line, err=True)
     else:
         typer.echo(line)
     for problem in report["problems"]:

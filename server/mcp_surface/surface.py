@@ -20,6 +20,7 @@ from server.mcp_surface.published import PublishedTool
 from server.mcp_surface.published_list import PublishedList
 from server.mcp_surface.resources import BadParameterError, NotFoundError, read_resource
 from server.mcp_surface.selection import Selection
+from server.mcp_surface.sign_in import offer_sign_in
 from server.mcp_surface.uris import TEMPLATES, run_uri
 from server.service import Service
 from server.version import VERSION
@@ -148,8 +149,10 @@ class McpSurface:
             answer = await confirm_write(tool, arguments, params, context)
             if answer is not None:
                 return answer if "resultType" in answer else _finished(context, answer)
-        answer = await call_stored_tool(self._service, tool, arguments, context)
-        return _finished(context, answer)
+        answer = await offer_sign_in(self._service, tool, params, context)
+        if answer is None:
+            answer = await call_stored_tool(self._service, tool, arguments, context)
+        return answer if "resultType" in answer else _finished(context, answer)
 
     def _search(self, arguments: JsonObject) -> JsonObject:
         query, limit = arguments.get("query"), arguments.get("limit", 10)

@@ -5,9 +5,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import anyio
 import httpx
+import mcp_types as types
 import pytest
+from mcp import Client
 
-from server.login import sign_in
+from server.mcp_surface.surface import McpSurface
 from server.service import RunRequest, Service
 from server.views import tool_view
 from tools.errors import RunError
@@ -152,7 +154,7 @@ async def test_a_person_signs_in_and_the_tokens_are_renewed(
             addresses.append(url)
             group.start_soon(consent, url)
 
-        await sign_in(service, system, show, seconds=20)
+        await service.sign_in(system, show)
     query = parse_qs(urlsplit(addresses[0]).query)
     assert query["code_challenge_method"] == ["S256"]
     view = await ask(service)
@@ -187,5 +189,38 @@ async def test_a_sign_in_that_is_not_ours_is_turned_away(
             group.start_soon(forge, url)
 
         with pytest.raises(RunError, match="refused the sign-in: access_denied"):
-            await sign_in(service, system, show, seconds=20)
+            await service.sign_in(system, show)
     assert answers == [400]
+
+
+@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+async def test_a_client_that_opens_addresses_is_offered_the_sign_in(
+    mode: str, service: Service, oidc_provider: str
+) -> None:
+    await store(service, oauth(oidc_provider), "/userinfo")
+    asked: list[types.ElicitRequestParams] = []
+
+    async def open_address(context: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
+        asked.append(params)
+        assert isinstance(params, types.ElicitRequestURLParams)
+        await consent(params.url)
+        return types.ElicitResult(action="accept")
+
+    server = McpSurface(service).server
+    async with Client(server, mode=mode, elicitation_callback=open_address) as client:
+        answer = await client.call_tool("ask", {})
+        assert answer.structured_content is not None, answer.content
+        assert answer.structured_content["sub"] == "ann"
+        await client.call_tool("ask", {})
+    assert len(asked) == 1
+
+
+async def test_without_such_a_client_the_error_names_the_command(
+    service: Service, oidc_provider: str
+) -> None:
+    await store(service, oauth(oidc_provider), "/userinfo")
+    async with Client(McpSurface(service).server) as client:
+        answer = await client.call_tool("ask", {})
+    assert answer.is_error
+    assert isinstance(answer.content[0], types.TextContent)
+    assert "callslip systems login oidc" in answer.content[0].text

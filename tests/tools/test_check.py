@@ -212,3 +212,23 @@ async def test_a_tool_without_an_id_gets_one(scripts: ScriptEngine) -> None:
 async def test_code_is_compiled_and_not_run(scripts: ScriptEngine) -> None:
     definition = {"id": "t", "outputTransform": "(() => { for (;;); })()"}
     assert await problems(scripts, definition) == {}
+
+
+async def test_a_wrong_shape_hides_no_other_problem(scripts: ScriptEngine) -> None:
+    definition = {
+        "id": "t",
+        "oops": 1,
+        "retries": "many",
+        "steps": [
+            {"id": "a", "config": {"url": "https://h", "pagination": {"type": "pages"}}},
+            {"id": "b", "config": {"url": "https://h", "method": "GTE"}},
+        ],
+        "outputTransform": "}",
+    }
+    assert set(await problems(scripts, definition)) == {
+        "oops",
+        "retries",
+        "steps[0].config.pagination.type",
+        "steps[1].config.method",
+        "outputTransform",
+    }

@@ -190,3 +190,19 @@ async def test_a_proxy_is_used_unless_the_host_is_exempt(web: Web) -> None:
         assert web.seen[0].target == "http://upstream.test/x"
         with pytest.raises(RunError, match=r"cannot connect to http://exempt\.test"):
             await get(client, "http://exempt.test/")
+
+
+async def test_an_address_is_checked_before_a_proxy_gets_it(web: Web) -> None:
+    async with HttpClient(user_agent="t", proxies={"http": web.url}) as client:
+        with pytest.raises(RunError) as caught:
+            await get(client, "http://169.254.169.254/latest")
+    assert caught.value.kind is ErrorKind.BLOCKED_ADDRESS
+    assert web.seen == []
+
+
+@pytest.mark.parametrize("host", ["2130706433", "1.2.3", "0x7f000001"])
+async def test_an_address_in_disguise_is_still_one(client: HttpClient, host: str) -> None:
+    request = OutgoingRequest("GET", f"http://{host}:1/")
+    with pytest.raises(RunError) as caught:
+        await client.exchange(request, timeout_seconds=10, policy=AddressPolicy.PUBLIC)
+    assert caught.value.kind in {ErrorKind.BLOCKED_ADDRESS, ErrorKind.CONNECTION}

@@ -5,6 +5,7 @@ figures). `httpx-aiohttp` does the same as this module, but it words a dropped c
 connect timeout, which retries must tell apart, and it re-quotes URLs.
 """
 
+import ipaddress
 import socket
 import ssl
 from collections.abc import AsyncIterator, Generator
@@ -101,7 +102,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         proxy: str | None = request.extensions.get("callslip_proxy")
-        if proxy is None and _is_address(request.url.host):
+        if _is_address(request.url.host):
             check_address(request.url.host, request.url.host, self._policy)
         with _httpx_errors(request):
             response = await self._open_session().request(
@@ -153,4 +154,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
 
 def _is_address(host: str) -> bool:
-    return ":" in host or host.replace(".", "").isdigit()
+    """Whether a host is an address as it stands; any other text goes through the resolver."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,70 @@
+"""What is said of a system definition, and that no value in it is shown."""
+
+from typing import Any
+
+import pytest
+
+from tools.check_system import check_system
+
+SECRET = "correct horse battery"
+ACME: dict[str, Any] = {"id": "acme", "url": "https://acme.test"}
+OAUTH: dict[str, Any] = {
+    "type": "oauth2",
+    "grant": "client_credentials",
+    "tokenUrl": "https://acme.test/token",
+    "clientId": "id",
+}
+
+
+def errors(**fields: Any) -> list[str]:
+    checked = check_system({**ACME, **fields})
+    assert all(SECRET not in str(problem) for problem in checked.problems)
+    found = [problem.path for problem in checked.problems if problem.severity == "error"]
+    assert (checked.definition is None) == bool(found)
+    return found
+
+
+def test_a_good_system_gives_its_credentials_apart() -> None:
+    checked = check_system({**ACME, "credentials": {"token": SECRET, "env": {"fromEnv": "A"}}})
+    assert checked.problems == ()
+    assert checked.definition == ACME
+    assert checked.credentials == {"token": SECRET, "env": {"fromEnv": "A"}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"id": "a/b"}, "id"),
+        ({"id": ""}, "id"),
+        ({"url": "ftp://acme.test"}, "url"),
+        ({"url": f"https://ann:{SECRET}@acme.test"}, "url"),
+        ({"allowedOrigins": ["acme.test"]}, "allowedOrigins[0]"),
+        ({"auth": {"type": "bearer", "credential": SECRET}}, "auth"),
+        ({"auth": {**OAUTH, "clientSecret": SECRET}}, "auth"),
+        ({"auth": {**OAUTH, "tokenUrl": "/token"}}, "auth.tokenUrl"),
+        ({"auth": {**OAUTH, "grant": "refresh_token"}}, "auth.refreshToken"),
+        ({"auth": {**OAUTH, "grant": "authorization_code"}}, "auth.authorizationUrl"),
+        ({"environment": "staging"}, "environment"),
+        ({"rateLimit": {"perSecond": 0}}, "rateLimit.perSecond"),
+        ({"rateLimits": {}}, "rateLimits"),
+        ({"credentials": None}, "credentials"),
+        ({"credentials": {"a b": SECRET}}, "credentials.a b"),
+        ({"credentials": {"token": ""}}, "credentials.token"),
+        ({"credentials": {"token": {"fromCommand": []}}}, "credentials.token"),
+        ({"credentials": {"token": {"fromEnv": "A", "fromFile": SECRET}}}, "credentials.token"),
+    ],
+)
+def test_a_problem_is_named_by_its_path(fields: dict[str, Any], path: str) -> None:
+    assert path in errors(**fields)
+
+
+def test_a_credential_that_auth_names_and_nobody_set_is_a_warning_with_the_command() -> None:
+    checked = check_system({**ACME, "auth": {"type": "bearer", "credential": "token"}})
+    (problem,) = checked.problems
+    assert problem.severity == "warning"
+    assert "callslip systems set-credential acme token" in str(problem)
+
+
+@pytest.mark.parametrize("definition", [None, [], "acme", 7])
+def test_what_is_no_object_is_refused(definition: Any) -> None:
+    assert check_system(definition).definition is None
