@@ -49,7 +49,7 @@ async def send(
     unsigned = request
     while True:
         attempt += 1
-        if system is not None:
+        if system is not None and unsigned.is_signed:
             request = await authorize(
                 unsigned, system, context.ports.access_token, rejected=rejected_token
             )

@@ -166,6 +166,27 @@ async def test_a_next_link_does_not_take_a_credential_along(service: Service, we
         assert other.seen == []
 
 
+async def test_a_next_page_at_an_allowed_origin_is_read_without_the_credential(
+    service: Service, web: Web
+) -> None:
+    other = web.url.replace("127.0.0.1", "localhost")
+    await add_system(
+        service,
+        url=web.url,
+        auth={"type": "bearer", "credential": "token"},
+        credentials={"token": SECRET},
+        allowedOrigins=[other],
+    )
+    web.answers(
+        Answer({"rows": [1], "next": f"{other}/page2"}), Answer({"rows": [2], "next": None})
+    )
+    pagination = {"type": "nextUrl", "nextUrlPath": "next"}
+    await store(service, tool(f"{web.url}/page1", pagination=pagination))
+    view = await run(service, "ask")
+    assert view["data"]["rows"] == [1, 2]
+    assert [seen.headers.get("authorization") for seen in web.seen] == [f"Bearer {SECRET}", None]
+
+
 async def test_a_sub_tool_keeps_the_credential_it_is_handed(service: Service, web: Web) -> None:
     """What a parent passes down is bound and redacted as in the parent."""
     async with serve() as other:

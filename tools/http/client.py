@@ -45,6 +45,8 @@ class OutgoingRequest:
     #: Names (lower case) of headers that hold credentials beside the well-known ones.
     credential_headers: frozenset[str] = frozenset()
     body_holds_credentials: bool = False
+    #: Whether the system's sign-in goes with it; not with a next page at another origin.
+    is_signed: bool = True
     #: PEM files of the system's own: a CA, a client certificate and its key.
     tls: "TlsFiles | None" = None
     #: Signs the request, and answers challenges; never used for another origin.

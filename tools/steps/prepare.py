@@ -40,8 +40,10 @@ async def prepare_request(
     """
     headers = await render_fields(config.headers, resolver, "headers")
     headers = [(name, _header_value(name, value)) for name, value in headers]
+    is_signed = True
     if next_url is not None:
         own_url = await _render_url(config, resolver, context, system)
+        is_signed = origin_of(next_url) == origin_of(own_url)
         url, headers = _follow(own_url, next_url, headers, system, context)
     else:
         url = await _render_url(config, resolver, context, system)
@@ -63,6 +65,7 @@ async def prepare_request(
         ),
         body_holds_credentials=body is not None and redactor.data(body) != body,
         holds_credential=redactor.finds,
+        is_signed=is_signed,
     )
 
 
