@@ -15,8 +15,9 @@ from typing import Any
 import anyio
 
 from benchmarks.harness import get_items, home, median, rotated, show, upstream
+from server.active_run import RunRequest
 from server.app import open_service
-from server.service import RunRequest, Service
+from server.service import Service
 from server.settings import Settings
 from storage.runs import RunStore
 from tools.run import RequestSource, RunStatus

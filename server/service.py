@@ -6,13 +6,14 @@ Surfaces translate to and from these; every run of every surface goes through `S
 import getpass
 import logging
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import anyio
 from anyio.abc import TaskGroup
 
+from server.active_run import ActiveRun, RunRequest
 from server.catalog import Catalog, CatalogEntry
 from server.credentials import LoadedSystems, load_systems, read_source, redactor_for, system_ids_of
 from server.login import sign_in
@@ -37,15 +38,13 @@ from tools.http import OutgoingRequest
 from tools.json_text import Json, JsonObject
 from tools.model import Tool
 from tools.redaction import Redactor
-from tools.run import RequestSource, RunOptions, RunOutcome, RunStatus, now_ms
+from tools.run import RequestSource, RunOutcome, RunStatus, now_ms
 from tools.suggestions import did_you_mean
 from tools.system import Environment, System, auth_credential_names, signs_in_by_browser
 
 __all__ = [
-    "ActiveRun",
     "ArchivedToolError",
     "PendingSignIn",
-    "RunRequest",
     "Service",
     "UnknownRunError",
     "UnknownSystemError",
@@ -73,77 +72,6 @@ class UnknownSystemError(Exception):
 
 class UnknownRunError(Exception):
     """No run of this id is recorded."""
-
-
-@dataclass(frozen=True)
-class RunRequest:
-    """A wish to run a stored tool. `credentials` are run-time credentials: never written."""
-
-    tool_id: str
-    inputs: JsonObject
-    source: RequestSource
-    options: RunOptions = field(default_factory=lambda: RunOptions())
-    credentials: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
-    run_id: str | None = None
-    client_name: str | None = None
-    client_version: str | None = None
-    parent_run_id: str | None = None
-    #: Ids of the tools above this one in a chain.
-    ancestors: tuple[str, ...] = ()
-    #: What the run above knows: its inputs for this one may hold its systems' credentials.
-    redactor_above: Redactor | None = field(default=None, repr=False)
-    systems_above: Mapping[str, System] = field(default_factory=dict[str, System], repr=False)
-    on_event: Callable[[RunEvent], None] | None = None
-
-
-class ActiveRun:
-    """A run of this process, from its record's first commit to its last."""
-
-    def __init__(self, run_id: str, entry: CatalogEntry, execution: Execution) -> None:
-        self.run_id = run_id
-        #: Its number in the record, once that is committed.
-        self.seq = 0
-        self.entry = entry
-        self.execution = execution
-        self.done = anyio.Event()
-        self.outcome: RunOutcome | None = None
-        #: Why the end could not be recorded; such a run is not acknowledged.
-        self.failure: StorageError | None = None
-        self.scope = anyio.CancelScope()
-        self._reason = (ErrorKind.INTERRUPTED, "interrupted: the server stopped during the run")
-
-    def cancel(self, reason: str) -> None:
-        """End the run as `aborted`; `done` is set once that is recorded."""
-        if not self.done.is_set():
-            self._reason = (ErrorKind.CANCELLED, reason)
-            self.scope.cancel()
-
-    def cut_off(self) -> RunOutcome:
-        """The outcome of a run that was cancelled."""
-        return self.execution.cut_off(*self._reason)
-
-    async def wait(self, when_cancelled: str = "cancelled by the client") -> RunOutcome:
-        """The outcome. Raises `StorageError` when it could not be recorded.
-
-        When the waiter is cancelled, the run is cancelled with it, for this reason.
-        """
-        try:
-            await self.done.wait()
-        except anyio.get_cancelled_exc_class():
-            if not self.scope.cancel_called:
-                self.cancel(when_cancelled)
-            with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_SECONDS):
-                await self.done.wait()
-            raise
-        return self.ended()
-
-    def ended(self) -> RunOutcome:
-        """The outcome of a run that is done. Raises `StorageError`."""
-        if self.failure is not None:
-            raise self.failure
-        if self.outcome is None:
-            raise AssertionError("the run has not ended")
-        return self.outcome
 
 
 class PendingSignIn:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from server.service import RunRequest, Service
+from server.active_run import RunRequest
+from server.service import Service
 from tests.web import Answer, Web
 from tools.errors import ErrorKind
 from tools.run import RequestSource

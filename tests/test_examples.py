@@ -8,7 +8,8 @@ from urllib.parse import parse_qs, unquote
 
 import pytest
 
-from server.service import RunRequest, Service
+from server.active_run import RunRequest
+from server.service import Service
 from tests.web import Answer, Seen, Web
 from tools.check import check_definition
 from tools.run import RequestSource, RunOutcome, RunStatus

@@ -10,9 +10,10 @@ import anyio
 import typer
 from pydantic import ValidationError
 
+from server.active_run import RunRequest
 from server.commands.output import FAILED, INTERRUPTED, USAGE, fail, note, print_json
 from server.commands.runner import run_with_service
-from server.service import RunRequest, Service
+from server.service import Service
 from server.views import tool_view
 from tools.context import RunEvent
 from tools.errors import ErrorKind

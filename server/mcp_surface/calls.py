@@ -10,10 +10,11 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from mcp.server.context import ServerRequestContext
 from pydantic import ValidationError
 
+from server.active_run import ActiveRun, RunRequest
 from server.mcp_surface.published import PublishedTool
 from server.mcp_surface.uris import run_uri
 from server.rendering import AnswerContext, render_error, render_handle, render_result
-from server.service import ActiveRun, ArchivedToolError, RunRequest, Service, UnknownToolError
+from server.service import ArchivedToolError, Service, UnknownToolError
 from storage.errors import RunExistsError, StorageError
 from tools.context import RunEvent
 from tools.errors import ErrorDetail, ErrorKind

@@ -9,8 +9,9 @@ import mcp_types as types
 import pytest
 from mcp import Client
 
+from server.active_run import RunRequest
 from server.mcp_surface.surface import McpSurface
-from server.service import RunRequest, Service
+from server.service import Service
 from server.views import tool_view
 from tools.errors import RunError
 from tools.run import RequestSource

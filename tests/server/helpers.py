@@ -8,7 +8,8 @@ from typing import Any
 
 import anyio
 
-from server.service import ActiveRun, RunRequest, Service
+from server.active_run import ActiveRun, RunRequest
+from server.service import Service
 from tools.run import RequestSource, RunOptions
 
 #: No wait of a test is longer.

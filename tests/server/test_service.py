@@ -7,14 +7,9 @@ from typing import Any
 import anyio
 import pytest
 
+from server.active_run import RunRequest
 from server.app import open_service
-from server.service import (
-    ArchivedToolError,
-    RunRequest,
-    Service,
-    UnknownRunError,
-    UnknownToolError,
-)
+from server.service import ArchivedToolError, Service, UnknownRunError, UnknownToolError
 from server.settings import Settings
 from server.views import tool_view
 from storage.database import open_database

@@ -8,7 +8,8 @@ import anyio
 import psutil
 import pytest
 
-from server.service import RunRequest, Service
+from server.active_run import RunRequest
+from server.service import Service
 from server.views import tool_view
 from storage.runs import RunFilter
 from tests.server.helpers import (

@@ -4,7 +4,8 @@ from typing import Any
 
 import anyio
 
-from server.service import RunRequest, Service
+from server.active_run import RunRequest
+from server.service import Service
 from server.views import tool_view
 from storage.runs import RunFilter
 from tests.web import Answer, Web
