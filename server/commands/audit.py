@@ -39,9 +39,13 @@ def audit(
     if as_json:
         print_json({**report.wire(), "notScanned": [*report.not_scanned, *unread]})
     else:
-        typer.echo(
-            f"{report.hits} hits of {report.secrets} secrets in {report.bytes_scanned:,} bytes"
-        )
+        if report.secrets:
+            typer.echo(
+                f"hits: {report.hits}; secrets searched for: {report.secrets}; "
+                f"bytes searched: {report.bytes_scanned:,}"
+            )
+        else:
+            typer.echo("no credentials are stored; nothing was searched for")
         for location in report.locations:
             typer.echo(f"  {location}")
         for name in report.not_scanned:

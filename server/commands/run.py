@@ -22,7 +22,7 @@ from tools.run import RequestSource, RunOptions, RunOutcome, RunStatus
 
 
 def run(
-    tool_id: str,
+    tool_id: Annotated[str, typer.Argument(metavar="TOOL", help="The id of a stored tool.")],
     inputs: Annotated[
         str, typer.Option(metavar="JSON|@FILE|-", help="The inputs: JSON, a file, or stdin.")
     ] = "{}",

@@ -15,6 +15,7 @@ from tools.run import RequestSource, RunStatus
 
 app = typer.Typer(no_args_is_help=True, help="The history: list, show, result.")
 
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The whole id of a run.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
@@ -74,7 +75,7 @@ def _row(run: StoredRun) -> tuple[str, ...]:
 
 
 @app.command()
-def show(run_id: str, as_json: JsonFlag = False) -> None:
+def show(run_id: RunId, as_json: JsonFlag = False) -> None:
     """Show a run: its inputs, steps and requests, and how it ended."""
 
     async def work(service: Service) -> StoredRun:
@@ -89,7 +90,7 @@ def show(run_id: str, as_json: JsonFlag = False) -> None:
 
 @app.command()
 def result(
-    run_id: str,
+    run_id: RunId,
     path: Annotated[str | None, typer.Option(help="JSONPath of the part to print.")] = None,
 ) -> None:
     """Print the result of a run, or the part at a path."""

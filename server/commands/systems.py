@@ -24,9 +24,13 @@ from tools.json_text import JsonObject
 from tools.problems import Problem
 from tools.system import Environment
 
-app = typer.Typer(no_args_is_help=True, help="Systems: upstreams, sign-in, credentials.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Systems: add, list, show, remove, set-credential, login, test, rotate-key.",
+)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+SystemId = Annotated[str, typer.Argument(metavar="SYSTEM", help="The id of a system.")]
 EnvironmentOption = Annotated[str, typer.Option(help="prod or dev.")]
 
 
@@ -84,7 +88,7 @@ def list_(as_json: JsonFlag = False) -> None:
 
 
 @app.command()
-def show(system_id: str, environment: EnvironmentOption = "prod") -> None:
+def show(system_id: SystemId, environment: EnvironmentOption = "prod") -> None:
     """Show a system; of its credentials only that they are set."""
 
     async def work(service: Service) -> JsonObject:
@@ -94,7 +98,7 @@ def show(system_id: str, environment: EnvironmentOption = "prod") -> None:
 
 
 @app.command()
-def remove(system_id: str, environment: EnvironmentOption = "prod") -> None:
+def remove(system_id: SystemId, environment: EnvironmentOption = "prod") -> None:
     """Remove a system with its credentials."""
 
     async def work(service: Service) -> None:
@@ -107,7 +111,7 @@ def remove(system_id: str, environment: EnvironmentOption = "prod") -> None:
 
 @app.command("set-credential")
 def set_credential(
-    system_id: str,
+    system_id: SystemId,
     name: str,
     environment: EnvironmentOption = "prod",
     from_env: Annotated[
@@ -146,7 +150,9 @@ def set_credential(
 
 
 @app.command("unset-credential")
-def unset_credential(system_id: str, name: str, environment: EnvironmentOption = "prod") -> None:
+def unset_credential(
+    system_id: SystemId, name: str, environment: EnvironmentOption = "prod"
+) -> None:
     """Forget a credential."""
 
     async def work(service: Service) -> bool:
@@ -160,7 +166,7 @@ def unset_credential(system_id: str, name: str, environment: EnvironmentOption =
 
 @app.command()
 def login(
-    system_id: str,
+    system_id: SystemId,
     environment: EnvironmentOption = "prod",
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Print the address instead of opening it.")
@@ -182,7 +188,7 @@ def login(
 
 
 @app.command("test")
-def ask(system_id: str, environment: EnvironmentOption = "prod") -> None:
+def ask(system_id: SystemId, environment: EnvironmentOption = "prod") -> None:
     """Ask the system's own url with its credentials, and say what it answers."""
 
     async def work(service: Service) -> tuple[int, str]:
@@ -202,7 +208,7 @@ def rotate_key() -> None:
     async def work(service: Service) -> int:
         return await service.systems.rotate_key()
 
-    note(f"{run_with_service(work)} secrets are sealed with a new key")
+    note(f"sealed with a new key: {run_with_service(work)}")
 
 
 T = TypeVar("T")

@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+ToolId = Annotated[str, typer.Argument(metavar="TOOL", help="The id of a stored tool.")]
 Source = Annotated[
     str, typer.Argument(metavar="FILE|DIR|-", help="A tool, a list of tools, a folder, or stdin.")
 ]
@@ -79,7 +80,7 @@ def list_(as_json: JsonFlag = False) -> None:
 
 @app.command()
 def show(
-    tool_id: str,
+    tool_id: ToolId,
     touches: Annotated[
         bool, typer.Option("--touches", help="What a run would reach: hosts, methods, writes.")
     ] = False,
@@ -102,7 +103,7 @@ def show(
 
 
 @app.command()
-def remove(tool_id: str) -> None:
+def remove(tool_id: ToolId) -> None:
     """Remove a stored tool; its runs stay."""
 
     async def work(service: Service) -> None:

@@ -105,7 +105,7 @@ def test_a_test_that_fails_shows_no_key(stored: Callslip) -> None:
 
 
 def test_a_rotation_keeps_the_credentials(stored: Callslip) -> None:
-    assert "1 secrets" in stored("systems", "rotate-key").output
+    assert "new key: 1" in stored("systems", "rotate-key").output
     stored("systems", "test", "acme", code=1)
 
 
