@@ -5,7 +5,7 @@ It speaks plain HTTP/1.1 on a socket, so that answers can be broken in ways no f
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -142,18 +142,31 @@ async def _read_request(reader: asyncio.StreamReader) -> Seen | None:
 @asynccontextmanager
 async def serve() -> AsyncGenerator[Web]:
     """A server on a free port of loopback."""
-    tasks: set[asyncio.Task[None]] = set()
     web: Web
 
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await web.handle(reader, writer)
+
+    async with listening(handle) as port:
+        web = Web(port)
+        yield web
+
+
+@asynccontextmanager
+async def listening(
+    handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]],
+) -> AsyncGenerator[int]:
+    """A port on which each connection is handled in a task that ends with the block."""
+    tasks: set[asyncio.Task[None]] = set()
+
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(web.handle(reader, writer))
+        task = asyncio.get_running_loop().create_task(handle(reader, writer))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    web = Web(server.sockets[0].getsockname()[1])
     try:
-        yield web
+        yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
         for task in list(tasks):

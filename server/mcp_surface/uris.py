@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-__all__ = ["TEMPLATES", "Address", "parse_uri", "run_uri", "tool_uri"]
+__all__ = ["TEMPLATES", "Address", "parse_uri", "run_uri"]
 
 SCHEME = "callslip"
 
@@ -76,11 +76,6 @@ TEMPLATES = (
 def run_uri(run_id: str) -> str:
     """The address of a run."""
     return f"{SCHEME}://runs/{quote(run_id, safe='')}"
-
-
-def tool_uri(tool_id: str) -> str:
-    """The address of a stored tool."""
-    return f"{SCHEME}://tools/{quote(tool_id, safe='')}"
 
 
 def parse_uri(uri: str) -> Address | None:

@@ -10,6 +10,7 @@ import anyio
 
 from server.active_run import ActiveRun, RunRequest
 from server.service import Service
+from tests.web import listening
 from tools.run import RequestSource, RunOptions
 
 #: No wait of a test is longer.
@@ -72,7 +73,6 @@ class SilentUpstream:
 async def silent_upstream() -> AsyncGenerator[SilentUpstream]:
     """An upstream whose every answer is waited for in vain."""
     upstream: SilentUpstream
-    tasks: set[asyncio.Task[None]] = set()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -86,18 +86,6 @@ async def silent_upstream() -> AsyncGenerator[SilentUpstream]:
             upstream.closed += 1
             writer.close()
 
-    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(handle(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    upstream = SilentUpstream(server.sockets[0].getsockname()[1])
-    try:
+    async with listening(handle) as port:
+        upstream = SilentUpstream(port)
         yield upstream
-    finally:
-        server.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await server.wait_closed()
