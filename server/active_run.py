@@ -7,15 +7,16 @@ import anyio
 
 from server.catalog import CatalogEntry
 from storage.errors import StorageError
+from storage.run_record import StoredRun
 from tools.context import RunEvent
-from tools.errors import ErrorKind
+from tools.errors import ErrorDetail, ErrorKind
 from tools.execution import Execution
-from tools.json_text import JsonObject
+from tools.json_text import JsonObject, decode_json
 from tools.redaction import Redactor
 from tools.run import RequestSource, RunOptions, RunOutcome
 from tools.system import System
 
-__all__ = ["ActiveRun", "RunRequest"]
+__all__ = ["ActiveRun", "JoinedRun", "RunRequest", "outcome_of"]
 
 #: How long a cancelled waiter waits for its run to be recorded as aborted.
 _CANCEL_SECONDS = 1.5
@@ -31,6 +32,8 @@ class RunRequest:
     options: RunOptions = field(default_factory=lambda: RunOptions())
     credentials: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     run_id: str | None = None
+    #: Calls of one tool with the same key are one run.
+    idempotency_key: str | None = None
     client_name: str | None = None
     client_version: str | None = None
     parent_run_id: str | None = None
@@ -90,3 +93,43 @@ class ActiveRun:
         if self.outcome is None:
             raise AssertionError("the run has not ended")
         return self.outcome
+
+
+class JoinedRun:
+    """A run that was there already, by its idempotency key; it may be another process's."""
+
+    def __init__(self, run_id: str, entry: CatalogEntry) -> None:
+        self.run_id = run_id
+        self.entry = entry
+        self.done = anyio.Event()
+        self.outcome: RunOutcome | None = None
+        self.failure: StorageError | None = None
+
+    def cancel(self, reason: str) -> None:
+        """Do nothing: the run belongs to the call that started it."""
+
+    async def wait(self, when_cancelled: str = "") -> RunOutcome:
+        """The outcome. Raises `StorageError` when it cannot be read."""
+        await self.done.wait()
+        return self.ended()
+
+    def ended(self) -> RunOutcome:
+        """The outcome of a run that is done. Raises `StorageError`."""
+        if self.failure is not None:
+            raise self.failure
+        if self.outcome is None:
+            raise AssertionError("the run has not ended")
+        return self.outcome
+
+
+def outcome_of(run: StoredRun) -> RunOutcome:
+    """How a recorded run ended, without its steps."""
+    detail = run.error_detail
+    return RunOutcome(
+        run.status,
+        run.inputs or {},
+        data=decode_json(run.result) if run.result is not None else None,
+        data_json=run.result,
+        error=run.error,
+        error_detail=ErrorDetail.model_validate(detail) if detail is not None else None,
+    )

@@ -9,9 +9,11 @@ from server.service import Service
 from server.settings import Settings
 from server.version import VERSION
 from storage.database import open_database
+from storage.keys import KeyKeeper, KeyPlaces
+from storage.objects import ObjectStore
 from storage.owners import hold_ownership
 from storage.runs import RunStore
-from storage.systems import KeyPlaces, SystemStore
+from storage.systems import SystemStore
 from storage.tools import ToolStore
 from tools.addresses import AddressPolicy
 from tools.context import Engines
@@ -47,8 +49,8 @@ async def open_service(settings: Settings) -> AsyncGenerator[Service]:
             service = Service(
                 database,
                 ToolStore(database),
-                RunStore(database),
-                SystemStore(database, KeyPlaces(settings.master_key, settings.key_file)),
+                RunStore(database, ObjectStore(settings.results_directory, settings.results_url)),
+                SystemStore(database, KeyKeeper(KeyPlaces(settings.master_key, settings.key_file))),
                 owner,
                 engines,
                 settings,

@@ -13,6 +13,7 @@ from tools.errors import ErrorKind, RunError
 from tools.json_text import JsonObject
 from tools.model import RequestConfig, Tool
 from tools.redaction import Redactor
+from tools.run import LogLine, now_ms
 from tools.system import ApiKeyAuth, Environment, System
 
 __all__ = ["LoadedSystems", "load_systems", "read_source", "redactor_for", "system_ids_of"]
@@ -41,6 +42,25 @@ class LoadedSystems:
 
     systems: dict[str, System]
     problem: RunError | None = None
+
+    def mode_used(self, asked: Environment) -> Environment:
+        """Whose credentials the run uses: `prod` also where every system fell back to it."""
+        used = {system.environment for system in self.systems.values()}
+        return asked if asked in used or not used else "prod"
+
+    def log(self, asked: Environment) -> list[LogLine]:
+        """A line for each system that fell back."""
+        return [
+            LogLine(
+                now_ms(),
+                "warn",
+                None,
+                f"system {system.id} is not stored for {asked}; "
+                f"its definition and credentials for {system.environment} are used",
+            )
+            for system in self.systems.values()
+            if system.environment != asked
+        ]
 
 
 async def load_systems(

@@ -5,6 +5,7 @@ Surfaces translate to and from these; every run of every surface goes through `S
 
 import getpass
 import logging
+import math
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,47 +14,49 @@ from dataclasses import replace
 import anyio
 from anyio.abc import TaskGroup
 
-from server.active_run import ActiveRun, RunRequest
+from server.active_run import ActiveRun, JoinedRun, RunRequest, outcome_of
 from server.catalog import Catalog, CatalogEntry
-from server.credentials import LoadedSystems, load_systems, read_source, redactor_for, system_ids_of
-from server.login import sign_in
+from server.comparison import compare_runs
+from server.connections import Connections
+from server.credentials import redactor_for
+from server.explanation import explain_run
+from server.history import History
+from server.run_facts import is_dry
 from server.settings import Settings
-from server.tokens import TokenKeeper
 from storage.database import Database
-from storage.errors import StorageError
+from storage.errors import KeyTakenError, StorageError
 from storage.owners import Owner, end_orphans
-from storage.runs import NewRun, RunFilter, RunPage, RunStore, StoredRun
-from storage.systems import StoredSystem, SystemStore
+from storage.run_lists import RunFilter, RunPage
+from storage.run_record import NewRun, StoredRun
+from storage.runs import RunStore
+from storage.systems import SystemStore
 from storage.tools import PutOutcome, StoredTool, ToolStore
-from tools.addresses import AddressPolicy
-from tools.auth import authorize
 from tools.auth.oauth2 import Token
 from tools.check import CheckedTool, check_definition
-from tools.check_system import check_system
 from tools.context import ChildRun, Engines, RunContext, RunEvent
 from tools.decoders import StoredFile
 from tools.errors import ErrorDetail, ErrorKind, RunError
 from tools.execution import Execution
-from tools.http import OutgoingRequest
+from tools.faults import trace_of
 from tools.json_text import Json, JsonObject
-from tools.model import Tool
 from tools.redaction import Redactor
 from tools.run import RequestSource, RunOutcome, RunStatus, now_ms
 from tools.suggestions import did_you_mean
-from tools.system import Environment, System, auth_credential_names, signs_in_by_browser
+from tools.system import System, auth_credential_names
 
 __all__ = [
     "ArchivedToolError",
-    "PendingSignIn",
+    "IdempotencyConflictError",
     "Service",
     "UnknownRunError",
-    "UnknownSystemError",
     "UnknownToolError",
 ]
 
 _log = logging.getLogger(__name__)
 
 _ORPHAN_CHECK_SECONDS = 30.0
+#: Successes that sent nothing are passed over; a tool with more of them has no last good run.
+_LAST_GOOD_TRIES = 10
 #: How long closing waits for runs to be recorded as aborted.
 _CLOSE_SECONDS = 1.5
 
@@ -66,21 +69,12 @@ class ArchivedToolError(Exception):
     """The tool is archived: kept, but not to be called."""
 
 
-class UnknownSystemError(Exception):
-    """No system of this id and environment is stored."""
-
-
 class UnknownRunError(Exception):
     """No run of this id is recorded."""
 
 
-class PendingSignIn:
-    """A sign-in under way: the address to open, and when it has ended either way."""
-
-    def __init__(self) -> None:
-        self.address: str | None = None
-        self.shown = anyio.Event()
-        self.done = anyio.Event()
+class IdempotencyConflictError(Exception):
+    """The idempotency key belongs to a run with other inputs."""
 
 
 class Service:
@@ -99,19 +93,18 @@ class Service:
         self.settings = settings
         self.engines = engines
         self.catalog = Catalog(tools)
-        self.systems = systems
-        self.tokens = TokenKeeper(
-            systems, engines.http, settings.locks_directory, engines.address_policy
-        )
+        self.connections = Connections(systems, engines, settings.locks_directory)
+        self.history = History(runs, settings)
         #: Called after tools or runs have changed, by this process or another.
         self.tools_changed: list[Callable[[], None]] = []
         self.runs_changed: list[Callable[[], None]] = []
+        #: Called with the id of a run of this process that began a step or ended.
+        self.run_updated: list[Callable[[str], None]] = []
         self._database = database
         self._tools = tools
         self._runs = runs
         self._owner = owner
         self._active: dict[str, ActiveRun] = {}
-        self._sign_ins: dict[tuple[str, str], PendingSignIn] = {}
         self._group: TaskGroup | None = None
         #: Ends that the disk had no room for.
         self._unrecorded: list[tuple[int, RunOutcome]] = []
@@ -121,11 +114,15 @@ class Service:
     async def open(self, group: TaskGroup) -> None:
         """Read what is there, end orphans and start watching for other processes."""
         self._group = group
+        self.connections.open(group)
         await end_orphans(self._runs, self._owner)
         await self.catalog.refresh()
         self._newest_seq = await self._runs.newest_seq()
         group.start_soon(self._watch)
         group.start_soon(self._end_orphans_forever)
+        group.start_soon(self.history.index_forever)
+        group.start_soon(self.history.prune_forever)
+        self.history.runs_ended()
 
     async def close(self) -> None:
         """End the runs under way; returns when that is recorded, or after a moment."""
@@ -147,7 +144,7 @@ class Service:
             definition,
             self.engines.scripts,
             known_tool_ids=self.catalog.ids(),
-            known_system_ids=await self.systems.ids(),
+            known_system_ids=await self.connections.store.ids(),
         )
 
     async def put_tool(self, definition: Json) -> tuple[CheckedTool, PutOutcome | None]:
@@ -176,152 +173,20 @@ class Service:
             raise await self._unknown_tool(tool_id)
         await self._refresh_tools()
 
-    # Systems
-
-    async def put_system(self, definition: Json) -> JsonObject:
-        """Check a system and store it unless it is refused: `{id, outcome, problems}`."""
-        checked = check_system(definition)
-        report: JsonObject = {} if checked.id is None else {"id": checked.id}
-        environment = (checked.definition or {}).get("environment", "prod")
-        stored = await self.systems.get(checked.id, environment) if checked.id else None
-        # An update keeps the credentials it does not name.
-        kept = {f"credentials.{one.name}" for one in stored.credentials} if stored else set[str]()
-        problems = [
-            problem
-            for problem in checked.problems
-            if problem.severity == "error" or problem.path not in kept
-        ]
-        report["problems"] = [problem.wire() for problem in problems]
-        if checked.definition is None:
-            return report | {"outcome": "refused"}
-        is_new = await self.systems.put(checked.definition, checked.credentials)
-        return report | {"outcome": "added" if is_new else "updated"}
-
-    async def get_system(self, system_id: str, environment: Environment) -> StoredSystem:
-        """A system without its secrets. Raises `UnknownSystemError`."""
-        stored = await self.systems.get(system_id, environment)
-        if stored is None:
-            near = did_you_mean(system_id, await self.systems.ids())
-            raise UnknownSystemError(
-                f"system {system_id} ({environment}) not found"
-                + (f"; did you mean {near}?" if near and near != system_id else "")
-            )
-        return stored
-
-    async def load_system(self, system_id: str, environment: Environment) -> System:
-        """A system with its credentials, in memory.
-
-        Raises `UnknownSystemError`, `RunError`, `StorageError`.
-        """
-        await self.get_system(system_id, environment)
-        loaded = await load_systems(self.systems, [system_id], environment, falls_back=False)
-        if loaded.problem is not None:
-            # A key that does not open is a problem of the home, as in every other command.
-            cause = loaded.problem.__cause__
-            raise cause if isinstance(cause, StorageError) else loaded.problem
-        return loaded.systems[system_id]
-
-    async def sign_in(self, system: System, show: Callable[[str], None]) -> None:
-        """Have a person sign in, and store the tokens; `show` gets the address to open.
-
-        Raises `RunError` of kind `credential`, `StorageError`.
-        """
-        token = await sign_in(system, self.engines.http, self.policy_for(system), show)
-        await self.tokens.keep(system, token)
-
-    async def systems_to_sign_in(self, tool_id: str, mode: Environment) -> list[System]:
-        """The systems of a tool that a person has to sign in to before it can run."""
-        entry = self.catalog.get(tool_id)
-        if entry is None:
-            return []
-        waiting: list[System] = []
-        for system_id in system_ids_of(entry.prepared.tool):
-            stored = await self.systems.get(system_id, mode)
-            if stored is not None and signs_in_by_browser(System.model_validate(stored.definition)):
-                waiting.append(await self.load_system(system_id, mode))
-        return [system for system in waiting if not await self.tokens.has_token(system)]
-
-    async def begin_sign_in(self, system: System) -> "PendingSignIn":
-        """A sign-in that goes on beside the call that asks for it; one a system at a time."""
-        key = (system.id, system.environment)
-        pending = self._sign_ins.get(key)
-        if pending is None or pending.done.is_set():
-            if self._group is None:
-                raise AssertionError("the service is open while it is used")
-            pending = self._sign_ins[key] = PendingSignIn()
-            self._group.start_soon(self._sign_in_pending, system, pending)
-        await pending.shown.wait()
-        return pending
-
-    async def _sign_in_pending(self, system: System, pending: "PendingSignIn") -> None:
-        def show(address: str) -> None:
-            pending.address = address
-            pending.shown.set()
-
-        try:
-            await self.sign_in(system, show)
-        except (RunError, StorageError) as error:
-            # The run that follows says what is missing; here nobody waits for an error.
-            _log.warning("%s", error)
-        finally:
-            pending.shown.set()
-            pending.done.set()
-
-    async def test_system(self, system: System) -> tuple[int, str]:
-        """Ask a system's own url, signed in: the status of its answer. Raises `RunError`."""
-        redactor = redactor_for([system], {})
-        request = await authorize(
-            OutgoingRequest("GET", system.url), system, self.tokens.access_token, rejected=None
-        )
-        request = replace(request, tls=system.tls, holds_credential=redactor.finds)
-        try:
-            received = await self.engines.http.exchange(
-                request, timeout_seconds=30, policy=self.policy_for(system)
-            )
-        except RunError as error:
-            error.message = redactor.text(error.message)
-            raise
-        return received.status, system.url
-
-    async def all_secrets(self) -> tuple[dict[str, str], list[str]]:
-        """Every secret value there is, by name, for the audit.
-
-        The names beside them are of sources that cannot be read now: they have no value that could
-        be searched for. Raises `StorageError`.
-        """
-        secrets: dict[str, str] = {}
-        unread: list[str] = []
-        for stored in await self.systems.list():
-            place = f"{stored.id}.{stored.environment}"
-            found = await self.systems.secrets(stored.id, stored.environment)
-            for name, secret in found.items():
-                if isinstance(secret, str):
-                    secrets[f"{place}.{name}"] = secret
-                else:
-                    try:
-                        secrets[f"{place}.{name}"] = await read_source(secret)
-                    except OSError:
-                        unread.append(f"{place}.{name}")
-            token = await self.systems.get_token(stored.id, stored.environment) or {}
-            for name in ("accessToken", "refreshToken"):
-                if token.get(name):
-                    secrets[f"{place}.{name}"] = token[name]
-        return secrets, unread
-
-    def policy_for(self, system: System) -> AddressPolicy:
-        """How far requests to a system may go."""
-        return AddressPolicy.ANY if system.allow_private else self.engines.address_policy
-
     # Runs
 
-    async def start(self, request: RunRequest) -> ActiveRun:
+    async def start(self, request: RunRequest) -> ActiveRun | JoinedRun:
         """Record a run and start it; returns once the record is committed.
 
-        Raises `UnknownToolError`, `ArchivedToolError`, `RunExistsError`, `StorageError`.
+        With the idempotency key of a run that is there, that run is joined. Raises
+        `UnknownToolError`, `ArchivedToolError`, `IdempotencyConflictError`, `RunExistsError`,
+        `StorageError`.
         """
         entry = await self._require_tool(request.tool_id)
         prepared = entry.prepared
-        loaded = await self._systems_for(prepared.tool, request)
+        loaded = await self.connections.load_for(
+            prepared.tool, request.options.mode, request.credentials
+        )
         systems = {**request.systems_above, **loaded.systems}
         run_id = request.run_id or str(uuid.uuid4())
         trace_id = request.options.trace_id or uuid.uuid4().hex
@@ -337,6 +202,7 @@ class Service:
             redactor=redactor,
             ancestors=request.ancestors,
             trace_id=trace_id,
+            logs=loaded.log(request.options.mode),
         )
         execution = Execution(prepared, request.inputs, context, refused=loaded.problem)
         new_run = NewRun(
@@ -348,29 +214,69 @@ class Service:
             request.source,
             self._owner.id,
             now_ms(),
-            execution_mode=request.options.mode,
+            execution_mode=loaded.mode_used(request.options.mode),
             trace_id=trace_id,
             user_id=self._user,
             client_name=request.client_name,
             client_version=request.client_version,
             parent_run_id=request.parent_run_id,
+            idempotency_key=request.idempotency_key,
         )
         if self._group is None:
             raise AssertionError("the service is open while it is used")
         # Between the commit and the task there must be no way out: the run would never end.
         active = ActiveRun(run_id, entry, execution)
         with anyio.CancelScope(shield=True):
-            active.seq = await self._runs.start(new_run)
+            try:
+                active.seq = await self._runs.start(new_run)
+            except KeyTakenError as taken:
+                return await self._join(taken.run_id, new_run, entry)
             self._active[run_id] = active
             self._newest_seq = max(self._newest_seq, active.seq)
             self._group.start_soon(self._drive, active)
         return active
 
-    async def get_run(self, run_id: str, *, with_steps: bool = True) -> StoredRun:
-        """The record of a run. Raises `UnknownRunError`."""
-        run = await self._runs.get(run_id, with_steps=with_steps)
+    async def _join(self, run_id: str, wanted: NewRun, entry: CatalogEntry) -> JoinedRun:
+        there = await self._runs.get(run_id, with_steps=False)
+        if there is None:
+            raise StorageError(f"run {run_id} was deleted at this moment; call again")
+        if there.inputs != wanted.inputs:
+            raise IdempotencyConflictError(
+                f"the idempotency key belongs to run {run_id}, which has other inputs; "
+                "use another key, or the same inputs"
+            )
+        if self._group is None:
+            raise AssertionError("the service is open while it is used")
+        joined = JoinedRun(run_id, entry)
+        self._group.start_soon(self._follow, joined)
+        return joined
+
+    async def _follow(self, joined: JoinedRun) -> None:
+        try:
+            await self.wait_for_run(joined.run_id, math.inf)
+            run = await self.get_run(joined.run_id, with_steps=False, with_large=True)
+            joined.outcome = outcome_of(run)
+        except StorageError as error:
+            joined.failure = error
+        except UnknownRunError as error:
+            joined.failure = StorageError(str(error))
+        finally:
+            joined.done.set()
+
+    async def get_run(
+        self, run_id: str, *, with_steps: bool = True, with_large: bool = False
+    ) -> StoredRun:
+        """The record of a run; `with_large` also what lies outside the database.
+
+        Raises `UnknownRunError`, `StorageError`.
+        """
+        run = await self._runs.get(run_id, with_steps=with_steps, with_large=with_large)
         if run is None:
             raise UnknownRunError(f"run {run_id} not found")
+        active = self._active.get(run_id)
+        if run.status is RunStatus.RUNNING and active is not None:
+            # The record gets its steps at the end; until then they are in memory.
+            run = replace(run, steps=active.execution.steps_so_far())
         return run
 
     async def get_file(self, run_id: str, key: str) -> StoredFile:
@@ -383,8 +289,42 @@ class Service:
     async def list_runs(
         self, wanted: RunFilter, *, limit: int, offset: int = 0, before_seq: int | None = None
     ) -> RunPage:
-        """Runs, newest first."""
-        return await self._runs.list(wanted, limit=limit, offset=offset, before_seq=before_seq)
+        """Runs, newest first. Raises `SearchError`, `StorageError`."""
+        return await self.history.list(wanted, limit=limit, offset=offset, before_seq=before_seq)
+
+    async def compare_runs(self, a: str, b: str) -> JsonObject:
+        """What differs between two runs. Raises `UnknownRunError`."""
+        before = await self.get_run(a, with_large=True)
+        after = await self.get_run(b, with_large=True)
+        # Two large results take a second or more; other calls go on meanwhile.
+        return await anyio.to_thread.run_sync(compare_runs, before, after)
+
+    async def explain_run(self, run_id: str) -> JsonObject:
+        """Why a run failed, and what changed since it last worked. Raises `UnknownRunError`."""
+        run = await self.get_run(run_id)
+        last_good = await self._last_good_before(run)
+        return await anyio.to_thread.run_sync(explain_run, run, last_good)
+
+    async def _last_good_before(self, run: StoredRun) -> StoredRun | None:
+        """The newest earlier run of the tool that succeeded against its upstream."""
+        if run.status not in (RunStatus.FAILED, RunStatus.ABORTED):
+            return None
+        succeeded = RunFilter(tool_id=run.tool_id, status=RunStatus.SUCCESS)
+        page = await self.list_runs(succeeded, limit=_LAST_GOOD_TRIES, before_seq=run.seq)
+        for candidate in page.runs:
+            found = await self._runs.get(candidate.run_id)
+            if found is not None and found.source_kind != "replay" and not is_dry(found):
+                return found
+        return None
+
+    async def run_status(self, run_id: str) -> RunStatus | None:
+        """The status of a run, None when there is none. Raises `StorageError`."""
+        return await self._runs.status(run_id)
+
+    def tell_of_run(self, run_id: str) -> None:
+        """A run of this process is not what it was."""
+        for listener in self.run_updated:
+            listener(run_id)
 
     async def wait_for_run(self, run_id: str, seconds: float) -> None:
         """Return when the run has ended, in any process, or after `seconds`."""
@@ -461,6 +401,8 @@ class Service:
         active.outcome = outcome
         self._active.pop(active.run_id, None)
         active.done.set()
+        self.tell_of_run(active.run_id)
+        self.history.runs_ended()
         _tell(self.runs_changed)
 
     async def _finish(self, active: ActiveRun, outcome: RunOutcome) -> None:
@@ -477,19 +419,6 @@ class Service:
             await self._runs.finish(*self._unrecorded[0])
             self._unrecorded.pop(0)
             _tell(self.runs_changed)
-
-    async def _systems_for(self, tool: Tool, request: RunRequest) -> LoadedSystems:
-        """The systems of a tool with their credentials, or why they cannot be had."""
-        ids = system_ids_of(tool)
-        if not ids:
-            return LoadedSystems({})
-        return await load_systems(
-            self.systems,
-            ids,
-            request.options.mode,
-            falls_back=tool.dev_falls_back_to_prod,
-            run_time=request.credentials,
-        )
 
     async def _require_tool(self, tool_id: str) -> CatalogEntry:
         entry = self.catalog.get(tool_id)
@@ -571,10 +500,14 @@ class _Ports:
         self._run_id = run_id
         self._request = request
         self._redactor = redactor
+        self._step_id: str | None = None
         self._own_tokens: dict[str, Token] = {}
         self._token_lock = anyio.Lock()
 
     def emit(self, event: RunEvent) -> None:
+        if event.step_id != self._step_id:
+            self._step_id = event.step_id
+            self._service.tell_of_run(self._run_id)
         if self._request.on_event is not None:
             self._request.on_event(event)
 
@@ -582,7 +515,7 @@ class _Ports:
         if self._brings_credentials_of(system):
             token = await self._own_token(system, rejected)
         else:
-            token = await self._service.tokens.token(system, rejected)
+            token = await self._service.connections.tokens.token(system, rejected)
         self._redactor.add(f"{system.id}.accessToken", token.access_token)
         if token.refresh_token is not None:
             self._redactor.add(f"{system.id}.refreshToken", token.refresh_token)
@@ -598,7 +531,7 @@ class _Ports:
         async with self._token_lock:
             token = self._own_tokens.get(system.id)
             if token is None or not token.is_fresh() or token.access_token == rejected:
-                renewed = await self._service.tokens.ask(system, token)
+                renewed = await self._service.connections.tokens.ask(system, token)
                 if renewed.refresh_token is None and token is not None:
                     renewed = replace(renewed, refresh_token=token.refresh_token)
                 token = self._own_tokens[system.id] = renewed
@@ -612,7 +545,7 @@ class _Ports:
 
 def _fault_outcome(active: ActiveRun, fault: Exception) -> RunOutcome:
     """The outcome of a run that a fault of ours ended; its steps may be the fault."""
-    _log.error("a fault of callslip ended run %s", active.run_id, exc_info=fault)
+    _log.error("a fault of callslip ended run %s\n%s", active.run_id, trace_of(fault))
     return RunOutcome(
         RunStatus.FAILED,
         {},

@@ -34,6 +34,18 @@ class Settings(BaseModel):
     soft_deadline_seconds: Annotated[float, Field(gt=0)] = 45.0
     #: `full` syncs each commit to the disk: a run survives a power cut.
     durability: Literal["normal", "full"] = "normal"
+    #: Days after which runs are deleted; 0 keeps them.
+    retention_days: Annotated[float, Field(ge=0)] = 90.0
+    #: The same for runs that ended this way, in place of the above.
+    retention_days_success: Annotated[float, Field(ge=0)] | None = None
+    retention_days_failed: Annotated[float, Field(ge=0)] | None = None
+    retention_days_aborted: Annotated[float, Field(ge=0)] | None = None
+    #: Size of the history above which the oldest runs are deleted; 0 lets it grow.
+    retention_gigabytes: Annotated[float, Field(ge=0)] = 5.0
+    #: Where large results go, `s3://bucket/prefix`; files of the home when absent.
+    results_url: Annotated[str, Field(pattern="^s3://[^/]+(/.*)?$")] | None = None
+    #: Whether clients are told that there are new runs.
+    announce_runs: bool = True
     #: Longer results are answered with a preview.
     inline_limit_characters: Annotated[int, Field(ge=1000)] = 24_000
     #: Whether requests and answers are kept with the run.
@@ -73,6 +85,10 @@ class Settings(BaseModel):
     @property
     def database_path(self) -> Path:
         return self.home / "callslip.db"
+
+    @property
+    def results_directory(self) -> Path:
+        return self.home / "results"
 
     @property
     def locks_directory(self) -> Path:

@@ -3,15 +3,24 @@
 Absent fields are omitted, never null: published clients break on null.
 """
 
-from storage.runs import StoredRun
+from storage.run_record import StoredRun
 from tools.json_text import JsonObject, decode_json
 from tools.run import RunStatus, rfc3339
 
 __all__ = ["tool_view"]
 
 
-def tool_view(run: StoredRun, *, with_data: bool = True) -> JsonObject:
-    """A run as JSON; lists leave the result and the step results out."""
+#: What a summary leaves out: the definitions, and everything that grows with the data.
+_DETAILS = ("tool", "subTools", "stepResults", "logs", "data")
+
+
+def tool_view(run: StoredRun, *, with_data: bool = True, summary: bool = False) -> JsonObject:
+    """A run as JSON; lists leave the result and the step results out.
+
+    A result that lies outside the database is not in it: `resultStorageUri` says where it is.
+    `summary` leaves out `tool`, `subTools`, `stepResults`, `logs` and `data`: what remains says
+    which tool ran with which inputs and options, when, how it ended, and what it cost.
+    """
     view: JsonObject = {
         "runId": run.run_id,
         "toolId": run.tool_id,
@@ -32,6 +41,9 @@ def tool_view(run: StoredRun, *, with_data: bool = True) -> JsonObject:
         "sourceRunId": run.source_run_id,
         "sourceKind": run.source_kind,
         "cost": run.cost,
+        "pinned": run.pinned or None,
+        "resultStorageUri": run.result_uri,
+        "resultBytes": run.result_bytes if run.result_uri is not None else None,
         "damage": run.damage,
     }
     if with_data:
@@ -39,8 +51,10 @@ def tool_view(run: StoredRun, *, with_data: bool = True) -> JsonObject:
         view["logs"] = run.logs or None
         view["subTools"] = run.sub_tools
     view = {key: value for key, value in view.items() if value is not None}
-    if with_data and run.status is RunStatus.SUCCESS and run.result is not None:
+    if with_data and not summary and run.status is RunStatus.SUCCESS and run.result is not None:
         view["data"] = decode_json(run.result)
+    if summary:
+        view = {key: value for key, value in view.items() if key not in _DETAILS}
     return view
 
 

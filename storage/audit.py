@@ -7,7 +7,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from storage.blobs import load_blob
+import anyio
+
+from storage.blobs import ElsewhereError, load_blob, unpack
+from storage.objects import ObjectStore
 from tools.redaction import MINIMUM_SECRET_LENGTH, secret_forms
 
 __all__ = ["AuditReport", "audit"]
@@ -36,11 +39,20 @@ class AuditReport:
         }
 
 
-def audit(home: Path, database: Path, secrets: Mapping[str, str]) -> AuditReport:
+async def audit(
+    home: Path, database: Path, secrets: Mapping[str, str], objects: ObjectStore
+) -> AuditReport:
     """Search a home for secrets, given by name, in all forms that redaction knows.
 
-    Raises `sqlite3.Error`, `OSError` when something cannot be read: what was not read is not clean.
+    Raises `sqlite3.Error`, `OSError`, `StorageError` when something cannot be read: what was not
+    read is not clean.
     """
+    return await anyio.to_thread.run_sync(_audit, home, database, secrets, objects)
+
+
+def _audit(
+    home: Path, database: Path, secrets: Mapping[str, str], objects: ObjectStore
+) -> AuditReport:
     names: dict[bytes, str] = {}
     short: list[str] = []
     for name, secret in secrets.items():
@@ -51,14 +63,17 @@ def audit(home: Path, database: Path, secrets: Mapping[str, str]) -> AuditReport
             names.setdefault(form.encode("utf-8", "surrogatepass"), name)
     report = AuditReport(len(secrets) - len(short), short)
     if names:
-        _Search(names, report).everything(home, database)
+        _Search(names, report, objects).everything(home, database)
     return report
 
 
 class _Search:
-    def __init__(self, names: Mapping[bytes, str], report: AuditReport) -> None:
+    def __init__(
+        self, names: Mapping[bytes, str], report: AuditReport, objects: ObjectStore
+    ) -> None:
         self._names = names
         self._report = report
+        self._objects = objects
         forms = sorted(names, key=len, reverse=True)
         self._pattern = re.compile(b"|".join(map(re.escape, forms)))
         self._longest = len(forms[0])
@@ -81,7 +96,17 @@ class _Search:
                 for column, value in zip(columns, row, strict=True):
                     self._look(_bytes_of(value), f"{table}.{column} row {number}")
         for (blob_id,) in connection.execute("SELECT blob_id FROM blobs").fetchall():
-            self._look(load_blob(connection, blob_id), f"blob {blob_id}")
+            self._look(self._blob(connection, blob_id), f"blob {blob_id}")
+
+    def _blob(self, connection: sqlite3.Connection, blob_id: int) -> bytes:
+        try:
+            return load_blob(connection, blob_id)
+        except ElsewhereError as error:
+            digest, size, encoding = connection.execute(
+                "SELECT hash, size, encoding FROM blobs WHERE blob_id = ?", (blob_id,)
+            ).fetchone()
+            data = anyio.from_thread.run(self._objects.get, error.uri)
+            return unpack(error.uri, digest, size, encoding, data)
 
     def _file(self, path: Path, name: str) -> None:
         """The raw bytes: the log, and pages that no table shows any more."""

@@ -3,15 +3,32 @@
 import hashlib
 import sqlite3
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from storage.errors import StorageError
+from storage.objects import LARGE_BYTES, ObjectStore
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
-    from backports import zstd
+    import backports.zstd as zstd
 
 
-__all__ = ["INLINE_BYTES", "Packed", "PackedDocument", "load_blob", "load_document", "pack"]
+__all__ = [
+    "INLINE_BYTES",
+    "BlobReader",
+    "ElsewhereError",
+    "Packed",
+    "PackedDocument",
+    "load_blob",
+    "load_document",
+    "pack",
+    "pack_text",
+    "place_elsewhere",
+    "unpack",
+    "unpack_text",
+]
 
 #: Documents up to this size stay in their row, readable with any SQLite program.
 INLINE_BYTES = 2048
@@ -20,14 +37,19 @@ _LEVEL = 3
 _SHORTEST_COMPRESSED = 256
 
 
-@dataclass(frozen=True)
+@dataclass
 class Packed:
-    """Bytes ready to be stored: `hash` is of the plain content, `size` its length."""
+    """Bytes ready to be stored: `hash` is of the plain content, `size` its length.
+
+    `data` is None once the payload lies elsewhere, at `uri`, where it has `stored_bytes`.
+    """
 
     hash: bytes
     size: int
     encoding: str
-    data: bytes
+    data: bytes | None
+    uri: str | None = None
+    stored_bytes: int | None = None
 
     def store(self, connection: sqlite3.Connection, seq: int) -> int:
         """The id of the blob with this content, used by run `seq`; stored unless it is there."""
@@ -36,8 +58,9 @@ class Packed:
         ).fetchone()
         if row is None:
             blob_id = connection.execute(
-                "INSERT INTO blobs (hash, size, encoding, data) VALUES (?, ?, ?, ?)",
-                (self.hash, self.size, self.encoding, self.data),
+                """INSERT INTO blobs (hash, size, encoding, data, uri, stored_bytes)
+                   VALUES (?, ?, ?, ?, ?, ?)""",
+                (self.hash, self.size, self.encoding, self.data, self.uri, self.stored_bytes),
             ).lastrowid
             if blob_id is None:
                 raise AssertionError("an insert has a row id")
@@ -45,6 +68,20 @@ class Packed:
             blob_id = row[0]
         connection.execute("INSERT OR IGNORE INTO blob_uses VALUES (?, ?)", (seq, blob_id))
         return blob_id
+
+
+async def place_elsewhere(payloads: Iterable[Packed], objects: ObjectStore) -> list[Packed]:
+    """Move the large ones to the object store; those that were moved.
+
+    Raises `StorageError`; those moved until then stay moved.
+    """
+    placed: list[Packed] = []
+    for packed in payloads:
+        if packed.data is not None and len(packed.data) > LARGE_BYTES:
+            packed.uri = await objects.put(packed.hash.hex(), packed.data)
+            packed.stored_bytes, packed.data = len(packed.data), None
+            placed.append(packed)
+    return placed
 
 
 def pack(content: bytes) -> Packed:
@@ -57,12 +94,31 @@ def pack(content: bytes) -> Packed:
     return Packed(digest, len(content), "raw", content)
 
 
+def pack_text(content: bytes) -> bytes:
+    """Compressed bytes that are no blob of their own."""
+    return zstd.compress(content, _LEVEL)
+
+
+def unpack_text(data: bytes) -> bytes:
+    """What `pack_text` packed. Raises `sqlite3.DatabaseError` when it is damaged."""
+    try:
+        return zstd.decompress(data)
+    except (zstd.ZstdError, TypeError, EOFError) as error:
+        raise sqlite3.DatabaseError(f"a compressed text is damaged: {error}") from error
+
+
 @dataclass(frozen=True)
 class PackedDocument:
     """JSON text for a document column: inline, or a blob."""
 
     inline: str | None
     packed: Packed | None
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is to lie outside the database."""
+        data = None if self.packed is None else self.packed.data
+        return data is not None and len(data) > LARGE_BYTES
 
     @classmethod
     def of(cls, content: bytes) -> "PackedDocument":
@@ -75,30 +131,103 @@ class PackedDocument:
         return self.inline if self.packed is None else self.packed.store(connection, seq)
 
 
+class ElsewhereError(sqlite3.DatabaseError):
+    """The payload lies outside the database, at `uri`, and was not fetched."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(f"it lies at {uri}")
+        self.uri = uri
+
+
+@dataclass
+class BlobReader:
+    """Reads payloads, those that lie elsewhere in a second pass.
+
+    The first pass names what it lacks in `wanted`; `fetch` gets that, and the second finds it.
+    """
+
+    objects: ObjectStore
+    fetched: dict[str, bytes | StorageError] = field(
+        default_factory=dict[str, "bytes | StorageError"]
+    )
+    wanted: set[str] = field(default_factory=set[str])
+
+    async def fetch(self) -> None:
+        """Get what the first pass wanted; what cannot be had is named when it is read."""
+        for uri in sorted(self.wanted):
+            try:
+                self.fetched[uri] = await self.objects.get(uri)
+            except StorageError as error:
+                self.fetched[uri] = error
+        self.wanted.clear()
+
+    def document(self, connection: sqlite3.Connection, column: str | int | None) -> bytes | None:
+        """The JSON text of a document column. Raises `sqlite3.DatabaseError`."""
+        return _document(connection, column, self._elsewhere)
+
+    def blob(self, connection: sqlite3.Connection, blob_id: int) -> bytes:
+        """The content of a blob.
+
+        Raises `sqlite3.DatabaseError` when it is gone or damaged, `ElsewhereError` when it has not
+        been fetched.
+        """
+        return _blob(connection, blob_id, self._elsewhere)
+
+    def _elsewhere(self, uri: str) -> bytes:
+        found = self.fetched.get(uri)
+        if found is None:
+            self.wanted.add(uri)
+            raise ElsewhereError(self.objects.public_uri(uri))
+        if isinstance(found, StorageError):
+            raise sqlite3.DatabaseError(str(found)) from found
+        return found
+
+
 def load_document(connection: sqlite3.Connection, column: str | int | None) -> bytes | None:
-    """The JSON text of a document column."""
+    """The JSON text of a document column in the database. Raises as `load_blob`."""
+    return _document(connection, column, _raise_elsewhere)
+
+
+def load_blob(connection: sqlite3.Connection, blob_id: int) -> bytes:
+    """The content of a blob in the database. Raises `sqlite3.DatabaseError`, `ElsewhereError`."""
+    return _blob(connection, blob_id, _raise_elsewhere)
+
+
+def _raise_elsewhere(uri: str) -> bytes:
+    raise ElsewhereError(uri)
+
+
+def _document(
+    connection: sqlite3.Connection, column: str | int | None, elsewhere: Callable[[str], bytes]
+) -> bytes | None:
     if column is None:
         return None
     if isinstance(column, str):
         return column.encode("utf-8", "surrogatepass")
-    return load_blob(connection, column)
+    return _blob(connection, column, elsewhere)
 
 
-def load_blob(connection: sqlite3.Connection, blob_id: int) -> bytes:
-    """The content of a blob. Raises `sqlite3.DatabaseError` when it is gone or damaged."""
+def _blob(connection: sqlite3.Connection, blob_id: int, elsewhere: Callable[[str], bytes]) -> bytes:
     row = connection.execute(
-        "SELECT hash, size, encoding, data FROM blobs WHERE blob_id = ?", (blob_id,)
+        "SELECT hash, size, encoding, data, uri FROM blobs WHERE blob_id = ?", (blob_id,)
     ).fetchone()
     if row is None:
         raise sqlite3.DatabaseError(f"blob {blob_id} is not there")
-    digest, size, encoding, data = row
+    digest, size, encoding, data, uri = row
+    if uri is not None:
+        data = elsewhere(uri)
+    return unpack(f"blob {blob_id}", digest, size, encoding, data)
+
+
+def unpack(name: str, digest: bytes, size: int, encoding: str, data: bytes) -> bytes:
+    """The plain content of stored bytes. Raises `sqlite3.DatabaseError` when it is damaged."""
     try:
         content = data if encoding == "raw" else _decompressed(data, size)
     except (zstd.ZstdError, TypeError, EOFError) as error:
-        raise sqlite3.DatabaseError(f"blob {blob_id} is damaged: {error}") from error
+        raise sqlite3.DatabaseError(f"{name} is damaged: {error}") from error
     # The compressed form has no checksum, so damage may decompress to something else.
-    if not isinstance(content, bytes) or _digest(content) != digest:
-        raise sqlite3.DatabaseError(f"blob {blob_id} is damaged: it does not match its hash")
+    if _digest(content) != digest:
+        raise sqlite3.DatabaseError(f"{name} is damaged: it does not match its hash")
     return content
 
 

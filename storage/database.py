@@ -276,7 +276,7 @@ def _migrations() -> list[tuple[int, str]]:
 
 
 #: The newest schema this program knows.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

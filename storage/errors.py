@@ -3,9 +3,10 @@
 StorageError
   HomeError           the home cannot be opened: no directory, no permission, damaged, too new
   RunExistsError      a run of this id is recorded already
+  KeyTakenError       a run with this idempotency key is recorded already
 """
 
-__all__ = ["HomeError", "RunExistsError", "StorageError"]
+__all__ = ["HomeError", "KeyTakenError", "RunExistsError", "StorageError"]
 
 
 class StorageError(Exception):
@@ -18,3 +19,11 @@ class HomeError(StorageError):
 
 class RunExistsError(StorageError):
     """A run of this id is recorded already."""
+
+
+class KeyTakenError(StorageError):
+    """A run of the tool was started with this idempotency key: `run_id`."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"run {run_id} was started with this idempotency key")
+        self.run_id = run_id

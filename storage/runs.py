@@ -1,149 +1,73 @@
 """The record of runs: written before the first request goes out, finished exactly once."""
 
+import logging
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 import anyio
 
-from storage.blobs import Packed, PackedDocument, load_blob, load_document
+from storage.blobs import BlobReader, Packed, PackedDocument, pack_text, place_elsewhere
 from storage.database import Database
-from storage.errors import RunExistsError
+from storage.errors import KeyTakenError, RunExistsError, StorageError
+from storage.objects import ObjectStore
+from storage.retention import (
+    BATCH_RUNS,
+    RetentionPolicy,
+    delete_runs,
+    expired,
+    give_back_space,
+    home_bytes,
+    oldest,
+    unused_space_pages,
+)
+from storage.run_lists import RunFilter, RunPage, list_runs
+from storage.run_record import COLUMNS, DerivedRun, NewRun, StoredRun, run_of_row
+from storage.search import SEARCHED_BYTES, enqueue, index_waiting
 from storage.snapshots import load_snapshot, store_snapshot
+from storage.statistics import ToolStatistics, tool_statistics
 from storage.step_documents import file_blob, pack_steps, steps_with_data
 from tools.decoders import StoredFile
 from tools.errors import ErrorDetail, ErrorKind
 from tools.json_text import Json, JsonObject, decode_json, encode_json, encode_json_text
-from tools.run import RequestSource, RunOutcome, RunStatus, now_ms
+from tools.run import RunOutcome, RunStatus, now_ms
 
-__all__ = ["NewRun", "RunFilter", "RunPage", "RunStore", "StoredRun"]
+__all__ = ["INTERRUPTED", "Pruned", "RunStore"]
 
-_COLUMN_NAMES = (
-    "seq",
-    "run_id",
-    "tool_id",
-    "snapshot_id",
-    "version_number",
-    "status",
-    "request_source",
-    "started_at",
-    "completed_at",
-    "execution_mode",
-    "owner",
-    "trace_id",
-    "user_id",
-    "client_name",
-    "client_version",
-    "parent_run_id",
-    "source_run_id",
-    "source_kind",
-    "idempotency_key",
-    "error",
-)
-_COLUMNS = ", ".join(_COLUMN_NAMES)
+_log = logging.getLogger(__name__)
 
 _STATUSES = frozenset(RunStatus)
-#: The last millisecond that RFC 3339 can say.
-_LATEST = 253_402_300_799_999
-#: SQLite counts no further.
-_MOST = 2**62
 
 #: Results up to this size are packed where they are; a thread would cost more than it gains.
 _PACKED_INLINE_BYTES = 64 * 1024
+_INDEXED_AT_ONCE = 100
+_DERIVED_SHOWN = 20
 
 INTERRUPTED = "interrupted: the server stopped during the run"
 
 
 @dataclass(frozen=True)
-class NewRun:
-    """What is known of a run before it starts. `inputs` hold no secrets any more."""
+class Pruned:
+    """What pruning took out, or would: runs, and bytes of the home before and after."""
 
-    run_id: str
-    tool: JsonObject
-    version_number: int | None
-    inputs: JsonObject
-    options: JsonObject
-    request_source: RequestSource
-    owner: str
-    started_at: int
-    execution_mode: str = "prod"
-    trace_id: str | None = None
-    user_id: str | None = None
-    client_name: str | None = None
-    client_version: str | None = None
-    parent_run_id: str | None = None
-    source_run_id: str | None = None
-    source_kind: str | None = None
-    idempotency_key: str | None = None
-
-
-@dataclass(frozen=True)
-class StoredRun:
-    """A run as recorded; the documents are there when the run was asked for by its id."""
-
-    seq: int
-    run_id: str
-    tool_id: str
-    snapshot_id: int
-    version_number: int | None
-    status: RunStatus
-    request_source: str
-    started_at: int
-    completed_at: int | None
-    execution_mode: str
-    owner: str | None
-    trace_id: str | None
-    user_id: str | None
-    client_name: str | None
-    client_version: str | None
-    parent_run_id: str | None
-    source_run_id: str | None
-    source_kind: str | None
-    idempotency_key: str | None
-    error: str | None
-    tool: JsonObject | None = None
-    inputs: JsonObject | None = None
-    options: JsonObject | None = None
-    error_detail: JsonObject | None = None
-    cost: JsonObject | None = None
-    logs: list[Json] = field(default_factory=list[Json])
-    steps: list[JsonObject] = field(default_factory=list[JsonObject])
-    sub_tools: JsonObject | None = None
-    #: The JSON text of the result, of a run that succeeded.
-    result: bytes | None = None
-    #: What could not be read of a damaged record, in words.
-    damage: str | None = None
-
-
-@dataclass(frozen=True)
-class RunFilter:
-    """Which runs; absent fields do not narrow."""
-
-    tool_id: str | None = None
-    status: RunStatus | None = None
-    request_sources: tuple[RequestSource, ...] = ()
-
-
-@dataclass(frozen=True)
-class RunPage:
-    """Runs, newest first; `total` counts all that match."""
-
-    runs: list[StoredRun]
-    total: int
-    has_more: bool
+    runs: int
+    bytes_before: int
+    bytes_after: int
 
 
 class RunStore:
     """The runs of a home."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, objects: ObjectStore) -> None:
         self._database = database
+        self._objects = objects
 
     async def start(self, run: NewRun) -> int:
         """Record that a run begins; its sequence number.
 
-        Raises `RunExistsError` when the id, or the idempotency key for this tool, is taken.
+        Raises `RunExistsError` when the id is taken, `KeyTakenError` when the idempotency key is
+        for this tool.
         """
         inputs = PackedDocument.of(encode_json(run.inputs))
         return await self._database.write(lambda connection: _start(connection, run, inputs))
@@ -155,17 +79,63 @@ class RunStore:
         else:
             # Compressing lets other threads run.
             details = await anyio.to_thread.run_sync(_FinishedDetails.of, outcome)
-        return await self._database.write(
-            lambda connection: _finish(connection, seq, outcome, details)
-        )
+        try:
+            placed = await place_elsewhere(details.payloads(), self._objects)
+        except StorageError as error:
+            # The database has room for it, if not the best one.
+            _log.warning("a large result is kept in the database: %s", error)
+            placed = []
+        try:
+            is_first, unused = await self._database.write(
+                lambda connection: _finish(connection, seq, outcome, details, placed)
+            )
+        except StorageError:
+            await self._delete_objects([str(one.uri) for one in placed])
+            raise
+        await self._delete_objects(unused)
+        return is_first
 
-    async def get(self, run_id: str, *, with_steps: bool = True) -> StoredRun | None:
-        """A run with its documents, or None."""
-        return await self._database.read(lambda connection: _get(connection, run_id, with_steps))
+    async def get(
+        self, run_id: str, *, with_steps: bool = True, with_large: bool = False
+    ) -> StoredRun | None:
+        """A run with its documents, or None.
+
+        `with_large` also gets what lies outside the database; otherwise a large result is absent,
+        and `result_uri` says where it is.
+        """
+        reader = BlobReader(self._objects)
+        found = await self._get(run_id, reader, with_steps, with_large)
+        if with_large and reader.wanted:
+            await reader.fetch()
+            found = await self._get(run_id, reader, with_steps, with_large)
+        return found
+
+    async def _get(
+        self, run_id: str, reader: BlobReader, with_steps: bool, with_large: bool
+    ) -> StoredRun | None:
+        def read(connection: sqlite3.Connection) -> StoredRun | None:
+            return _get(connection, run_id, reader, with_steps, with_large)
+
+        return await self._database.read(read)
 
     async def get_file(self, run_id: str, key: str) -> StoredFile | None:
         """A file that a step of the run received, by the key its record shows."""
-        return await self._database.read(lambda connection: _get_file(connection, run_id, key))
+        reader = BlobReader(self._objects)
+
+        def read(connection: sqlite3.Connection) -> StoredFile | None:
+            return _get_file(connection, run_id, key, reader)
+
+        try:
+            return await self._database.read(read)
+        except StorageError:
+            if not reader.wanted:
+                raise
+        await reader.fetch()
+        return await self._database.read(read)
+
+    async def by_idempotency_key(self, tool_id: str, key: str) -> str | None:
+        """The id of the run that was started with this key."""
+        return await self._database.read(lambda connection: _by_key(connection, tool_id, key))
 
     async def status(self, run_id: str) -> RunStatus | None:
         return await self._database.read(lambda connection: _status(connection, run_id))
@@ -213,10 +183,128 @@ class RunStore:
     async def list(
         self, wanted: RunFilter, *, limit: int, offset: int = 0, before_seq: int | None = None
     ) -> RunPage:
-        """Runs newest first, from `offset`, or those older than `before_seq`."""
+        """Runs newest first, from `offset`, or those older than `before_seq`.
+
+        Raises `storage.search.SearchError`.
+        """
         return await self._database.read(
-            lambda connection: _list(connection, wanted, limit, offset, before_seq)
+            lambda connection: list_runs(connection, wanted, limit, offset, before_seq)
         )
+
+    async def index_waiting(self) -> bool:
+        """Make some ended runs searchable; whether more wait."""
+        indexed = await self._database.write(
+            lambda connection: index_waiting(connection, _INDEXED_AT_ONCE)
+        )
+        return indexed == _INDEXED_AT_ONCE
+
+    async def has_waiting(self) -> bool:
+        """Whether ended runs wait to be searchable."""
+        return await self._database.read(
+            lambda connection: bool(
+                connection.execute("SELECT EXISTS (SELECT 1 FROM search_queue)").fetchone()[0]
+            )
+        )
+
+    async def statistics(self, tool_id: str | None = None) -> Sequence[ToolStatistics]:
+        """Counts and durations by tool, the most used first."""
+        return await self._database.read(lambda connection: tool_statistics(connection, tool_id))
+
+    async def pin(self, run_id: str, *, pinned: bool) -> bool:
+        """Keep a run whatever its age, or no longer. False when there is no such run."""
+        return await self._database.write(
+            lambda connection: (
+                connection.execute(
+                    "UPDATE runs SET pinned = ? WHERE run_id = ?", (int(pinned), run_id)
+                ).rowcount
+                > 0
+            )
+        )
+
+    async def delete(self, run_id: str) -> bool:
+        """Take a run that has ended out of the history. False when there is none."""
+
+        def work(connection: sqlite3.Connection) -> tuple[int, list[str]]:
+            row = connection.execute("SELECT seq FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+            return delete_runs(connection, [row[0]] if row is not None else [])
+
+        deleted, addresses = await self._database.write(work)
+        await self._delete_objects(addresses)
+        return deleted > 0
+
+    async def prune(self, policy: RetentionPolicy) -> Pruned:
+        """Take out what the policy does not keep, and give the space back.
+
+        In small transactions: other writers wait for milliseconds. Raises `StorageError`.
+        """
+        before = await self._database.read(home_bytes)
+        runs = 0
+        while seqs := await self._database.read(
+            lambda connection: expired(connection, policy, now_ms(), BATCH_RUNS)
+        ):
+            runs += await self._delete_batch(seqs)
+        size = await self._database.read(home_bytes)
+        while policy.max_bytes is not None and size > policy.max_bytes:
+            seqs = await self._database.read(lambda connection: oldest(connection, BATCH_RUNS))
+            if not seqs:
+                break
+            runs += await self._delete_batch(seqs)
+            size = await self._database.read(home_bytes)
+        if runs:
+            await self._give_back_space()
+        return Pruned(runs, before, await self._database.read(home_bytes))
+
+    async def would_prune(self, policy: RetentionPolicy) -> Pruned:
+        """What `prune` would take out; its bytes are an estimate from the average run."""
+        return await self._database.read(lambda connection: _would_prune(connection, policy))
+
+    async def sweep_objects(self, older_than_seconds: float) -> int:
+        """Remove files of large results that no run has, left by a process that was killed."""
+        files = await anyio.to_thread.run_sync(self._objects.files)
+        latest = now_ms() / 1000 - older_than_seconds
+        old = [uri for uri, written_at in files if written_at < latest]
+        known = await self._database.read(
+            lambda connection: {
+                row[0] for row in connection.execute("SELECT uri FROM blobs WHERE uri IS NOT NULL")
+            }
+        )
+        left = [uri for uri in old if uri not in known]
+        await self._delete_objects(left)
+        return len(left)
+
+    async def announce_once(self, name: str) -> bool:
+        """Whether this is said for the first time in this home; it is said then."""
+        return await self._database.write(
+            lambda connection: (
+                connection.execute(
+                    "INSERT OR IGNORE INTO announcements VALUES (?, ?)", (name, now_ms())
+                ).rowcount
+                > 0
+            )
+        )
+
+    async def _delete_batch(self, seqs: Sequence[int]) -> int:
+        deleted, addresses = await self._database.write(
+            lambda connection: delete_runs(connection, seqs)
+        )
+        await self._delete_objects(addresses)
+        return deleted
+
+    async def _delete_objects(self, addresses: Sequence[str]) -> None:
+        for address in addresses:
+            try:
+                await self._objects.delete(address)
+            except StorageError as error:
+                # Nothing refers to it any more; it only takes room.
+                _log.warning("%s", error)
+
+    async def _give_back_space(self) -> None:
+        left = await self._database.read(unused_space_pages)
+        while left:
+            now_left = await self._database.write(give_back_space)
+            if now_left >= left:
+                return
+            left = now_left
 
 
 @dataclass(frozen=True)
@@ -230,32 +318,40 @@ class _FinishedDetails:
     logs: PackedDocument | None
     cost: str
     sub_tools: PackedDocument | None
+    #: The searched part of a result that will lie elsewhere.
+    result_head: bytes | None
+
+    def payloads(self) -> list[Packed]:
+        """Everything that is stored as a blob."""
+        documents = (self.result, self.logs, self.sub_tools)
+        packed = [one.packed for one in documents if one is not None and one.packed is not None]
+        return [*packed, *self.step_blobs.values()]
 
     @classmethod
     def of(cls, outcome: RunOutcome) -> "_FinishedDetails":
         steps, blobs = pack_steps(outcome.steps)
         detail = outcome.error_detail
         logs = [line.wire() for line in outcome.logs]
+        text = outcome.data_json
+        result = PackedDocument.of(text) if text is not None else None
         return cls(
-            PackedDocument.of(outcome.data_json) if outcome.data_json is not None else None,
+            result,
             steps,
             blobs,
             encode_json_text(detail.wire()) if detail is not None else None,
             PackedDocument.of(encode_json(logs)) if logs else None,
             encode_json_text(outcome.cost.wire()),
             PackedDocument.of(encode_json(dict(outcome.sub_tools))) if outcome.sub_tools else None,
+            pack_text(text[:SEARCHED_BYTES]) if text and result and result.is_large else None,
         )
 
 
 def _start(connection: sqlite3.Connection, run: NewRun, inputs: PackedDocument) -> int:
     tool_id = run.tool["id"]
     if run.idempotency_key is not None:
-        taken = connection.execute(
-            "SELECT 1 FROM runs WHERE tool_id = ? AND idempotency_key = ?",
-            (tool_id, run.idempotency_key),
-        ).fetchone()
-        if taken:
-            raise RunExistsError("a run with this idempotency key is recorded already")
+        taken = _by_key(connection, tool_id, run.idempotency_key)
+        if taken is not None:
+            raise KeyTakenError(taken)
     snapshot_id = store_snapshot(connection, run.tool)
     if connection.execute("SELECT 1 FROM runs WHERE run_id = ?", (run.run_id,)).fetchone():
         raise RunExistsError(f"run {run.run_id} is recorded already")
@@ -294,27 +390,40 @@ def _start(connection: sqlite3.Connection, run: NewRun, inputs: PackedDocument) 
 
 
 def _finish(
-    connection: sqlite3.Connection, seq: int, outcome: RunOutcome, details: _FinishedDetails
-) -> bool:
+    connection: sqlite3.Connection,
+    seq: int,
+    outcome: RunOutcome,
+    details: _FinishedDetails,
+    placed: Sequence[Packed],
+) -> tuple[bool, list[str]]:
+    """Whether this was the first end, and the addresses that turned out not to be needed."""
     if not _end(connection, seq, outcome.status, outcome.error):
-        return False
+        return False, [str(one.uri) for one in placed]
     steps = details.steps
     for mark, packed in details.step_blobs.items():
         steps = steps.replace(mark, str(packed.store(connection, seq)))
+    result = details.result.store(connection, seq) if details.result is not None else None
     connection.execute(
         """UPDATE run_details SET result = ?, error_detail = ?, steps = ?, logs = ?, cost = ?,
-             sub_tools = ? WHERE seq = ?""",
+             sub_tools = ?, result_head = ? WHERE seq = ?""",
         (
-            details.result.store(connection, seq) if details.result is not None else None,
+            result,
             details.error_detail,
             PackedDocument.of(steps.encode("utf-8", "surrogatepass")).store(connection, seq),
             details.logs.store(connection, seq) if details.logs is not None else None,
             details.cost,
             details.sub_tools.store(connection, seq) if details.sub_tools is not None else None,
+            details.result_head,
             seq,
         ),
     )
-    return True
+    return True, [str(one.uri) for one in placed if not _is_stored(connection, one)]
+
+
+def _is_stored(connection: sqlite3.Connection, packed: Packed) -> bool:
+    """Whether the blob of this content is the one at this address."""
+    row = connection.execute("SELECT uri FROM blobs WHERE hash = ?", (packed.hash,)).fetchone()
+    return row is not None and row[0] == packed.uri
 
 
 def _end(connection: sqlite3.Connection, seq: int, status: RunStatus, error: str | None) -> bool:
@@ -332,6 +441,7 @@ def _end(connection: sqlite3.Connection, seq: int, status: RunStatus, error: str
     )
     _count(connection, tool_id, RunStatus.RUNNING, source, -1)
     _count(connection, tool_id, status, source, 1)
+    enqueue(connection, seq)
     connection.execute("DELETE FROM cancel_requests WHERE run_id = ?", (run_id,))
     return True
 
@@ -367,26 +477,46 @@ def _status(connection: sqlite3.Connection, run_id: str) -> RunStatus | None:
     return RunStatus(row[0]) if row[0] in _STATUSES else RunStatus.ABORTED
 
 
-def _get(connection: sqlite3.Connection, run_id: str, with_steps: bool) -> StoredRun | None:
+def _by_key(connection: sqlite3.Connection, tool_id: str, key: str) -> str | None:
     row = connection.execute(
-        f"SELECT {_COLUMNS} FROM runs WHERE run_id = ?",  # noqa: S608 - a constant
+        "SELECT run_id FROM runs WHERE tool_id = ? AND idempotency_key = ?", (tool_id, key)
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+_DOCUMENTS = ("inputs", "options", "result", "error_detail", "steps", "logs", "cost", "sub_tools")
+
+
+def _get(
+    connection: sqlite3.Connection,
+    run_id: str,
+    reader: BlobReader,
+    with_steps: bool,
+    with_large: bool,
+) -> StoredRun | None:
+    row = connection.execute(
+        f"SELECT {COLUMNS} FROM runs WHERE run_id = ?",  # noqa: S608 - a constant
         (run_id,),
     ).fetchone()
     if row is None:
         return None
     documents: dict[str, Any] = {}
     damage: list[str] = []
-    details: Sequence[Any] | None = connection.execute(
-        """SELECT inputs, options, result, error_detail, steps, logs, cost, sub_tools
-           FROM run_details WHERE seq = ?""",
+    details: Sequence[Any] = connection.execute(
+        f"SELECT {', '.join(_DOCUMENTS)} FROM run_details WHERE seq = ?",  # noqa: S608 - a constant
         (row[0],),
-    ).fetchone()
-    names = ("inputs", "options", "result", "error_detail", "steps", "logs", "cost", "sub_tools")
-    for name, column in zip(names, details or (None,) * len(names), strict=True):
-        if column is None or (name == "steps" and not with_steps):
+    ).fetchone() or (None,) * len(_DOCUMENTS)
+    columns = dict(zip(_DOCUMENTS, details, strict=True))
+    documents |= _place_of_result(connection, columns["result"], reader.objects)
+    if "result_uri" in documents and not with_large:
+        columns["result"] = None
+    if not with_steps:
+        columns["steps"] = None
+    for name, column in columns.items():
+        if column is None:
             continue
         try:
-            content = load_document(connection, column) or b"null"
+            content = reader.document(connection, column) or b"null"
             if name != "result":
                 documents[name] = _shaped(name, decode_json(content))
                 continue
@@ -402,8 +532,50 @@ def _get(connection: sqlite3.Connection, run_id: str, with_steps: bool) -> Store
         damage.append(f"tool: {error}")
     steps = documents.pop("steps", [])
     if with_steps:
-        documents["steps"] = steps_with_data(connection, steps, damage)
-    return _stored(row, damage, **documents)
+        documents["steps"] = steps_with_data(connection, reader, steps, damage)
+    documents["derived"] = _derived(connection, run_id)
+    return run_of_row(row, damage, **documents)
+
+
+def _place_of_result(
+    connection: sqlite3.Connection, column: str | int | None, objects: ObjectStore
+) -> dict[str, Any]:
+    if not isinstance(column, int):
+        return (
+            {"result_bytes": len(column.encode("utf-8", "replace"))}
+            if isinstance(column, str)
+            else {}
+        )
+    found = connection.execute(
+        "SELECT uri, size FROM blobs WHERE blob_id = ?", (column,)
+    ).fetchone()
+    if found is None:
+        return {}
+    place = {"result_uri": objects.public_uri(found[0])} if found[0] is not None else {}
+    return {**place, "result_bytes": found[1]}
+
+
+def _derived(connection: sqlite3.Connection, run_id: str) -> list[DerivedRun]:
+    rows = connection.execute(
+        "SELECT run_id, source_kind, status FROM runs WHERE source_run_id = ? "
+        "ORDER BY seq DESC LIMIT ?",
+        (run_id, _DERIVED_SHOWN),
+    )
+    return [DerivedRun(str(run), str(kind), str(status)) for run, kind, status in rows]
+
+
+def _would_prune(connection: sqlite3.Connection, policy: RetentionPolicy) -> Pruned:
+    before = home_bytes(connection)
+    all_runs = connection.execute("SELECT coalesce(sum(runs), 0) FROM run_counts").fetchone()[0]
+    average = before / all_runs if all_runs else 0.0
+    runs = len(expired(connection, policy, now_ms(), all_runs))
+    after = before - round(runs * average)
+    if policy.max_bytes is not None and after > policy.max_bytes and average:
+        too_many = -(-(after - policy.max_bytes) // average)
+        more = min(int(too_many), max(0, len(oldest(connection, all_runs)) - runs))
+        runs += more
+        after -= round(more * average)
+    return Pruned(runs, before, max(after, 0))
 
 
 def _shaped(name: str, value: Json) -> Json:
@@ -418,104 +590,15 @@ def _shaped(name: str, value: Json) -> Json:
     return cast("list[Json]", value)
 
 
-def _get_file(connection: sqlite3.Connection, run_id: str, key: str) -> StoredFile | None:
+def _get_file(
+    connection: sqlite3.Connection, run_id: str, key: str, reader: BlobReader
+) -> StoredFile | None:
     row = connection.execute(
         "SELECT steps FROM runs JOIN run_details USING (seq) WHERE run_id = ?", (run_id,)
     ).fetchone()
-    document = load_document(connection, row[0]) if row is not None else None
+    document = reader.document(connection, row[0]) if row is not None else None
     found = file_blob(decode_json(document), key) if document is not None else None
     if found is None:
         return None
     entry, blob_id = found
-    return StoredFile(entry["name"], entry["contentType"], load_blob(connection, blob_id))
-
-
-def _stored(row: Sequence[Any], damage: list[str], **documents: Any) -> StoredRun:
-    """A run of a row; what the row cannot hold is named in `damage` and replaced."""
-    columns: dict[str, Any] = dict(zip(_COLUMN_NAMES, row, strict=True))
-    damage = [*damage]
-    for name, value in columns.items():
-        if isinstance(value, bytes):
-            columns[name] = value.decode("utf-8", "replace")
-            damage.append(f"{name}: it is no text")
-    if columns["status"] not in _STATUSES:
-        damage.append(f"status: {columns['status']!r} is none")
-        columns["status"] = RunStatus.ABORTED
-    columns["status"] = RunStatus(columns["status"])
-    for name, instead in (("started_at", 0), ("completed_at", None)):
-        moment = columns[name]
-        if moment != instead and not (isinstance(moment, int) and 0 <= moment <= _LATEST):
-            damage.append(f"{name}: {moment!r} is no time")
-            columns[name] = instead
-    return StoredRun(**columns, **documents, damage="; ".join(damage) or None)
-
-
-def _list(
-    connection: sqlite3.Connection,
-    wanted: RunFilter,
-    limit: int,
-    offset: int,
-    before_seq: int | None,
-) -> RunPage:
-    offset = min(offset, _MOST)
-    before_seq = None if before_seq is None else min(before_seq, _MOST)
-    rows = _newest_rows(connection, wanted, limit + 1, offset, before_seq)
-    runs: list[StoredRun] = []
-    snapshots: dict[int, JsonObject] = {}
-    for row in rows[:limit]:
-        snapshot_id = row[3]
-        try:
-            if snapshot_id not in snapshots:
-                snapshots[snapshot_id] = load_snapshot(connection, snapshot_id)
-            runs.append(_stored(row, [], tool=snapshots[snapshot_id]))
-        except sqlite3.DatabaseError as error:
-            # One bad row never breaks a list.
-            runs.append(_stored(row, [f"tool: {error}"]))
-    return RunPage(runs, _total(connection, wanted), len(rows) > limit)
-
-
-def _newest_rows(
-    connection: sqlite3.Connection,
-    wanted: RunFilter,
-    limit: int,
-    offset: int,
-    before_seq: int | None,
-) -> list[Sequence[Any]]:
-    # One branch a source, each read in index order up to the limit: `IN (…)` would sort them all.
-    branches: list[str] = []
-    parameters: list[Any] = []
-    for source in wanted.request_sources or (None,):
-        conditions = ["1"]
-        for column, value in (
-            ("tool_id", wanted.tool_id),
-            ("status", wanted.status),
-            ("request_source", source),
-        ):
-            if value is not None:
-                conditions.append(f"{column} = ?")
-                parameters.append(value)
-        if before_seq is not None:
-            conditions.append("seq < ?")
-            parameters.append(before_seq)
-        branches.append(
-            f"SELECT * FROM (SELECT {_COLUMNS} FROM runs WHERE {' AND '.join(conditions)} "  # noqa: S608 - values are bound
-            f"ORDER BY seq DESC LIMIT {limit + offset})"
-        )
-    statement = f"{' UNION ALL '.join(branches)} ORDER BY seq DESC LIMIT ? OFFSET ?"
-    return connection.execute(statement, (*parameters, limit, offset)).fetchall()
-
-
-def _total(connection: sqlite3.Connection, wanted: RunFilter) -> int:
-    conditions = ["1"]
-    parameters: list[Any] = []
-    for column, value in (("tool_id", wanted.tool_id), ("status", wanted.status)):
-        if value is not None:
-            conditions.append(f"{column} = ?")
-            parameters.append(value)
-    if wanted.request_sources:
-        conditions.append(f"request_source IN ({', '.join('?' * len(wanted.request_sources))})")
-        parameters.extend(wanted.request_sources)
-    return connection.execute(
-        f"SELECT coalesce(sum(runs), 0) FROM run_counts WHERE {' AND '.join(conditions)}",  # noqa: S608 - values are bound
-        parameters,
-    ).fetchone()[0]
+    return StoredFile(entry["name"], entry["contentType"], reader.blob(connection, blob_id))

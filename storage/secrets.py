@@ -1,8 +1,7 @@
-"""Secrets at rest: AES-256-GCM, and where its key comes from.
+"""Secrets at rest: AES-256-GCM, its key, and the key as a file (mode 0600, apart from the data).
 
-The key is `CALLSLIP_MASTER_KEY` (base64 of 32 bytes), else the key file in the configuration
-directory (mode 0600, apart from the data). What is sealed is bound to its place: a sealed value
-that is moved to another name does not open.
+What is sealed is bound to its place: a sealed value that is moved to another name does not open.
+Which key is used, `storage.keys` says.
 """
 
 import base64
@@ -16,7 +15,18 @@ from pathlib import Path
 
 from storage.errors import HomeError
 
-__all__ = ["KeyProblemError", "MasterKey", "SecretBox", "find_master_key", "new_master_key"]
+__all__ = [
+    "KeyProblemError",
+    "MasterKey",
+    "SecretBox",
+    "decode_key",
+    "encode_key",
+    "new_master_key",
+    "read_key_file",
+    "replace_file",
+    "replace_key_file",
+    "write_key_file",
+]
 
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -80,20 +90,31 @@ def new_master_key(origin: str) -> MasterKey:
     return MasterKey(os.urandom(_KEY_BYTES), origin)
 
 
-def find_master_key(environment_key: str | None, key_file: Path) -> MasterKey | None:
-    """The key of this installation, or None when none has been made yet.
+def encode_key(key: MasterKey) -> str:
+    """A key as text: base64."""
+    return base64.b64encode(key.value).decode()
 
-    Raises `KeyProblemError` when one is there and is no key.
-    """
-    if environment_key:
-        return _decoded(environment_key, "CALLSLIP_MASTER_KEY")
+
+def decode_key(text: str, origin: str) -> MasterKey:
+    """The key that a text of this origin holds. Raises `KeyProblemError` when it is none."""
     try:
-        text = key_file.read_text("ascii")
+        value = base64.b64decode(text.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        value = b""
+    if len(value) != _KEY_BYTES:
+        raise KeyProblemError(f"{origin} is no key; valid is base64 of {_KEY_BYTES} random bytes")
+    return MasterKey(value, origin)
+
+
+def read_key_file(path: Path) -> MasterKey | None:
+    """The key in a file, or None when there is no file. Raises `KeyProblemError`."""
+    try:
+        text = path.read_text("ascii")
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise KeyProblemError(f"the key file {key_file} cannot be read: {error}") from error
-    return _decoded(text, f"the key file {key_file}")
+        raise KeyProblemError(f"the key file {path} cannot be read: {error}") from error
+    return decode_key(text, f"the key file {path}")
 
 
 def write_key_file(key: MasterKey, path: Path) -> MasterKey:
@@ -106,14 +127,14 @@ def write_key_file(key: MasterKey, path: Path) -> MasterKey:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(base64.b64encode(key.value) + b"\n")
+            file.write(encode_key(key).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
         try:
             # A link fails where the name is taken; a rename would take the other's place.
             os.link(temporary, path)
         except FileExistsError:
-            found = find_master_key(None, path)
+            found = read_key_file(path)
             if found is None:
                 raise
             return found
@@ -127,11 +148,16 @@ def write_key_file(key: MasterKey, path: Path) -> MasterKey:
 
 def replace_key_file(key: MasterKey, path: Path) -> None:
     """Put a new key in the place of the old one, whole or not at all."""
+    replace_file(path, encode_key(key).encode() + b"\n")
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file that only its owner reads, whole or not at all. Raises `OSError`."""
     temporary = _temporary_beside(path)
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(base64.b64encode(key.value) + b"\n")
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -154,13 +180,3 @@ def _sync_directory(directory: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _decoded(text: str, origin: str) -> MasterKey:
-    try:
-        value = base64.b64decode(text.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        value = b""
-    if len(value) != _KEY_BYTES:
-        raise KeyProblemError(f"{origin} is no key; valid is base64 of {_KEY_BYTES} random bytes")
-    return MasterKey(value, origin)

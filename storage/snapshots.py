@@ -6,7 +6,7 @@ from typing import cast
 
 from tools.json_text import JsonObject, decode_json, encode_json
 
-__all__ = ["load_snapshot", "store_snapshot"]
+__all__ = ["drop_unused_snapshots", "load_snapshot", "store_snapshot"]
 
 
 def store_snapshot(connection: sqlite3.Connection, definition: JsonObject) -> int:
@@ -40,3 +40,16 @@ def load_snapshot(connection: sqlite3.Connection, snapshot_id: int) -> JsonObjec
     if not isinstance(definition, dict):
         raise sqlite3.DatabaseError(f"snapshot {snapshot_id} is damaged: it is no object")
     return cast("JsonObject", definition)
+
+
+def drop_unused_snapshots(connection: sqlite3.Connection) -> None:
+    """Remove definitions that no version of a tool and no run needs."""
+    connection.execute(
+        """DELETE FROM snapshots
+           WHERE snapshot_id NOT IN (SELECT snapshot_id FROM tool_versions)
+             AND json_valid(definition)
+             AND NOT EXISTS (
+               SELECT 1 FROM runs
+               WHERE runs.tool_id = json_extract(definition, '$.id')
+                 AND runs.snapshot_id = snapshots.snapshot_id)"""
+    )

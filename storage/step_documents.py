@@ -1,6 +1,7 @@
 """Step results as one JSON document; large data and bodies are blobs that it refers to.
 
-`data` is inline, or `dataBlob` names its blob; the content of a file is always a blob. Bodies of
+`data` is inline, or `dataBlob` names its blob; the content of a file is always a blob. When read,
+`dataUri` says where data lies that was not fetched. Bodies of
 exchanges are `requestBody` as text when small and readable, else `requestBodyBlob`; likewise
 `responseBody`.
 """
@@ -9,10 +10,10 @@ import sqlite3
 import uuid
 from collections.abc import Mapping, Sequence
 
-from storage.blobs import INLINE_BYTES, Packed, load_blob, pack
+from storage.blobs import INLINE_BYTES, BlobReader, ElsewhereError, Packed, pack
 from tools.decoders.result import StoredFile
 from tools.json_text import Json, JsonObject, decode_json, encode_json, encode_json_text
-from tools.run import Exchange, RequestRecord, StepRecord, rfc3339
+from tools.run import Exchange, RequestRecord, StepRecord
 
 __all__ = ["file_blob", "pack_steps", "steps_with_data"]
 
@@ -27,30 +28,13 @@ def pack_steps(steps: Sequence[StepRecord]) -> tuple[str, Mapping[str, Packed]]:
 
 
 def _pack_step(step: StepRecord, blobs: dict[str, Packed]) -> JsonObject:
-    fields: JsonObject = {
-        "stepId": step.step_id,
-        "success": step.success,
-        "status": step.status,
-        "startedAt": rfc3339(step.started_at),
-        "attempts": step.attempts,
-    }
-    if step.completed_at is not None:
-        fields["completedAt"] = rfc3339(step.completed_at)
-    if step.error is not None:
-        fields["error"] = step.error
-    if step.child_run_id is not None:
-        fields["childRunId"] = step.child_run_id
-    if step.altered:
-        fields["altered"] = True
-    warnings = list(step.warnings)
+    fields = step.wire()
     if step.has_data:
         try:
             _add_data(fields, step.data, blobs)
         except ValueError as error:
             # The end of a run is recorded whatever its data is.
-            warnings.append(f"the data is not kept: {error}")
-    if warnings:
-        fields["warnings"] = warnings
+            fields.setdefault("warnings", []).append(f"the data is not kept: {error}")
     if step.files:
         fields["files"] = [
             _pack_file(file, f"{step.step_id}-{number}", blobs)
@@ -118,19 +102,19 @@ def _reference(content: bytes, blobs: dict[str, Packed]) -> str:
 
 
 def steps_with_data(
-    connection: sqlite3.Connection, steps: Sequence[Json], damage: list[str]
+    connection: sqlite3.Connection, blobs: BlobReader, steps: Sequence[Json], damage: list[str]
 ) -> list[JsonObject]:
     """The step results with data and bodies in place; what is damaged is named, not raised."""
     for step in steps:
-        _load(connection, step, "data", damage, as_json=True)
+        _load(connection, blobs, step, "data", damage, as_json=True)
         for file in step.get("files", ()):
             # A file is read by its key, not with the record.
             file.pop("contentBlob", None)
         for request in step.get("requests", ()):
             exchange = request.get("exchange")
             if exchange is not None:
-                _load(connection, exchange, "requestBody", damage, as_json=False)
-                _load(connection, exchange, "responseBody", damage, as_json=False)
+                _load(connection, blobs, exchange, "requestBody", damage, as_json=False)
+                _load(connection, blobs, exchange, "responseBody", damage, as_json=False)
     return list(steps)
 
 
@@ -145,6 +129,7 @@ def file_blob(steps: Sequence[Json], key: str) -> tuple[JsonObject, int] | None:
 
 def _load(
     connection: sqlite3.Connection,
+    blobs: BlobReader,
     fields: JsonObject,
     name: str,
     damage: list[str],
@@ -155,7 +140,9 @@ def _load(
     if blob_id is None:
         return
     try:
-        content = load_blob(connection, blob_id)
+        content = blobs.blob(connection, blob_id)
         fields[name] = decode_json(content) if as_json else content.decode("utf-8", "replace")
+    except ElsewhereError as error:
+        fields[f"{name}Uri"] = error.uri
     except (sqlite3.DatabaseError, ValueError) as error:
         damage.append(f"{name} of step {fields.get('stepId', '')}: {error}")

@@ -2,28 +2,24 @@
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
-from filelock import FileLock, Timeout
-
 from storage.database import Database
-from storage.secrets import (
-    KeyProblemError,
-    MasterKey,
-    SecretBox,
-    find_master_key,
-    new_master_key,
-    replace_key_file,
-    write_key_file,
-)
+from storage.keys import KeyKeeper
+from storage.secrets import KeyProblemError, SecretBox
 from tools.json_text import JsonObject, decode_json, encode_json_text
 from tools.run import now_ms, rfc3339
 
-__all__ = ["KeyPlaces", "StoredCredential", "StoredSystem", "SystemStore"]
+__all__ = [
+    "StoredCredential",
+    "StoredSystem",
+    "SystemStore",
+    "key_fingerprint",
+    "opened_secrets",
+    "stored_systems",
+]
 
 
 #: The place that tokens are bound to; no credential can have this name.
@@ -38,17 +34,6 @@ T = TypeVar("T")
 
 class _KeyReplacedError(Exception):
     """The stored secrets were sealed anew since the key was read."""
-
-
-@dataclass(frozen=True)
-class KeyPlaces:
-    """Where the master key may be: the environment's text, and the key file."""
-
-    environment_key: str | None
-    key_file: Path
-
-    def __repr__(self) -> str:
-        return f"KeyPlaces({self.key_file})"
 
 
 @dataclass(frozen=True)
@@ -85,9 +70,9 @@ class StoredSystem:
 class SystemStore:
     """The systems of a home. The master key is read when a secret is first needed."""
 
-    def __init__(self, database: Database, places: KeyPlaces) -> None:
+    def __init__(self, database: Database, keys: KeyKeeper) -> None:
         self._database = database
-        self._places = places
+        self._keys = keys
 
     async def put(self, definition: JsonObject, values: Mapping[str, str | JsonObject]) -> bool:
         """Store a checked definition and credentials; True when the system is new.
@@ -138,19 +123,10 @@ class SystemStore:
         Raises `KeyProblemError`.
         """
         rows, box = await self._opening(
-            lambda connection: connection.execute(
-                """SELECT name, sealed, source FROM credentials
-                   WHERE system_id = ? AND environment = ?""",
-                (system_id, environment),
-            ).fetchall(),
+            lambda connection: _credential_rows(connection, system_id, environment),
             lambda rows: any(sealed is not None for _, sealed, _ in rows),
         )
-        return {
-            name: decode_json(source.encode())
-            if box is None or sealed is None
-            else box.open(sealed, (system_id, environment, name))
-            for name, sealed, source in rows
-        }
+        return _opened(rows, system_id, environment, box)
 
     async def get_token(self, system_id: str, environment: str) -> JsonObject | None:
         """The token of a system, opened. Raises `KeyProblemError`."""
@@ -185,39 +161,24 @@ class SystemStore:
         )
 
     async def rotate_key(self) -> int:
-        """Seal everything with a new key; how many secrets there were.
+        """Seal everything with a new key, in one transaction; how many secrets there were.
 
-        The new key is written beside the old one first, the database changes in one transaction,
-        then the new key takes the old one's place: whichever step a crash comes after, one of the
-        two files opens the database. Raises `KeyProblemError`.
+        Raises `KeyProblemError`, `KeyringProblemError`.
         """
-        if self._places.environment_key:
-            raise KeyProblemError(
-                "the key comes from CALLSLIP_MASTER_KEY, which callslip cannot change; "
-                "unset it to use a key file, or set the credentials again with another key"
-            )
-        key_file = self._places.key_file
-        try:
-            key_file.parent.mkdir(parents=True, exist_ok=True)
-            # Two rotations at once would overwrite each other's new key before it is in its place.
-            with FileLock(key_file.with_name(f"{key_file.name}.lock"), blocking=False):
-                old = await self._box()
-                new = new_master_key("the new key")
-                replace_key_file(new, self._next_key_file)
+        with self._keys.exclusively():
+            old = await self._box()
+            async with self._keys.replacement(old.key) as new:
                 box = SecretBox(new)
-                count = await self._database.write(lambda connection: _reseal(connection, old, box))
-                # A reader that saw the transaction may have moved it already.
-                with suppress(FileNotFoundError):
-                    self._next_key_file.replace(key_file)
-                return count
-        except Timeout:
-            raise KeyProblemError("another process is rotating the key; try again") from None
-        except OSError as error:
-            raise KeyProblemError(f"the key file {key_file} cannot be written: {error}") from error
+                return await self._database.write(lambda connection: _reseal(connection, old, box))
 
-    @property
-    def _next_key_file(self) -> Path:
-        return self._places.key_file.with_name(self._places.key_file.name + ".next")
+    async def use_keyring(self) -> None:
+        """Move the key to the OS keyring; a home without a key gets one there.
+
+        Raises `KeyProblemError`, `KeyringProblemError`.
+        """
+        with self._keys.exclusively():
+            box = await self._box_for_writing()
+            await self._keys.move_to_keyring(box.key)
 
     async def _opening(
         self, read: Callable[[sqlite3.Connection], T], is_sealed: Callable[[T], bool]
@@ -228,12 +189,12 @@ class SystemStore:
         """
         for attempt in range(_ATTEMPTS):
             found, fingerprint = await self._database.read(
-                lambda connection: (read(connection), _fingerprint(connection))
+                lambda connection: (read(connection), key_fingerprint(connection))
             )
             if not is_sealed(found):
                 return found, None
             try:
-                return found, self._box_of(fingerprint)
+                return found, await self._keys.box(fingerprint)
             except KeyProblemError:
                 # The key was replaced after the read: read again what it opens.
                 if attempt + 1 == _ATTEMPTS or await self._is_current(fingerprint):
@@ -241,13 +202,13 @@ class SystemStore:
         raise AssertionError("the last attempt returns or raises")
 
     async def _is_current(self, fingerprint: str | None) -> bool:
-        return await self._database.read(_fingerprint) == fingerprint
+        return await self._database.read(key_fingerprint) == fingerprint
 
     async def _sealing(self, write: Callable[[sqlite3.Connection, SecretBox], T]) -> T:
         """Write with a box for new secrets, again when the key was replaced meanwhile."""
 
         def claimed(connection: sqlite3.Connection, box: SecretBox) -> T:
-            fingerprint = _fingerprint(connection)
+            fingerprint = key_fingerprint(connection)
             if fingerprint not in {None, box.key.fingerprint}:
                 # Sealed with another key, all that is there would no longer open.
                 raise _KeyReplacedError
@@ -267,56 +228,64 @@ class SystemStore:
     async def _box(self) -> SecretBox:
         """The box that opens what is stored. Raises `KeyProblemError`."""
         for attempt in range(_ATTEMPTS):
-            fingerprint = await self._database.read(_fingerprint)
+            fingerprint = await self._database.read(key_fingerprint)
             try:
-                return self._box_of(fingerprint)
+                return await self._keys.box(fingerprint)
             except KeyProblemError:
                 if attempt + 1 == _ATTEMPTS or await self._is_current(fingerprint):
                     raise
         raise AssertionError("the last attempt returns or raises")
 
-    def _box_of(self, fingerprint: str | None) -> SecretBox:
-        key = self._current_key(fingerprint)
-        if key is None:
-            raise KeyProblemError(
-                f"the credentials need a key, and there is none: neither CALLSLIP_MASTER_KEY nor "
-                f"the key file {self._places.key_file}; restore it, or forget each "
-                "credential (callslip systems unset-credential) and set it anew"
-            )
-        if fingerprint is not None and key.fingerprint != fingerprint:
-            raise KeyProblemError(
-                f"the credentials were sealed with another key than the one from {key.origin}; "
-                "restore the right key, or forget each credential (callslip systems "
-                "unset-credential) and set it anew"
-            )
-        return SecretBox(key)
-
     async def _box_for_writing(self) -> SecretBox:
-        """The box for a new secret; makes a key file where there is no key yet."""
-        fingerprint = await self._database.read(_fingerprint)
-        if fingerprint is None and self._current_key(None) is None:
-            write_key_file(new_master_key("a new key"), self._places.key_file)
+        """The box for a new secret; makes a key where there is none yet."""
+        fingerprint = await self._database.read(key_fingerprint)
+        if fingerprint is None and await self._keys.find(None) is None:
+            await self._keys.make()
         return await self._box()
 
-    def _current_key(self, fingerprint: str | None) -> MasterKey | None:
-        key = find_master_key(self._places.environment_key, self._places.key_file)
-        if key is not None and key.fingerprint == fingerprint:
-            return key
-        # A rotation that was cut off after its transaction left the key under its next name.
-        following = find_master_key(None, self._next_key_file)
-        if following is None or following.fingerprint != fingerprint:
-            return key
-        with suppress(OSError):
-            # Another process may be first, and a directory may be read-only; the key is the same.
-            self._next_key_file.replace(self._places.key_file)
-        return following
+
+def stored_systems(connection: sqlite3.Connection) -> list[StoredSystem]:
+    """All systems, for those who look at a home without opening it."""
+    return _list(connection, None)
+
+
+def opened_secrets(
+    connection: sqlite3.Connection, system: StoredSystem, box: SecretBox
+) -> dict[str, str | JsonObject]:
+    """The credentials of a system: values opened, sources as they are. Raises `KeyProblemError`."""
+    rows = _credential_rows(connection, system.id, system.environment)
+    return _opened(rows, system.id, system.environment, box)
+
+
+def _credential_rows(
+    connection: sqlite3.Connection, system_id: str, environment: str
+) -> list[tuple[str, bytes | None, str]]:
+    return connection.execute(
+        "SELECT name, sealed, source FROM credentials WHERE system_id = ? AND environment = ?",
+        (system_id, environment),
+    ).fetchall()
+
+
+def _opened(
+    rows: list[tuple[str, bytes | None, str]],
+    system_id: str,
+    environment: str,
+    box: SecretBox | None,
+) -> dict[str, str | JsonObject]:
+    return {
+        name: decode_json(source.encode())
+        if box is None or sealed is None
+        else box.open(sealed, (system_id, environment, name))
+        for name, sealed, source in rows
+    }
 
 
 def _has_text(values: Mapping[str, str | JsonObject]) -> bool:
     return any(isinstance(value, str) for value in values.values())
 
 
-def _fingerprint(connection: sqlite3.Connection) -> str | None:
+def key_fingerprint(connection: sqlite3.Connection) -> str | None:
+    """Of the key that opens what is sealed, or None when nothing is."""
     # Without a sealed value no key is needed, so losing one is mended by setting all again.
     row = connection.execute(
         """SELECT fingerprint FROM master_key

@@ -57,7 +57,7 @@ def test_every_way_to_sign_in_has_its_example() -> None:
 
 async def test_a_tool_of_the_documents_can_be_stored(service: Service) -> None:
     for system in SYSTEMS:
-        await service.put_system(system)
+        await service.connections.put(system)
     for tool in TOOLS:
         checked, outcome = await service.put_tool(tool)
         assert outcome is not None, [str(problem) for problem in checked.problems]

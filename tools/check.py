@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from tools.json_text import Json, JsonObject, encode_json_text
 from tools.legacy import modernise
+from tools.literal_secrets import literal_secrets
 from tools.model import (
     METHODS,
     Pagination,
@@ -254,6 +255,7 @@ def _request_problems(config: RequestConfig, path: str) -> Iterator[Problem]:
             seen=seen(url),
             valid="a whole url, or a systemId beside it",
         )
+    yield from literal_secrets(config, path)
     if config.pagination is not None:
         yield from _pagination_problems(config.pagination, f"{path}.pagination")
 

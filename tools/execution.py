@@ -12,6 +12,7 @@ import anyio
 
 from tools.context import RunContext
 from tools.errors import ErrorDetail, ErrorKind, RunError
+from tools.faults import trace_of
 from tools.json_text import Json, JsonObject, encode_json
 from tools.looping import DEFAULT_READING_CONCURRENCY, run_items
 from tools.model import RequestConfig, Step
@@ -76,7 +77,8 @@ class Execution:
         except RunError as error:
             return await self._outcome(RunStatus.FAILED, error=error)
         except Exception as fault:
-            _log.exception("a fault of callslip ended the run of %s", self._tool.id)
+            trace = trace_of(fault)
+            _log.error("a fault of callslip ended the run of %s\n%s", self._tool.id, trace)
             error = RunError(
                 ErrorKind.INTERNAL,
                 f"callslip itself failed: {type(fault).__name__}",
@@ -85,6 +87,10 @@ class Execution:
             self._end_open_steps("failure", error.message)
             return await self._outcome(RunStatus.FAILED, error=error)
         return await self._outcome(RunStatus.SUCCESS, data=data)
+
+    def steps_so_far(self) -> list[JsonObject]:
+        """What the steps of a run under way have done, without their data."""
+        return [record.wire() for record in self._steps]
 
     def cut_off(self, kind: ErrorKind, message: str) -> RunOutcome:
         """The outcome of a run that was ended from outside."""

@@ -26,7 +26,9 @@ __all__ = [
     "RunOptions",
     "RunOutcome",
     "RunStatus",
+    "SourceKind",
     "StepRecord",
+    "milliseconds",
     "now_ms",
     "rfc3339",
 ]
@@ -41,6 +43,22 @@ def rfc3339(ms: int) -> str:
     """`2026-01-02T03:04:05.678Z`."""
     moment = datetime.fromtimestamp(ms // 1000, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
+
+
+def milliseconds(moment: str) -> int:
+    """The milliseconds of a date or an RFC 3339 time; UTC unless it says another zone.
+
+    Raises `ValueError`, with what is valid.
+    """
+    try:
+        parsed = datetime.fromisoformat(moment.strip())
+        if parsed.tzinfo is None:
+            parsed = parsed.replace(tzinfo=UTC)
+        return round(parsed.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{moment[:40]!r} is no time; valid are 2026-01-31 and 2026-01-31T08:00:00Z"
+        ) from None
 
 
 class RequestSource(StrEnum):
@@ -71,6 +89,17 @@ class RunStatus(StrEnum):
     FAILED = "failed"
     #: Ended from outside: cancelled, or the process stopped.
     ABORTED = "aborted"
+
+
+class SourceKind(StrEnum):
+    """How a run was made from another one."""
+
+    #: The same again, because it failed.
+    RETRY = "retry"
+    #: Again, with other inputs, another version, or from the step that failed.
+    RERUN = "rerun"
+    #: Answered from the exchanges of the other one; nothing was sent.
+    REPLAY = "replay"
 
 
 class RunOptions(BaseModel):
@@ -180,6 +209,28 @@ class StepRecord:
     child_run_id: str | None = None
     #: The stored data is not what later steps saw: filters or redaction changed it.
     altered: bool = False
+
+    def wire(self) -> dict[str, Any]:
+        """The camelCase form without data, files and exchanges."""
+        fields: dict[str, Any] = {
+            "stepId": self.step_id,
+            "success": self.success,
+            "status": self.status,
+            "startedAt": rfc3339(self.started_at),
+            "attempts": self.attempts,
+        }
+        if self.completed_at is not None:
+            fields["completedAt"] = rfc3339(self.completed_at)
+        if self.error is not None:
+            fields["error"] = self.error
+        if self.child_run_id is not None:
+            fields["childRunId"] = self.child_run_id
+        if self.altered:
+            fields["altered"] = True
+        if self.warnings:
+            fields["warnings"] = list(self.warnings)
+        fields["requests"] = [request.wire() for request in self.requests]
+        return fields
 
 
 @dataclass(frozen=True)

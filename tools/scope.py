@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from tools.json_text import Json, JsonObject
+from tools.redaction import MINIMUM_SECRET_LENGTH
 from tools.system import System, auth_credential_names
 
 __all__ = [
     "MISSING",
     "Credentials",
     "Scope",
+    "TakenCredential",
     "read_dotted_path",
     "visible_credentials",
     "with_run_time_credentials",
@@ -51,6 +53,18 @@ def read_dotted_path(value: Json, path: str) -> Json | Missing:
 
 
 @dataclass(frozen=True)
+class TakenCredential:
+    """A credential that a template put into a request: what it is called, and its value."""
+
+    label: str
+    value: str = field(repr=False)
+
+
+def _is_word_of(name: str, code: str) -> bool:
+    return name in code and bool(re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", code))
+
+
+@dataclass(frozen=True)
 class Credentials:
     """What a step can see of credentials: `flat` under their own names, `named` as an object."""
 
@@ -58,6 +72,41 @@ class Credentials:
     named: Mapping[str, str] = field(default_factory=dict[str, str])
     #: Base addresses of systems, `<systemId>_url`: not secret.
     urls: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: What each secret is called in messages: `<system>.<name>` or `run.<name>`, by flat name.
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: The same by the name it has in `named`.
+    named_labels: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def taken_by(self, expression: str, *, is_function: bool = False) -> set[TakenCredential]:
+        """The credentials that an expression stands for; of a function, the short ones it names."""
+        if not self.flat:
+            return set()
+        if expression in self.flat:
+            return {self._taken(expression)}
+        if is_function:
+            return self._mentioned_in(expression)
+        head, _, rest = expression.removeprefix("$.").partition(".")
+        if head in self.flat:
+            return {self._taken(head)}
+        if head != "credentials":
+            return set()
+        name = rest.partition(".")[0]
+        names = [name] if name in self.named else list(self.named)
+        return {self._taken_named(one) for one in names}
+
+    def _mentioned_in(self, code: str) -> set[TakenCredential]:
+        # Long values are found in whatever the function gives; what becomes of a short one is not.
+        taken = {self._taken(name) for name in self.flat if _is_word_of(name, code)}
+        if "credentials" in code:
+            named = [name for name in self.named if _is_word_of(name, code)]
+            taken |= {self._taken_named(name) for name in named or self.named}
+        return {one for one in taken if len(one.value) < MINIMUM_SECRET_LENGTH}
+
+    def _taken(self, name: str) -> TakenCredential:
+        return TakenCredential(self.labels.get(name, name), self.flat[name])
+
+    def _taken_named(self, name: str) -> TakenCredential:
+        return TakenCredential(self.named_labels.get(name, name), self.named[name])
 
 
 @dataclass(frozen=True)
@@ -159,6 +208,8 @@ def visible_credentials(
     flat: dict[str, str] = {}
     named: dict[str, str] = {}
     urls: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    named_labels: dict[str, str] = {}
     for system in systems.values():
         if system_id is not None and system.id != system_id:
             continue
@@ -169,11 +220,12 @@ def visible_credentials(
         stored.update(_prefixed(run_time, prefix))
         urls[f"{prefix}url"] = system.url
         for name, value in stored.items():
-            flat[prefix + name] = value
-            named[name if system.id == system_id else prefix + name] = value
+            own = name if system.id == system_id else prefix + name
+            flat[prefix + name] = named[own] = value
+            labels[prefix + name] = named_labels[own] = f"{system.id}.{name}"
     hidden = tuple(f"{other}_" for other in systems if system_id is not None and other != system_id)
     for name, value in run_time.items():
         if not (hidden and name.startswith(hidden)):
-            flat[name] = value
-            named[name] = value
-    return Credentials(flat, named, urls)
+            flat[name] = named[name] = value
+            labels[name] = named_labels[name] = f"run.{name}"
+    return Credentials(flat, named, urls, labels, named_labels)

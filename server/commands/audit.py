@@ -4,6 +4,7 @@ import sqlite3
 import sys
 from typing import Annotated
 
+import anyio
 import typer
 
 from server.commands.output import FAILED, HOME, USAGE, fail, note, print_json
@@ -11,6 +12,8 @@ from server.commands.runner import read_settings, run_with_service
 from server.service import Service
 from storage.audit import audit as audit_home
 from storage.audit import named
+from storage.errors import StorageError
+from storage.objects import ObjectStore
 
 __all__ = ["audit"]
 
@@ -27,14 +30,16 @@ def audit(
     known = named(line for line in sys.stdin.read().splitlines() if line) if secrets else {}
 
     async def work(service: Service) -> tuple[dict[str, str], list[str]]:
-        return await service.all_secrets()
+        return await service.connections.all_secrets()
 
     stored, unread = run_with_service(work)
     known |= stored
     settings = read_settings()
+    objects = ObjectStore(settings.results_directory, settings.results_url)
+
     try:
-        report = audit_home(settings.home, settings.database_path, known)
-    except (sqlite3.Error, OSError) as error:
+        report = anyio.run(audit_home, settings.home, settings.database_path, known, objects)
+    except (sqlite3.Error, OSError, StorageError) as error:
         fail(f"{settings.home} cannot be searched: {error}", HOME)
     if as_json:
         print_json({**report.wire(), "notScanned": [*report.not_scanned, *unread]})

@@ -69,7 +69,7 @@ def examine() -> Iterator[Check]:
         )
         settings = _settings_of_home()
     yield from _guarded("home", lambda: _check_home(settings))
-    yield from _guarded("database", lambda: _check_database(settings.database_path))
+    yield from _guarded("database", lambda: _check_database(settings))
     yield from _guarded("javascript", _check_javascript)
     yield from _guarded("http", lambda: _check_http(settings))
     yield from _guarded("hosts", lambda: _check_hosts(settings))
@@ -157,9 +157,10 @@ def _megabytes(size: int) -> str:
     return f"{size / 1_000_000:,.1f} MB"
 
 
-def _check_database(path: Path) -> Iterator[Check]:
+def _check_database(settings: Settings) -> Iterator[Check]:
     from storage.database import SCHEMA_VERSION
 
+    path = settings.database_path
     try:
         if not path.exists():
             yield Check("database", "ok", "not there yet; it is made when something is stored")
@@ -185,6 +186,7 @@ def _check_database(path: Path) -> Iterator[Check]:
             yield Check("database", "ok", _describe(connection, schema, SCHEMA_VERSION))
             yield from _check_integrity(connection, path)
             yield from _check_definitions(connection)
+            yield from _check_systems(connection, settings)
     except (sqlite3.Error, OSError) as error:
         yield Check("database", "problem", f"{path}: {error}", _advice_for(error))
 
@@ -263,15 +265,74 @@ def _check_definitions(connection: sqlite3.Connection) -> Iterator[Check]:
     if not unreadable:
         yield Check("definitions", "ok", f"every stored tool can be read ({len(rows):,})")
         return
-    more = len(unreadable) - _MAX_NAMED
-    named = ", ".join(unreadable[:_MAX_NAMED]) + (f", and {more} more" if more > 0 else "")
     yield Check(
         "definitions",
         "problem",
-        f"cannot be read and are not published: {named}",
+        f"cannot be read and are not published: {_some(unreadable)}",
         "store them again with `callslip tools add FILE`, or remove them with "
         "`callslip tools remove ID`",
     )
+
+
+def _check_systems(connection: sqlite3.Connection, settings: Settings) -> Iterator[Check]:
+    import anyio
+
+    from storage.errors import HomeError
+    from storage.keys import KeyKeeper, KeyPlaces
+    from storage.systems import key_fingerprint, opened_secrets, stored_systems
+    from tools.redaction import MINIMUM_SECRET_LENGTH
+    from tools.system import System, auth_credential_names
+
+    systems = stored_systems(connection)
+    credentials = sum(len(one.credentials) for one in systems)
+    yield Check("systems", "ok", f"systems: {len(systems):,}, credentials: {credentials:,}")
+    missing = [
+        f"{one.id}.{name} ({one.environment})"
+        for one in systems
+        for name in auth_credential_names(System.model_validate(one.definition).auth)
+        if name not in {credential.name for credential in one.credentials}
+    ]
+    if missing:
+        yield Check(
+            "credentials",
+            "warning",
+            f"not set: {_some(missing)}",
+            "set them with `callslip systems set-credential SYSTEM NAME`, or hand them to each run",
+        )
+    keys = KeyKeeper(KeyPlaces(settings.master_key, settings.key_file))
+    fingerprint = key_fingerprint(connection)
+    if fingerprint is None:
+        yield Check("key", "ok", f"nothing is sealed yet; a key belongs in {keys.where()}")
+        return
+    try:
+        box = anyio.run(keys.box, fingerprint)
+        short = [
+            f"{one.id}.{name} ({one.environment})"
+            for one in systems
+            for name, secret in opened_secrets(connection, one, box).items()
+            if isinstance(secret, str) and len(secret) < MINIMUM_SECRET_LENGTH
+        ]
+    except HomeError as error:
+        yield Check(
+            "key",
+            "problem",
+            str(error),
+            "docs/security.md, Credentials at rest, says where the key may be",
+        )
+        return
+    yield Check("key", "ok", f"opens every credential; it is in {keys.where()}")
+    if short:
+        yield Check(
+            "credentials",
+            "warning",
+            f"shorter than {MINIMUM_SECRET_LENGTH} characters: {_some(short)}",
+            "they are not searched for in results and logs; use longer ones where you can",
+        )
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _MAX_NAMED
+    return ", ".join(names[:_MAX_NAMED]) + (f", and {more} more" if more > 0 else "")
 
 
 def _check_javascript() -> Iterator[Check]:

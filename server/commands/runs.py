@@ -1,19 +1,26 @@
 """`callslip runs …`: the history from the terminal."""
 
+from collections.abc import Callable
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from server.commands.output import FAILED, HOME, USAGE, fail, note, print_json, print_table
+from server.commands.run_reports import print_comparison, print_explanation, print_workflow
 from server.commands.runner import run_with_service
+from server.commands.runs_keeping import cancel, delete, export, pin, prune, run_filter, stats
 from server.reading import ReadingError, read_part
 from server.service import Service
 from server.views import tool_view
-from storage.runs import RunFilter, RunPage, StoredRun
+from server.workflow_view import workflow_view
+from storage.run_lists import RunFilter, RunPage
+from storage.run_record import StoredRun
+from storage.search import SearchError
 from tools.json_text import Json, JsonObject, decode_json
 from tools.run import RequestSource, RunStatus
 
-app = typer.Typer(no_args_is_help=True, help="The history: list, show, result.")
+app = typer.Typer(no_args_is_help=True, help="The history: list, show, compare, explain, keep.")
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The whole id of a run.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
@@ -26,17 +33,27 @@ def list_(
     source: Annotated[
         list[RequestSource] | None, typer.Option(help="Only runs started this way; repeatable.")
     ] = None,
+    search: Annotated[
+        str | None,
+        typer.Option(help='Only runs with these words in inputs, error or result; "a phrase".'),
+    ] = None,
+    started_after: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only runs since then: 2026-01-31.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
     page: Annotated[int, typer.Option(min=1)] = 1,
     as_json: JsonFlag = False,
 ) -> None:
     """List runs, newest first."""
-    wanted = RunFilter(tool, status, tuple(source or ()))
+    wanted = run_filter(tool, status, source, search, started_after)
 
     async def work(service: Service) -> RunPage:
         return await service.list_runs(wanted, limit=limit, offset=(page - 1) * limit)
 
-    found = run_with_service(work)
+    try:
+        found = run_with_service(work)
+    except SearchError as error:
+        fail(f"--search: {error}", USAGE)
     if as_json:
         data = [tool_view(run, with_data=False) for run in found.runs]
         print_json(
@@ -50,7 +67,7 @@ def list_(
         )
         return
     if not found.runs:
-        note("no runs are recorded" if found.total == 0 else f"page {page} is empty")
+        note(_nothing_found(wanted) if found.total == 0 else f"page {page} is empty")
         return
     print_table(
         ("run", "tool", "status", "source", "started", "took", "error"),
@@ -58,6 +75,10 @@ def list_(
     )
     if found.has_more:
         note(f"{found.total} runs in all; --page {page + 1} shows the next ones")
+
+
+def _nothing_found(wanted: RunFilter) -> str:
+    return "no runs are recorded" if wanted == RunFilter() else "no runs match"
 
 
 def _row(run: StoredRun) -> tuple[str, ...]:
@@ -74,18 +95,62 @@ def _row(run: StoredRun) -> tuple[str, ...]:
     )
 
 
+class RunView(StrEnum):
+    """The forms in which a run is shown."""
+
+    TOOL = "tool"
+    WORKFLOW = "workflow"
+
+
 @app.command()
-def show(run_id: RunId, as_json: JsonFlag = False) -> None:
+def show(
+    run_id: RunId,
+    view: Annotated[
+        RunView, typer.Option(help="As a tool's steps, or as the nodes of a workflow.")
+    ] = RunView.TOOL,
+    as_json: JsonFlag = False,
+) -> None:
     """Show a run: its inputs, steps and requests, and how it ended."""
 
     async def work(service: Service) -> StoredRun:
         return await service.get_run(run_id)
 
-    view = tool_view(run_with_service(work))
-    if as_json:
-        print_json(view)
+    run = run_with_service(work)
+    if view is RunView.WORKFLOW:
+        _print(workflow_view(run), print_workflow, as_json)
     else:
-        _show(view)
+        _print(tool_view(run), _show, as_json)
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="The run to compare with, the older.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The run of interest.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Say what differs between two runs: inputs, tool, steps, timing, result."""
+
+    async def work(service: Service) -> JsonObject:
+        return await service.compare_runs(a, b)
+
+    _print(run_with_service(work), print_comparison, as_json)
+
+
+@app.command()
+def explain(run_id: RunId, as_json: JsonFlag = False) -> None:
+    """Say why a run failed, and what has changed since the tool last worked."""
+
+    async def work(service: Service) -> JsonObject:
+        return await service.explain_run(run_id)
+
+    _print(run_with_service(work), print_explanation, as_json)
+
+
+def _print(value: JsonObject, for_people: Callable[[JsonObject], None], as_json: bool) -> None:
+    if as_json:
+        print_json(value)
+    else:
+        for_people(value)
 
 
 @app.command()
@@ -96,7 +161,7 @@ def result(
     """Print the result of a run, or the part at a path."""
 
     async def work(service: Service) -> StoredRun:
-        return await service.get_run(run_id, with_steps=False)
+        return await service.get_run(run_id, with_steps=False, with_large=True)
 
     run = run_with_service(work)
     if run.result is None and run.status is RunStatus.SUCCESS:
@@ -145,5 +210,9 @@ def _show(view: JsonObject) -> None:
             typer.echo(f"  note: {warning}")
     for line in view.get("logs", ()):
         typer.echo(f"log {line['level']}: {line['message']}")
-    if "data" in view:
+    if "data" in view or "resultStorageUri" in view:
         typer.echo(f"result   callslip runs result {view['runId']}")
+
+
+for _command in (cancel, pin, delete, prune, stats, export):
+    app.command()(_command)

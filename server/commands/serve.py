@@ -10,8 +10,18 @@ import typer
 
 from server.commands.output import HOME, INTERRUPTED, USAGE, fail
 from server.commands.runner import read_settings, unwrapped
+from tools.faults import trace_of
 
+#: Their lines about what they do hold urls and messages, with the credentials in them.
+_TALKATIVE = ("aiohttp", "httpcore", "httpx", "mcp")
 LEVELS = ("debug", "info", "warning", "error")
+
+
+class _Format(logging.Formatter):
+    """Tracebacks without the messages of their exceptions, which may quote what a run saw."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name is logging's
+        return trace_of(ei[1])
 
 
 def serve(log_file: Path | None, log_level: str, narrowed: dict[str, Any]) -> None:
@@ -28,11 +38,10 @@ def serve(log_file: Path | None, log_level: str, narrowed: dict[str, Any]) -> No
         )
     except OSError as error:
         fail(f"--log-file {log_file}: {error.strerror}", USAGE)
-    logging.basicConfig(
-        level=log_level.upper(),
-        handlers=[handler],
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    handler.setFormatter(_Format("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=log_level.upper(), handlers=[handler])
+    for library in _TALKATIVE:
+        logging.getLogger(library).setLevel(max(logging.WARNING, logging.getLogger().level))
     from server.mcp_surface.selection import Selection
     from server.mcp_surface.stdio import serve_stdio
     from storage.errors import StorageError

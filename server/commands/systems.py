@@ -17,7 +17,8 @@ from server.commands.output import (
 )
 from server.commands.runner import run_with_service
 from server.commands.sources import read_json_document
-from server.service import Service, UnknownSystemError
+from server.connections import UnknownSystemError
+from server.service import Service
 from tools.check_system import check_credential
 from tools.errors import RunError
 from tools.json_text import JsonObject
@@ -26,7 +27,7 @@ from tools.system import Environment
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Systems: add, list, show, remove, set-credential, login, test, rotate-key.",
+    help="Systems: add, list, show, remove, set-credential, login, test, rotate-key, use-keyring.",
 )
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
@@ -44,7 +45,7 @@ def add(
     listed = cast("list[Any]", document) if isinstance(document, list) else [document]
 
     async def work(service: Service) -> list[JsonObject]:
-        return [await service.put_system(definition) for definition in listed]
+        return [await service.connections.put(definition) for definition in listed]
 
     reports = run_with_service(work)
     if as_json:
@@ -63,7 +64,7 @@ def list_(as_json: JsonFlag = False) -> None:
     """List the stored systems."""
 
     async def work(service: Service) -> list[JsonObject]:
-        return [stored.wire() for stored in await service.systems.list()]
+        return [stored.wire() for stored in await service.connections.store.list()]
 
     systems = run_with_service(work)
     if as_json:
@@ -92,7 +93,7 @@ def show(system_id: SystemId, environment: EnvironmentOption = "prod") -> None:
     """Show a system; of its credentials only that they are set."""
 
     async def work(service: Service) -> JsonObject:
-        return (await service.get_system(system_id, _environment(environment))).wire()
+        return (await service.connections.get(system_id, _environment(environment))).wire()
 
     print_json(_run(work))
 
@@ -102,8 +103,8 @@ def remove(system_id: SystemId, environment: EnvironmentOption = "prod") -> None
     """Remove a system with its credentials."""
 
     async def work(service: Service) -> None:
-        await service.get_system(system_id, _environment(environment))
-        await service.systems.delete(system_id, environment)
+        await service.connections.get(system_id, _environment(environment))
+        await service.connections.store.delete(system_id, environment)
 
     _run(work)
     note(f"removed {system_id} ({environment}) with its credentials")
@@ -142,8 +143,8 @@ def set_credential(
         note(f"warning: {problem}")
 
     async def work(service: Service) -> None:
-        await service.get_system(system_id, _environment(environment))
-        await service.systems.set_credential(system_id, environment, name, value)
+        await service.connections.get(system_id, _environment(environment))
+        await service.connections.store.set_credential(system_id, environment, name, value)
 
     _run(work)
     note(f"{system_id}.{name} is set")
@@ -156,8 +157,8 @@ def unset_credential(
     """Forget a credential."""
 
     async def work(service: Service) -> bool:
-        await service.get_system(system_id, _environment(environment))
-        return await service.systems.unset_credential(system_id, environment, name)
+        await service.connections.get(system_id, _environment(environment))
+        return await service.connections.store.unset_credential(system_id, environment, name)
 
     if not _run(work):
         fail(f"{system_id} has no credential {name}", NOT_FOUND)
@@ -180,8 +181,8 @@ def login(
             typer.launch(url)
 
     async def work(service: Service) -> None:
-        system = await service.load_system(system_id, _environment(environment))
-        await service.sign_in(system, show_address)
+        system = await service.connections.load(system_id, _environment(environment))
+        await service.connections.sign_in(system, show_address)
 
     _run(work)
     note(f"signed in to {system_id}; its tokens are stored sealed")
@@ -192,8 +193,8 @@ def ask(system_id: SystemId, environment: EnvironmentOption = "prod") -> None:
     """Ask the system's own url with its credentials, and say what it answers."""
 
     async def work(service: Service) -> tuple[int, str]:
-        system = await service.load_system(system_id, _environment(environment))
-        return await service.test_system(system)
+        system = await service.connections.load(system_id, _environment(environment))
+        return await service.connections.test(system)
 
     status, url = _run(work)
     typer.echo(f"{url} answered {status}")
@@ -206,9 +207,20 @@ def rotate_key() -> None:
     """Seal every credential with a new key."""
 
     async def work(service: Service) -> int:
-        return await service.systems.rotate_key()
+        return await service.connections.store.rotate_key()
 
     note(f"sealed with a new key: {run_with_service(work)}")
+
+
+@app.command("use-keyring")
+def use_keyring() -> None:
+    """Move the key from its file to the keyring of the operating system."""
+
+    async def work(service: Service) -> None:
+        await service.connections.store.use_keyring()
+
+    run_with_service(work)
+    note("the key is in the OS keyring; the key file is removed")
 
 
 T = TypeVar("T")

@@ -10,11 +10,16 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from mcp.server.context import ServerRequestContext
 from pydantic import ValidationError
 
-from server.active_run import ActiveRun, RunRequest
+from server.active_run import ActiveRun, JoinedRun, RunRequest
 from server.mcp_surface.published import PublishedTool
 from server.mcp_surface.uris import run_uri
 from server.rendering import AnswerContext, render_error, render_handle, render_result
-from server.service import ArchivedToolError, Service, UnknownToolError
+from server.service import (
+    ArchivedToolError,
+    IdempotencyConflictError,
+    Service,
+    UnknownToolError,
+)
 from storage.errors import RunExistsError, StorageError
 from tools.context import RunEvent
 from tools.errors import ErrorDetail, ErrorKind
@@ -71,6 +76,8 @@ async def _call(
         active = await service.start(request)
     except (ArchivedToolError, UnknownToolError) as error:
         return _refusal(f"{error}; list the tools again")
+    except IdempotencyConflictError as error:
+        return _refusal(str(error))
     except RunExistsError as error:
         return _refusal(f"{error}; leave callslip/runId out, or choose another")
     except StorageError as error:
@@ -84,7 +91,7 @@ async def _call(
 
 async def _wait(
     service: Service,
-    active: ActiveRun,
+    active: ActiveRun | JoinedRun,
     answer: AnswerContext,
     context: ServerRequestContext[Any],
     events: Any,
@@ -139,16 +146,20 @@ def _run_request(
     if options.trace_id is None and isinstance(traceparent, str) and traceparent.count("-") == 3:
         # W3C trace context: version-traceid-parentid-flags.
         options = options.model_copy(update={"trace_id": traceparent.split("-")[1]})
-    run_id = meta.get("callslip/runId")
     return RunRequest(
         published.tool_id,
         arguments,
         RequestSource.MCP,
         options,
-        run_id=run_id if isinstance(run_id, str) and run_id else None,
+        run_id=_text(meta.get("callslip/runId")),
+        idempotency_key=_text(meta.get("callslip/idempotencyKey")),
         client_name=client.client_info.name if client is not None else None,
         client_version=client.client_info.version if client is not None else None,
     )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def _refusal(message: str) -> JsonObject:
@@ -158,7 +169,7 @@ def _refusal(message: str) -> JsonObject:
 def _answer_context(
     service: Service,
     published: PublishedTool,
-    active: ActiveRun,
+    active: ActiveRun | JoinedRun,
     context: ServerRequestContext[Any],
 ) -> AnswerContext:
     schema = published.output_schema

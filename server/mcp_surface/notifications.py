@@ -4,16 +4,25 @@ Clients of 2026-07-28 listen on a stream that the SDK's bus feeds; clients that 
 are told over their own connection.
 """
 
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from mcp import types
 from mcp.server.context import ServerRequestContext
 from mcp.server.subscriptions import (
     InMemorySubscriptionBus,
     ListenHandler,
     ResourcesListChanged,
+    ResourceUpdated,
     ToolsListChanged,
 )
+
+from server.mcp_surface.uris import parse_uri
+from storage.errors import StorageError
+from tools.run import RunStatus
 
 if TYPE_CHECKING:
     from mcp.server.connection import Connection
@@ -25,29 +34,90 @@ _RESOURCES_INTERVAL_SECONDS = 1.0
 
 
 class Notifier:
-    """Tells clients that tools or runs have changed. `run` does the sending."""
+    """Tells clients that tools or runs have changed. `run` does the sending.
 
-    def __init__(self) -> None:
+    `status_of` is how a run of another process is looked at: its record is all there is to see.
+    """
+
+    def __init__(
+        self, status_of: Callable[[str], Awaitable[RunStatus | None]], *, announces_runs: bool
+    ) -> None:
         self.bus = InMemorySubscriptionBus()
-        self.listen = ListenHandler(self.bus)
+        self._listen = ListenHandler(self.bus)
+        self._status_of = status_of
+        self._announces_runs = announces_runs
         self._connections: dict[int, Connection] = {}
+        #: Addresses of runs that somebody watches, by run; each counted once a subscriber.
+        self._watched: dict[str, Counter[str]] = {}
+        self._of_connection: dict[int, set[str]] = {}
+        self._seen: dict[str, RunStatus | None] = {}
+        self._due: set[str] = set()
         self._tools = anyio.Event()
         self._resources = anyio.Event()
+        self._runs = anyio.Event()
 
     def tools_changed(self) -> None:
         self._tools.set()
 
     def resources_changed(self) -> None:
-        self._resources.set()
+        """Runs were recorded or have ended, by this process or another."""
+        if self._announces_runs:
+            self._resources.set()
+        if self._watched:
+            self._runs.set()
+
+    def run_updated(self, run_id: str) -> None:
+        """A run of this process has begun a step or ended."""
+        if run_id in self._watched:
+            self._due.add(run_id)
+            self._runs.set()
+
+    async def listen(
+        self, context: ServerRequestContext[Any], params: types.SubscriptionsListenRequestParams
+    ) -> Any:
+        """A stream of changes, of a client of 2026-07-28."""
+        uris = set(params.notifications.resource_subscriptions or ())
+        try:
+            for uri in uris:
+                await self._watch(uri)
+            return await self._listen(context, params)
+        finally:
+            for uri in uris:
+                self._unwatch(uri)
+
+    def close(self) -> None:
+        """End the streams, each with its last frame."""
+        self._listen.close()
+
+    async def subscribe(
+        self, context: ServerRequestContext[Any], params: types.SubscribeRequestParams
+    ) -> types.EmptyResult:
+        """`resources/subscribe`, of a client that did the handshake."""
+        mine = self._of_connection.setdefault(id(_connection_of(context)), set())
+        uri = str(params.uri)
+        if uri not in mine:
+            mine.add(uri)
+            await self._watch(uri)
+        return types.EmptyResult()
+
+    async def unsubscribe(
+        self, context: ServerRequestContext[Any], params: types.UnsubscribeRequestParams
+    ) -> types.EmptyResult:
+        """`resources/unsubscribe`; one that is not there is fine."""
+        mine = self._of_connection.get(id(_connection_of(context)), set())
+        uri = str(params.uri)
+        if uri in mine:
+            mine.discard(uri)
+            self._unwatch(uri)
+        return types.EmptyResult()
 
     async def remember_handshake(self, ctx: ServerRequestContext[Any], call_next: Any) -> Any:
         """Middleware: keep the connection of a client that has done the handshake."""
         result = await call_next(ctx)
         if ctx.method == "notifications/initialized":
-            # The SDK (2.3) hands out no public reference to what can notify a client unasked.
-            connection: Connection = ctx.session._connection  # pyright: ignore[reportPrivateUsage]: see above
+            connection = _connection_of(ctx)
             self._connections[id(connection)] = connection
-            connection.exit_stack.callback(self._connections.pop, id(connection), None)
+            connection.exit_stack.callback(self._forget, id(connection))
         return result
 
     async def run(self) -> None:
@@ -55,6 +125,7 @@ class Notifier:
         async with anyio.create_task_group() as group:
             group.start_soon(self._announce_tools)
             group.start_soon(self._announce_resources)
+            group.start_soon(self._announce_runs)
 
     async def _announce_tools(self) -> None:
         while True:
@@ -72,3 +143,62 @@ class Notifier:
             for connection in list(self._connections.values()):
                 await connection.send_resource_list_changed()
             await anyio.sleep(_RESOURCES_INTERVAL_SECONDS)
+
+    async def _announce_runs(self) -> None:
+        while True:
+            await self._runs.wait()
+            self._runs = anyio.Event()
+            due, self._due = self._due, set()
+            for run_id in list(self._watched):
+                with suppress(StorageError):
+                    status = await self._status_of(run_id)
+                    if run_id in due or status is not self._seen.get(run_id):
+                        self._seen[run_id] = status
+                        await self._send_updated(run_id)
+
+    async def _send_updated(self, run_id: str) -> None:
+        for uri in list(self._watched.get(run_id, ())):
+            await self.bus.publish(ResourceUpdated(uri=uri))
+            for key, connection in list(self._connections.items()):
+                if uri in self._of_connection.get(key, ()):
+                    await connection.send_resource_updated(uri)
+
+    async def _watch(self, uri: str) -> None:
+        run_id = _run_of(uri)
+        if run_id is None:
+            return
+        uris = self._watched.setdefault(run_id, Counter())
+        uris[uri] += 1
+        if run_id not in self._seen:
+            with suppress(StorageError):
+                self._seen[run_id] = await self._status_of(run_id)
+
+    def _unwatch(self, uri: str) -> None:
+        run_id = _run_of(uri)
+        if run_id is None or run_id not in self._watched:
+            return
+        uris = self._watched[run_id]
+        uris[uri] -= 1
+        if uris[uri] <= 0:
+            del uris[uri]
+        if not uris:
+            del self._watched[run_id]
+            self._seen.pop(run_id, None)
+
+    def _forget(self, connection: int) -> None:
+        self._connections.pop(connection, None)
+        for uri in self._of_connection.pop(connection, set()):
+            self._unwatch(uri)
+
+
+def _connection_of(context: ServerRequestContext[Any]) -> "Connection":
+    # The SDK (2.3) hands out no public reference to what can notify a client unasked.
+    return context.session._connection  # pyright: ignore[reportPrivateUsage]: see above
+
+
+def _run_of(uri: str) -> str | None:
+    """The run an address belongs to; other addresses never change unasked."""
+    address = parse_uri(uri)
+    if address is None or len(address.segments) < 2 or address.segments[0] != "runs":
+        return None
+    return address.segments[1]

@@ -3,20 +3,27 @@
 The same readers stand behind the history tools, so both always say the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
+import anyio
+
+from server.connections import UnknownSystemError
 from server.mcp_surface.uris import Address, parse_uri
 from server.reading import ReadingError, read_part
-from server.service import Service, UnknownRunError, UnknownSystemError, UnknownToolError
+from server.service import Service, UnknownRunError, UnknownToolError
 from server.views import tool_view
-from storage.runs import RunFilter
+from server.workflow_view import workflow_view
+from storage.run_lists import RunFilter
+from storage.search import SearchError
 from tools.decoders import StoredFile
 from tools.json_text import Json, JsonObject, decode_json
-from tools.run import RequestSource, RunStatus
+from tools.run import RequestSource, RunStatus, milliseconds
 from tools.suggestions import did_you_mean
 
 __all__ = ["BadParameterError", "NotFoundError", "read_resource", "read_results", "run_page"]
 
+#: The forms in which one record can be read.
+VIEWS = ("tool", "workflow")
 DEFAULT_PAGE = 50
 MAX_PAGE = 100
 _READING_PARAMETERS = frozenset({"path", "fields", "offset", "limit"})
@@ -49,7 +56,7 @@ async def _read(service: Service, address: Address, uri: str) -> Json | StoredFi
         case ("runs",):
             return await run_page(service, address.parameters)
         case ("runs", run_id):
-            return tool_view(await service.get_run(run_id))
+            return await _read_run(service, run_id, address.parameters)
         case ("runs", run_id, "results"):
             return await read_results(service, run_id, address.parameters)
         case ("runs", run_id, "steps", step_id):
@@ -60,34 +67,45 @@ async def _read(service: Service, address: Address, uri: str) -> Json | StoredFi
             environment = address.parameters.get("environment", "prod")
             if environment not in ("prod", "dev"):
                 raise BadParameterError(f"environment is {environment!r}; valid: prod, dev")
-            return (await service.get_system(system_id, environment)).wire()
+            return (await service.connections.get(system_id, environment)).wire()
         case ("tools", tool_id):
             return (await service.get_tool(tool_id)).definition
         case _:
             raise NotFoundError(f"nothing is at {uri}")
 
 
+async def _read_run(service: Service, run_id: str, parameters: Mapping[str, str]) -> JsonObject:
+    """One record in the view asked for; `nodeIds` asks for the workflow view."""
+    _refuse_unknown(parameters, {"view", "summary", "nodeIds"}, "a run")
+    node_ids = parameters.get("nodeIds")
+    view = _choice(parameters, "view", VIEWS, "workflow" if node_ids is not None else "tool")
+    summary = _choice(parameters, "summary", ("true", "false"), "false") == "true"
+    if view == "tool" and node_ids is not None:
+        raise BadParameterError("nodeIds belongs to view=workflow; valid with view=tool: summary")
+    run = await service.get_run(run_id)
+    if view == "tool":
+        return tool_view(run, summary=summary)
+    wanted = None if node_ids is None else {one.strip() for one in node_ids.split(",")}
+    return workflow_view(run, summary=summary, node_ids=wanted)
+
+
 async def run_page(service: Service, parameters: Mapping[str, Json]) -> JsonObject:
     """`{data, page, limit, total, hasMore}`, newest first. Raises `BadParameterError`."""
-    known = {"toolId", "status", "requestSources", "page", "limit"}
-    for name in parameters:
-        if name not in known:
-            near = did_you_mean(name, known)
-            raise BadParameterError(
-                f"{name} is no parameter of runs; valid: {', '.join(sorted(known))}"
-                + (f"; did you mean {near}?" if near else "")
-            )
+    known = {"toolId", "status", "requestSources", "search", "startedAfter", "page", "limit"}
+    _refuse_unknown(parameters, known, "runs")
     page = _number(parameters, "page", 1)
     limit = min(_number(parameters, "limit", DEFAULT_PAGE), MAX_PAGE)
-    found = await service.list_runs(
-        RunFilter(
-            tool_id=parameters.get("toolId") or None,
-            status=_status(parameters.get("status")),
-            request_sources=_sources(parameters.get("requestSources")),
-        ),
-        limit=limit,
-        offset=(page - 1) * limit,
+    wanted = RunFilter(
+        tool_id=parameters.get("toolId") or None,
+        status=_status(parameters.get("status")),
+        request_sources=_sources(parameters.get("requestSources")),
+        search=parameters.get("search") or None,
+        started_after=_moment(parameters.get("startedAfter")),
     )
+    try:
+        found = await service.list_runs(wanted, limit=limit, offset=(page - 1) * limit)
+    except SearchError as error:
+        raise BadParameterError(str(error)) from None
     return {
         "data": [tool_view(run, with_data=False) for run in found.runs],
         "page": page,
@@ -102,23 +120,28 @@ async def read_results(service: Service, run_id: str, parameters: Mapping[str, J
 
     Raises `UnknownRunError`, `NotFoundError` when there is no result, `BadParameterError`.
     """
-    run = await service.get_run(run_id, with_steps=False)
+    is_part = bool(_READING_PARAMETERS & parameters.keys())
+    run = await service.get_run(run_id, with_steps=False, with_large=is_part)
     if run.status is RunStatus.RUNNING:
         raise NotFoundError(f"run {run_id} is still running; wait for it with get_run")
+    if run.result is None and run.result_uri is not None and not is_part:
+        raise BadParameterError(
+            f"the result of run {run_id} has {run.result_bytes:,} bytes, too many to be read "
+            f"whole: add path, fields, offset or limit, or open {run.result_uri}"
+        )
     if run.result is None and run.status is RunStatus.SUCCESS:
         raise NotFoundError(f"the result of run {run_id} cannot be read ({run.damage})")
     if run.result is None:
         raise NotFoundError(f"run {run_id} {run.status}: {run.error}; it has no result")
-    value = decode_json(run.result)
-    if not _READING_PARAMETERS & parameters.keys():
-        return value
-    return _part(value, parameters)
+    # A large text takes a while to decode, in which others are served.
+    value = await anyio.to_thread.run_sync(decode_json, run.result)
+    return _part(value, parameters) if is_part else value
 
 
 async def _read_step(
     service: Service, run_id: str, step_id: str, parameters: Mapping[str, Json]
 ) -> Json:
-    run = await service.get_run(run_id)
+    run = await service.get_run(run_id, with_large=bool(_READING_PARAMETERS & parameters.keys()))
     step = next((step for step in run.steps if step.get("stepId") == step_id), None)
     if step is None:
         known = ", ".join(str(step.get("stepId")) for step in run.steps) or "none"
@@ -144,6 +167,23 @@ def _part(value: Json, parameters: Mapping[str, Json]) -> JsonObject:
         raise BadParameterError(str(error)) from None
 
 
+def _refuse_unknown(parameters: Mapping[str, Json], known: Collection[str], of: str) -> None:
+    for name in parameters:
+        if name not in known:
+            near = did_you_mean(name, known)
+            raise BadParameterError(
+                f"{name} is no parameter of {of}; valid: {', '.join(sorted(known))}"
+                + (f"; did you mean {near}?" if near else "")
+            )
+
+
+def _choice(parameters: Mapping[str, str], name: str, valid: Collection[str], default: str) -> str:
+    value = parameters.get(name, default)
+    if value not in valid:
+        raise BadParameterError(f"{name} is {value!r}; valid: {', '.join(valid)}")
+    return value
+
+
 def _number(parameters: Mapping[str, Json], name: str, default: int) -> int:
     value = parameters.get(name, default)
     lowest = 0 if name == "offset" else 1
@@ -164,6 +204,15 @@ def _status(value: Json) -> RunStatus | None:
     except ValueError:
         valid = ", ".join(RunStatus)
         raise BadParameterError(f"status is {value!r}; valid: {valid}") from None
+
+
+def _moment(value: Json) -> int | None:
+    if not value:
+        return None
+    try:
+        return milliseconds(str(value))
+    except ValueError as error:
+        raise BadParameterError(f"startedAfter: {error}") from None
 
 
 def _sources(value: Json) -> tuple[RequestSource, ...]:

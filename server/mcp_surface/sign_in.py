@@ -12,8 +12,9 @@ import mcp_types as types
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 
+from server.connections import PendingSignIn
 from server.mcp_surface.published import PublishedTool
-from server.service import PendingSignIn, Service
+from server.service import Service
 from storage.errors import StorageError
 from tools.errors import RunError
 from tools.json_text import JsonObject
@@ -39,13 +40,16 @@ async def offer_sign_in(
     elicitation = capabilities.elicitation if capabilities is not None else None
     if elicitation is None or elicitation.url is None:
         return None
+    entry = service.catalog.get(published.tool_id)
+    if entry is None:
+        return None
     try:
-        systems = await service.systems_to_sign_in(published.tool_id, "prod")
+        systems = await service.connections.waiting_for_sign_in(entry.prepared.tool, "prod")
     except (RunError, StorageError):
         # The run itself says what is wrong with the credentials.
         return None
     for system in systems:
-        pending = await service.begin_sign_in(system)
+        pending = await service.connections.begin_sign_in(system)
         if pending.address is None:
             return None
         message = f"{published.wire['title']} needs you to sign in to {system.name or system.id}."

@@ -34,7 +34,7 @@ async def serve_stdio(settings: Settings, selection: Selection) -> None:
                     group.start_soon(_end_on_signal, group.cancel_scope, ended_by)
                 options = surface.server.create_initialization_options()
                 await surface.server.run(read, write, options)
-                surface.notifier.listen.close()
+                surface.notifier.close()
                 group.cancel_scope.cancel()
         if ended_by:
             # Everything is recorded and closed. The SDK reads stdin in a thread that nothing

@@ -12,6 +12,7 @@ from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.shared.exceptions import MCPError
 
 from server.mcp_surface.calls import call_stored_tool
+from server.mcp_surface.completions import COMPLETIONS_SHOWN, complete
 from server.mcp_surface.confirmation import confirm_write
 from server.mcp_surface.finding_tools import RUN_TOOL, SEARCH_TOOLS, search
 from server.mcp_surface.history_tools import HistoryTool, HistoryToolError, history_tools
@@ -25,11 +26,12 @@ from server.mcp_surface.uris import TEMPLATES, run_uri
 from server.service import Service
 from server.version import VERSION
 from storage.errors import StorageError
-from storage.runs import RunFilter, StoredRun
+from storage.run_lists import RunFilter
+from storage.run_record import StoredRun
 from tools.decoders import StoredFile
 from tools.errors import ErrorDetail, ErrorKind
 from tools.json_text import JsonObject, encode_json_text, encode_unicode
-from tools.run import RequestSource, RunStatus, rfc3339
+from tools.run import rfc3339
 from tools.suggestions import did_you_mean
 
 __all__ = ["McpSurface"]
@@ -78,9 +80,10 @@ class McpSurface:
         if self._finds_tools:
             own += [SEARCH_TOOLS, RUN_TOOL]
         self._published = PublishedList(service.catalog, selection, own)
-        self.notifier = Notifier()
+        self.notifier = Notifier(service.run_status, announces_runs=service.settings.announce_runs)
         service.tools_changed.append(self.notifier.tools_changed)
         service.runs_changed.append(self.notifier.resources_changed)
+        service.run_updated.append(self.notifier.run_updated)
         self.server: Server[Any] = _DualEraServer(
             "callslip",
             version=VERSION,
@@ -100,6 +103,8 @@ class McpSurface:
             on_list_resource_templates=self._list_templates,
             on_read_resource=self._read_resource,
             on_completion=self._complete,
+            on_subscribe_resource=self.notifier.subscribe,
+            on_unsubscribe_resource=self.notifier.unsubscribe,
             on_subscriptions_listen=self.notifier.listen,
         )
         self.server.middleware.append(self.notifier.remember_handshake)
@@ -231,30 +236,18 @@ class McpSurface:
         return _finished(context, {"contents": contents})
 
     async def _complete(self, context: Context, params: types.CompleteRequestParams) -> Any:
-        found: list[str] = []
+        values: list[str] = []
         if isinstance(params.ref, types.ResourceTemplateReference):
-            found = await self._completions(params.argument.name)
-        values = [one for one in found if one.startswith(params.argument.value)]
+            known = params.context.arguments if params.context is not None else None
+            values = await complete(
+                self._service, params.argument.name, params.argument.value, known or {}
+            )
         completion = {
-            "values": values[:100],
+            "values": values[:COMPLETIONS_SHOWN],
             "total": len(values),
-            "hasMore": len(values) > 100,
+            "hasMore": len(values) > COMPLETIONS_SHOWN,
         }
         return _finished(context, {"completion": completion})
-
-    async def _completions(self, variable: str) -> list[str]:
-        match variable:
-            case "toolId":
-                return self._service.catalog.ids()
-            case "runId":
-                page = await self._service.list_runs(RunFilter(), limit=1000)
-                return [run.run_id for run in page.runs]
-            case "status":
-                return list(RunStatus)
-            case "requestSources":
-                return list(RequestSource)
-            case _:
-                return []
 
 
 def _finished(context: Context, result: JsonObject) -> JsonObject:

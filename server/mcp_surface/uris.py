@@ -30,17 +30,21 @@ class UriTemplate:
 
 TEMPLATES = (
     UriTemplate(
-        "callslip://runs{?toolId,status,requestSources,page,limit}",
+        "callslip://runs{?toolId,status,requestSources,search,startedAfter,page,limit}",
         "runs",
         "Runs",
         "Recorded runs, newest first, without step data. status: running, success, failed, "
-        "aborted; requestSources: comma-separated.",
+        "aborted; requestSources: comma-separated; search: words of inputs, error and result; "
+        "startedAfter: RFC 3339.",
     ),
     UriTemplate(
-        "callslip://runs/{runId}",
+        "callslip://runs/{runId}{?view,summary,nodeIds}",
         "run",
         "One run",
-        "The record of a run: inputs, steps with their requests, result, error, timing.",
+        "The record of a run: inputs, steps with their requests, result, error, timing. "
+        "view: tool (the default) or workflow, a graph of nodes with their states; summary=true "
+        "leaves out what grows with the data; nodeIds (comma-separated) keeps these nodes of the "
+        "workflow view.",
     ),
     UriTemplate(
         "callslip://runs/{runId}/results{?path,fields,offset,limit}",

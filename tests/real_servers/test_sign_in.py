@@ -21,7 +21,7 @@ PASSWORD = "correct-horse-battery"
 
 async def store(service: Service, system: dict[str, Any], url: str) -> None:
     """A system, and a tool that asks it for one thing."""
-    report = await service.put_system(system)
+    report = await service.connections.put(system)
     assert report["outcome"] == "added", report
     step = {"id": "ask", "config": {"url": url, "systemId": system["id"]}, "retries": 0}
     _, outcome = await service.put_tool({"id": "ask", "steps": [step]})
@@ -147,7 +147,7 @@ async def test_a_person_signs_in_and_the_tokens_are_renewed(
     before = await ask(service)
     assert before["errorDetail"]["hint"] == "callslip systems login oidc"
 
-    system = await service.load_system("oidc", "prod")
+    system = await service.connections.load("oidc", "prod")
     addresses: list[str] = []
     async with anyio.create_task_group() as group:
 
@@ -155,14 +155,14 @@ async def test_a_person_signs_in_and_the_tokens_are_renewed(
             addresses.append(url)
             group.start_soon(consent, url)
 
-        await service.sign_in(system, show)
+        await service.connections.sign_in(system, show)
     query = parse_qs(urlsplit(addresses[0]).query)
     assert query["code_challenge_method"] == ["S256"]
     view = await ask(service)
     assert view["data"]["sub"] == "ann"
 
-    token = await service.tokens.access_token(system, None)
-    renewed = await service.tokens.access_token(system, token)
+    token = await service.connections.tokens.access_token(system, None)
+    renewed = await service.connections.tokens.access_token(system, token)
     assert renewed != token
     assert (await ask(service))["data"]["sub"] == "ann"
     for secret in (token, renewed):
@@ -173,7 +173,7 @@ async def test_a_sign_in_that_is_not_ours_is_turned_away(
     service: Service, oidc_provider: str
 ) -> None:
     await store(service, oauth(oidc_provider), "/userinfo")
-    system = await service.load_system("oidc", "prod")
+    system = await service.connections.load("oidc", "prod")
     answers: list[int] = []
 
     async def forge(url: str) -> None:
@@ -190,7 +190,7 @@ async def test_a_sign_in_that_is_not_ours_is_turned_away(
             group.start_soon(forge, url)
 
         with pytest.raises(RunError, match="refused the sign-in: access_denied"):
-            await service.sign_in(system, show)
+            await service.connections.sign_in(system, show)
     assert answers == [400]
 
 

@@ -55,9 +55,11 @@ async def store(service: Service, *definitions: dict[str, Any]) -> None:
 async def start(service: Service, tool_id: str, inputs: Any = None, **fields: Any) -> ActiveRun:
     """Start a run as a program would."""
     options = RunOptions.model_validate(fields.pop("options", {}))
-    return await service.start(
+    run = await service.start(
         RunRequest(tool_id, inputs or {}, RequestSource.API, options, **fields)
     )
+    assert isinstance(run, ActiveRun), "the run was there already"
+    return run
 
 
 class SilentUpstream:

@@ -556,5 +556,5 @@ async def test_changes_are_announced(era: str, service: Service) -> None:
                             heard.append(type(event).__name__)
                             break
                 assert heard[-1] == "ToolsListChanged"
-        surface.notifier.listen.close()
+        surface.notifier.close()
         group.cancel_scope.cancel()

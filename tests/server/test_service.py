@@ -14,7 +14,8 @@ from server.settings import Settings
 from server.views import tool_view
 from storage.database import open_database
 from storage.errors import HomeError, RunExistsError, StorageError
-from storage.runs import INTERRUPTED, RunFilter
+from storage.run_lists import RunFilter
+from storage.runs import INTERRUPTED
 from tests.server.helpers import (
     WAIT_SECONDS,
     SilentUpstream,

@@ -11,7 +11,7 @@ import pytest
 from server.active_run import RunRequest
 from server.service import Service
 from server.views import tool_view
-from storage.runs import RunFilter
+from storage.run_lists import RunFilter
 from tests.server.helpers import (
     WAIT_SECONDS,
     SilentUpstream,

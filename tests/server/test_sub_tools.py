@@ -7,7 +7,7 @@ import anyio
 from server.active_run import RunRequest
 from server.service import Service
 from server.views import tool_view
-from storage.runs import RunFilter
+from storage.run_lists import RunFilter
 from tests.web import Answer, Web
 from tools.run import RequestSource, RunOptions
 

@@ -19,6 +19,7 @@ from server.settings import Settings
 from server.views import tool_view
 from storage.audit import AuditReport, audit
 from storage.errors import StorageError
+from storage.objects import ObjectStore
 from tests.server.helpers import request_tool, start, store
 from tests.web import Answer, Seen, Web, serve
 from tools.redaction import secret_forms
@@ -27,7 +28,7 @@ SECRET = "tok/en+0123~45!'x"
 
 
 async def add_system(service: Service, **fields: Any) -> None:
-    report = await service.put_system({"id": "acme", **fields})
+    report = await service.connections.put({"id": "acme", **fields})
     assert report["outcome"] in {"added", "updated"}, report
 
 
@@ -38,8 +39,10 @@ async def run(service: Service, tool_id: str, inputs: Any = None, **fields: Any)
 
 
 async def audited(service: Service, **more: str) -> AuditReport:
-    secrets, _ = await service.all_secrets()
-    return audit(service.settings.home, service.settings.database_path, {**secrets, **more})
+    secrets, _ = await service.connections.all_secrets()
+    home = service.settings
+    objects = ObjectStore(home.results_directory)
+    return await audit(home.home, home.database_path, {**secrets, **more}, objects)
 
 
 def refusal(view: dict[str, Any]) -> tuple[str, str]:
@@ -103,6 +106,103 @@ async def test_a_credential_is_not_sent_to_another_origin(
         return
     assert refusal(view)[0] in {"credential", "blocked_address"}, view
     assert web.seen == []
+
+
+SHORT = [
+    ("a name in the query", {"queryParams": {"p": "<<acme_pin>>"}}),
+    ("a name in the url", {"url": "ORIGIN/x/<<acme_pin>>"}),
+    ("the object of credentials", {"headers": {"X-Pin": "<<credentials.acme_pin>>"}}),
+    ("a basic pair", {"headers": {"Authorization": "Basic me:<<acme_pin>>"}}),
+    ("a function", {"headers": {"X-Pin": "<<s => btoa('u:' + s.acme_pin)>>"}}),
+    ("all headers at once", {"headers": "<<s => ({'X-Pin': s.credentials.acme_pin})>>"}),
+    ("a body", {"method": "POST", "body": '{"p": "<<acme_pin>>"}'}),
+    ("a path", {"method": "POST", "body": "<<$.credentials.acme_pin>>"}),
+]
+
+
+@pytest.mark.parametrize("config", [config for _, config in SHORT], ids=[name for name, _ in SHORT])
+async def test_a_short_credential_of_a_template_is_held_to_its_origin(
+    config: dict[str, Any], service: Service, web: Web
+) -> None:
+    web.answers(Answer({}))
+    await add_system(service, id="other", url=web.url)
+    await add_system(service, url="http://acme.test", credentials={"pin": "12 34"})
+    given_config = json.loads(json.dumps(config).replace("ORIGIN", web.url))
+    url = given_config.pop("url", f"{web.url}/x")
+    definition = tool(url, system_id=None, **given_config)
+    definition["steps"].append({"id": "acme", "config": {"url": "/", "systemId": "acme"}})
+    await store(service, definition)
+    kind, words = refusal(await run(service, "ask"))
+    assert (kind, web.seen) == ("credential", [])
+    assert "acme.pin" in words
+
+
+async def test_a_short_credential_of_the_run_is_held_to_its_origin(
+    service: Service, web: Web
+) -> None:
+    web.answers(Answer({}))
+    await add_system(service, url="http://acme.test")
+    await store(service, tool(f"{web.url}/x", headers={"X-Pin": "<<pin>>"}))
+    kind, words = refusal(await run(service, "ask", credentials={"pin": "1234"}))
+    assert (kind, web.seen) == ("credential", [])
+    assert "run.pin" in words
+
+
+async def test_a_short_credential_goes_to_its_system_and_its_value_may_appear_elsewhere(
+    service: Service, web: Web
+) -> None:
+    web.answers(Answer({}))
+    await add_system(service, url=web.url, credentials={"pin": "1234"})
+    await add_system(service, id="beta", url=web.url, credentials={"pin": "1234"})
+    await store(service, tool("/x/1234", headers={"X-Pin": "<<acme_pin>>", "X-N": "<<n>>"}))
+    view = await run(service, "ask", {"n": "1234"})
+    assert view["status"] == "success", view
+    assert web.seen[0].headers["x-pin"] == "1234"
+
+
+@pytest.mark.parametrize(
+    ("config", "location", "is_taken"),
+    [
+        ({"headers": {"X-Pin": "<<acme_pin>>"}}, "{other}/x", False),
+        ({"headers": "<<s => ({'X-Pin': s.acme_pin})>>"}, "{other}/x", False),
+        ({"headers": {"X-Pin": "<<acme_pin>>"}}, "{other}/x?p=1234", True),
+        ({"queryParams": {"p": "<<acme_pin>>"}}, "{other}/x?p=1234&q=1", True),
+        ({"queryParams": {"p": "<<acme_pin>>"}}, "{other}/x?p=012345", False),
+        ({"method": "POST", "body": '{"p": "<<acme_pin>>"}'}, "{other}/x", True),
+    ],
+)
+async def test_a_redirect_does_not_take_a_short_credential_along(
+    config: dict[str, Any], location: str, is_taken: bool, service: Service, web: Web
+) -> None:
+    async with serve() as other:
+        other.answers(Answer({}))
+        status = 307 if "body" in config else 302
+        web.answers(Answer(status=status, headers={"Location": location.format(other=other.url)}))
+        await add_system(service, url=web.url, credentials={"pin": "1234"})
+        await store(service, tool("/start", **config))
+        view = await run(service, "ask")
+        if is_taken:
+            assert refusal(view)[0] == "credential"
+            assert other.seen == []
+        else:
+            assert view["status"] == "success", view
+            assert "x-pin" not in other.seen[0].headers
+
+
+async def test_a_next_page_at_an_allowed_origin_is_read_without_a_short_credential(
+    service: Service, web: Web
+) -> None:
+    other = web.url.replace("127.0.0.1", "localhost")
+    await add_system(service, url=web.url, credentials={"pin": "1234"}, allowedOrigins=[other])
+    web.answers(Answer({"rows": [1], "next": f"{other}/2"}), Answer({"rows": [2], "next": None}))
+    pagination = {"type": "nextUrl", "nextUrlPath": "next"}
+    headers = {"X-Pin": "<<acme_pin>>", "X-N": "1"}
+    config: dict[str, Any] = {"headers": headers, "pagination": pagination}
+    await store(service, tool(f"{web.url}/1", **config))
+    view = await run(service, "ask")
+    assert view["data"]["rows"] == [1, 2]
+    assert [seen.headers.get("x-pin") for seen in web.seen] == ["1234", None]
+    assert web.seen[1].headers["x-n"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -392,12 +492,32 @@ async def test_dev_uses_prod_only_when_the_tool_says_so(
     if falls_back:
         assert view["status"] == "success"
         assert web.seen[0].headers["authorization"] == f"Bearer {SECRET}"
+        assert view["executionMode"] == "prod"
+        assert "system acme is not stored for dev" in view["logs"][0]["message"]
         return
+    assert view["executionMode"] == "dev"
     kind, words = refusal(view)
     assert kind == "credential"
     assert "not for dev" in words
     assert "devFallsBackToProd" in words
     assert web.seen == []
+
+
+async def test_a_run_of_which_one_system_fell_back_says_which(service: Service, web: Web) -> None:
+    web.answers(Answer({}))
+    await add_system(service, url=web.url)
+    await add_system(service, url=web.url, environment="dev")
+    await add_system(service, id="beta", url=web.url)
+    other = tool("/y", system_id="beta")["steps"][0]
+    definition = tool("/x")
+    definition["steps"].append({**other, "id": "other"})
+    await store(service, {**definition, "devFallsBackToProd": True})
+    view = await run(service, "ask", options={"mode": "dev"})
+    assert view["executionMode"] == "dev"
+    (line,) = view["logs"]
+    assert line["level"] == "warn"
+    assert line["message"].startswith("system beta is not stored for dev")
+    assert "logs" not in await run(service, "ask")
 
 
 async def test_each_environment_has_its_own_credentials(service: Service, web: Web) -> None:
@@ -471,7 +591,7 @@ async def test_a_missing_credential_is_named_and_nothing_is_sent(
     ("key", "place"),
     [
         ("wrong file", "the key file"),
-        ("no file", "nor the key file"),
+        ("no file", "none in the key file"),
         ("no key", "is no key"),
         ("environment", "CALLSLIP_MASTER_KEY"),
         ("malformed", "CALLSLIP_MASTER_KEY"),
@@ -499,4 +619,4 @@ async def test_a_key_that_does_not_open_fails_the_run_and_names_its_place(
         assert place in words
         assert web.seen == []
         with pytest.raises(StorageError, match=place):
-            await service.all_secrets()
+            await service.connections.all_secrets()

@@ -1,17 +1,23 @@
 """`callslip systems …` and `callslip audit`: exit codes, streams, and no secret in any of them."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keyring
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
 from server.commands.audit import audit
 from server.commands.systems import app as systems_app
+from tests.keyring_backends import FileKeyring, RefusingKeyring
 
+ROOT = Path(__file__).parent.parent.parent
 SECRET = "correct-horse-battery"
 ACME: dict[str, Any] = {
     "id": "acme",
@@ -107,6 +113,40 @@ def test_a_test_that_fails_shows_no_key(stored: Callslip) -> None:
 def test_a_rotation_keeps_the_credentials(stored: Callslip) -> None:
     assert "new key: 1" in stored("systems", "rotate-key").output
     stored("systems", "test", "acme", code=1)
+
+
+def test_the_key_moves_to_the_keyring_and_everything_goes_on(
+    stored: Callslip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALLSLIP_TEST_KEYRING", str(tmp_path / "keyring.json"))
+    before = keyring.get_keyring()
+    keyring.set_keyring(FileKeyring())
+    try:
+        assert "in the OS keyring" in stored("systems", "use-keyring").output
+        assert not (tmp_path / "config" / "master.key").exists()
+        assert json.loads(stored("audit", "--json").stdout)["secrets"] == 1
+        stored("systems", "rotate-key")
+        keyring.set_keyring(RefusingKeyring())
+        assert "the OS keyring refuses" in stored("audit", code=4).output
+    finally:
+        keyring.set_keyring(before)
+
+
+def test_a_command_ends_though_the_keyring_never_answers(stored: Callslip, tmp_path: Path) -> None:
+    key = (tmp_path / "config" / "master.key").read_bytes()
+    (tmp_path / "config" / "master.key.keyring").write_text("0" * 16)
+    backend = "tests.keyring_backends.HangingKeyring"
+    ended = subprocess.run(
+        [sys.executable, "-c", "from server.cli import main; main()", "audit"],
+        env={**os.environ, "PYTHON_KEYRING_BACKEND": backend, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 4, ended.stderr
+    assert "the OS keyring did not answer within 3 s" in ended.stderr
+    assert key.decode().strip() not in ended.stderr
 
 
 @pytest.mark.parametrize("problem", ["missing", "wrong", "malformed"])

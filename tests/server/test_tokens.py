@@ -14,6 +14,7 @@ from server.service import Service
 from server.settings import Settings
 from server.views import tool_view
 from storage.audit import audit
+from storage.objects import ObjectStore
 from tests.server.helpers import request_tool, start, store, until
 from tests.web import Answer, Seen, Web
 
@@ -76,7 +77,7 @@ async def prepare(service: Service, web: Web, grant: str, **auth: Any) -> None:
             **auth,
         },
     }
-    report = await service.put_system(system)
+    report = await service.connections.put(system)
     assert report["outcome"] == "added", report
     await store(service, request_tool("ask", "/x", config={"systemId": "acme"}))
 
@@ -88,10 +89,12 @@ async def ask(service: Service, **fields: Any) -> dict[str, Any]:
 
 
 async def hits(service: Service, *more: str) -> int:
-    secrets, unread = await service.all_secrets()
+    secrets, unread = await service.connections.all_secrets()
     assert unread == []
     secrets |= {f"more {n}": one for n, one in enumerate(more)}
-    return audit(service.settings.home, service.settings.database_path, secrets).hits
+    home = service.settings
+    objects = ObjectStore(home.results_directory)
+    return (await audit(home.home, home.database_path, secrets, objects)).hits
 
 
 @pytest.mark.parametrize("grant", ["client_credentials", "refresh_token"])
@@ -172,7 +175,7 @@ async def test_a_rotated_refresh_token_outlives_the_run_that_got_it(
     active.cancel("changed my mind")
     endpoint.release.set()
     await active.wait()
-    token = await service.systems.get_token("acme", "prod")
+    token = await service.connections.store.get_token("acme", "prod")
     assert token is not None
     assert token["refreshToken"] == endpoint.refresh_token == "refresh-token-1"
     assert time.time() < token["expiresAt"]
@@ -217,14 +220,14 @@ async def test_tokens_for_run_time_credentials_are_of_the_run_alone(
 ) -> None:
     await prepare(service, web, "client_credentials")
     await ask(service)
-    before = await service.systems.get_token("acme", "prod")
+    before = await service.connections.store.get_token("acme", "prod")
     view = await ask(service, credentials={"secret": "another-client-secret"})
     assert view["status"] == "success"
     assert [one["client_secret"] for one in endpoint.asked] == [
         CLIENT_SECRET,
         "another-client-secret",
     ]
-    assert await service.systems.get_token("acme", "prod") == before
+    assert await service.connections.store.get_token("acme", "prod") == before
     assert await hits(service, "another-client-secret", "access-token-2") == 0
 
 
@@ -236,5 +239,5 @@ async def test_a_new_refresh_token_takes_the_place_of_a_dead_one(
     endpoint.refresh_token = "set-by-a-person"
     endpoint.valid.clear()
     assert (await ask(service))["errorDetail"]["kind"] == "credential"
-    await service.systems.set_credential("acme", "prod", "rt", "set-by-a-person")
+    await service.connections.store.set_credential("acme", "prod", "rt", "set-by-a-person")
     assert (await ask(service))["status"] == "success"

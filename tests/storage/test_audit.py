@@ -10,6 +10,7 @@ import pytest
 from storage.audit import AuditReport, audit, named
 from storage.blobs import pack
 from storage.database import open_database
+from storage.objects import ObjectStore
 
 SECRET = "plan/ted+0123~456"
 FORMS = {
@@ -29,8 +30,10 @@ async def home(tmp_path: Path) -> Path:
     return home
 
 
-def search(home: Path, **secrets: str) -> AuditReport:
-    return audit(home, home / "callslip.db", secrets or {"acme.token": SECRET})
+async def search(home: Path, **secrets: str) -> AuditReport:
+    objects = ObjectStore(home / "results")
+    known = secrets or {"acme.token": SECRET}
+    return await audit(home, home / "callslip.db", known, objects)
 
 
 def plant(connection: sqlite3.Connection, text: str) -> None:
@@ -38,7 +41,7 @@ def plant(connection: sqlite3.Connection, text: str) -> None:
 
 
 async def test_a_clean_home_has_no_hits(home: Path) -> None:
-    report = search(home)
+    report = await search(home)
     assert (report.hits, report.locations, report.secrets) == (0, [], 1)
     assert report.bytes_scanned > 0
 
@@ -47,7 +50,7 @@ async def test_a_clean_home_has_no_hits(home: Path) -> None:
 async def test_a_secret_in_a_row_is_found(form: str, home: Path) -> None:
     with closing(sqlite3.connect(home / "callslip.db")) as connection, connection:
         plant(connection, form)
-    report = search(home)
+    report = await search(home)
     assert any("cancel_requests.reason" in location for location in report.locations)
     assert report.locations[0].startswith("acme.token: ")
     assert SECRET not in str(report.wire())
@@ -61,7 +64,8 @@ async def test_a_secret_in_a_compressed_payload_is_found(home: Path) -> None:
             "INSERT INTO blobs (hash, size, encoding, data) VALUES (?, ?, ?, ?)",
             (packed.hash, packed.size, packed.encoding, packed.data),
         )
-    assert any(location.startswith("acme.token: blob ") for location in search(home).locations)
+    report = await search(home)
+    assert any(location.startswith("acme.token: blob ") for location in report.locations)
 
 
 async def test_a_secret_that_is_in_the_log_of_the_database_alone_is_found(home: Path) -> None:
@@ -71,7 +75,7 @@ async def test_a_secret_that_is_in_the_log_of_the_database_alone_is_found(home: 
             plant(connection, SECRET)
         with connection:
             connection.execute("UPDATE cancel_requests SET reason = 'overwritten'")
-        report = search(home)
+        report = await search(home)
     assert report.hits > 0
     assert all("callslip.db-wal" in location for location in report.locations)
 
@@ -80,13 +84,13 @@ async def test_a_secret_in_a_log_file_is_found_across_the_chunks_it_is_read_in(h
     (home / "logs").mkdir()
     for name, position in (("a.log", 0), ("b.log", 4 * 1024 * 1024 - 5)):
         (home / "logs" / name).write_bytes(b"." * position + SECRET.encode() + b"...")
-    report = search(home)
+    report = await search(home)
     assert report.hits == 2
     assert [Path(one.split(" ")[1]).name for one in report.locations] == ["a.log", "b.log"]
 
 
 async def test_short_secrets_are_named_as_not_scanned(home: Path) -> None:
-    report = search(home, pin="1234567")
+    report = await search(home, pin="1234567")
     assert (report.secrets, report.not_scanned, report.hits) == (0, ["pin"], 0)
 
 
@@ -96,8 +100,10 @@ async def test_what_cannot_be_read_is_an_error_and_not_clean(home: Path) -> None
             "INSERT INTO blobs (hash, size, encoding, data) VALUES (x'00', 9, 'zstd', x'00')"
         )
     with pytest.raises(sqlite3.Error, match="damaged"):
-        search(home)
+        await search(home)
 
 
 async def test_a_home_that_is_not_there_is_empty(tmp_path: Path) -> None:
-    assert audit(tmp_path / "no", tmp_path / "no" / "callslip.db", named([SECRET])).hits == 0
+    objects = ObjectStore(tmp_path / "no" / "results")
+    report = await audit(tmp_path / "no", tmp_path / "no" / "callslip.db", named([SECRET]), objects)
+    assert report.hits == 0

@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 
 from server.views import tool_view
 from storage.database import Database, open_database
-from storage.errors import RunExistsError
-from storage.runs import INTERRUPTED, NewRun, RunFilter, RunStore, StoredRun
+from storage.errors import KeyTakenError, RunExistsError
+from storage.objects import ObjectStore
+from storage.run_lists import RunFilter
+from storage.run_record import NewRun, StoredRun
+from storage.runs import INTERRUPTED, RunStore
 from tools.errors import ErrorDetail, ErrorKind
 from tools.json_text import decode_json, encode_json
 from tools.run import (
@@ -31,8 +34,8 @@ ENDED = (RunStatus.SUCCESS, RunStatus.FAILED, RunStatus.ABORTED)
 
 
 @pytest.fixture
-def runs(database: Database) -> RunStore:
-    return RunStore(database)
+def runs(database: Database, tmp_path: Path) -> RunStore:
+    return RunStore(database, ObjectStore(tmp_path / "results"))
 
 
 def new_run(run_id: str = "r", tool_id: str = "t", **fields: Any) -> NewRun:
@@ -145,8 +148,9 @@ async def test_of_starts_of_one_id_at_once_one_succeeds(runs: RunStore) -> None:
 async def test_an_idempotency_key_is_taken_for_its_tool_alone(runs: RunStore) -> None:
     await runs.start(new_run("a", idempotency_key="k"))
     await runs.start(new_run("b", tool_id="other", idempotency_key="k"))
-    with pytest.raises(RunExistsError, match="idempotency key"):
+    with pytest.raises(KeyTakenError) as taken:
         await runs.start(new_run("c", idempotency_key="k"))
+    assert taken.value.run_id == "a"
 
 
 VALUES: list[Any] = [
@@ -384,7 +388,7 @@ def test_lists_pages_and_totals_agree_with_counting_every_run(
 
 async def _compare_with_model(path: Path, actions: list[Action], size: int) -> None:
     async with open_database(path) as database:
-        runs = RunStore(database)
+        runs = RunStore(database, ObjectStore(path.parent / "results"))
         model = await apply(runs, actions)
         counted, real = await database.read(_counts)
         assert counted == real

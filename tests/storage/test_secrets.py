@@ -13,8 +13,9 @@ from storage.secrets import (
     KeyProblemError,
     MasterKey,
     SecretBox,
-    find_master_key,
+    decode_key,
     new_master_key,
+    read_key_file,
     replace_key_file,
     write_key_file,
 )
@@ -52,17 +53,17 @@ def test_a_damaged_value_is_a_key_problem(sealed: bytes) -> None:
 @pytest.mark.parametrize("text", ["abc", "é", base64.b64encode(bytes(31)).decode(), "=" * 44])
 def test_a_malformed_key_names_its_place_and_not_itself(text: str, tmp_path: Path) -> None:
     with pytest.raises(KeyProblemError, match=r"^CALLSLIP_MASTER_KEY is no key") as caught:
-        find_master_key(text, tmp_path / "key")
+        decode_key(text, "CALLSLIP_MASTER_KEY")
     assert text not in str(caught.value)
     (tmp_path / "key").write_text(text, "utf-8")
     with pytest.raises(KeyProblemError, match="the key file"):
-        find_master_key(None, tmp_path / "key")
+        read_key_file(tmp_path / "key")
 
 
 def test_the_key_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "config" / "master.key"
     key = write_key_file(new_master_key("new"), path)
-    found = find_master_key(None, path)
+    found = read_key_file(path)
     assert found is not None
     assert found.value == key.value
     replace_key_file(KEY, path)

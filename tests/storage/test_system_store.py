@@ -10,8 +10,9 @@ import pytest
 
 from storage import systems as module
 from storage.database import Database, open_database
-from storage.secrets import KeyProblemError, find_master_key
-from storage.systems import KeyPlaces, SystemStore
+from storage.keys import KeyKeeper, KeyPlaces
+from storage.secrets import KeyProblemError, read_key_file
+from storage.systems import SystemStore
 
 SECRET = "correct-horse-battery"
 ACME = {"id": "acme", "url": "https://acme.test"}
@@ -25,7 +26,7 @@ def places(tmp_path: Path) -> KeyPlaces:
 
 @pytest.fixture
 def store(database: Database, places: KeyPlaces) -> SystemStore:
-    return SystemStore(database, places)
+    return SystemStore(database, KeyKeeper(places))
 
 
 def files_of(directory: Path) -> list[bytes]:
@@ -66,9 +67,9 @@ async def test_a_rotation_seals_everything_with_another_key(
     store: SystemStore, places: KeyPlaces
 ) -> None:
     await filled(store)
-    before = find_master_key(None, places.key_file)
+    before = read_key_file(places.key_file)
     assert await store.rotate_key() == 3
-    after = find_master_key(None, places.key_file)
+    after = read_key_file(places.key_file)
     assert before is not None
     assert after is not None
     assert after.value != before.value
@@ -124,7 +125,7 @@ async def test_what_is_sealed_during_a_rotation_is_not_lost(
 ) -> None:
     path = tmp_path / "callslip.db"
     async with open_database(path) as one, open_database(path) as two:
-        rotating, writing = SystemStore(one, places), SystemStore(two, places)
+        rotating, writing = SystemStore(one, KeyKeeper(places)), SystemStore(two, KeyKeeper(places))
         await filled(rotating)
 
         async def write() -> None:
@@ -146,7 +147,7 @@ async def test_two_rotations_at_once_leave_one_key_that_opens_everything(
 ) -> None:
     path = tmp_path / "callslip.db"
     async with open_database(path) as one, open_database(path) as two:
-        stores = [SystemStore(one, places), SystemStore(two, places)]
+        stores = [SystemStore(one, KeyKeeper(places)), SystemStore(two, KeyKeeper(places))]
         await filled(stores[0])
 
         async def rotate(store: SystemStore) -> None:
@@ -167,8 +168,8 @@ async def test_two_processes_with_different_keys_do_not_spoil_each_other(
 ) -> None:
     path = tmp_path / "callslip.db"
     async with open_database(path) as one, open_database(path) as two:
-        first = SystemStore(one, KeyPlaces(None, tmp_path / "a" / "master.key"))
-        second = SystemStore(two, KeyPlaces(None, tmp_path / "b" / "master.key"))
+        first = SystemStore(one, KeyKeeper(KeyPlaces(None, tmp_path / "a" / "master.key")))
+        second = SystemStore(two, KeyKeeper(KeyPlaces(None, tmp_path / "b" / "master.key")))
         await filled(first)
         with pytest.raises(KeyProblemError):
             await second.set_credential("acme", "prod", "key", "sealed-elsewhere")
@@ -177,7 +178,7 @@ async def test_two_processes_with_different_keys_do_not_spoil_each_other(
 
 async def test_a_key_of_the_environment_is_not_rotated(database: Database, tmp_path: Path) -> None:
     key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
-    store = SystemStore(database, KeyPlaces(key, tmp_path / "master.key"))
+    store = SystemStore(database, KeyKeeper(KeyPlaces(key, tmp_path / "master.key")))
     await filled(store)
     with pytest.raises(KeyProblemError, match="CALLSLIP_MASTER_KEY"):
         await store.rotate_key()

@@ -12,7 +12,8 @@ import trustme
 
 from tools.addresses import AddressPolicy
 from tools.errors import ErrorKind, RunError
-from tools.http import HttpClient, OutgoingRequest
+from tools.http import HttpClient, NotSentError, OutgoingRequest
+from tools.retries import RetryPolicy
 from tools.system import TlsFiles
 
 
@@ -78,6 +79,14 @@ async def test_a_ca_that_nobody_trusts_is_refused(url: str) -> None:
     with pytest.raises(RunError, match="certificate") as caught:
         await ask(url, None)
     assert caught.value.kind is ErrorKind.CONNECTION
+    assert "tls.ca" in (caught.value.detail.hint or "")
+
+
+async def test_a_certificate_that_is_not_accepted_is_not_tried_again(url: str) -> None:
+    with pytest.raises(RunError) as caught:
+        await ask(url, None)
+    assert not isinstance(caught.value, NotSentError)
+    assert not RetryPolicy("GET", 3, 0.0, idempotent=True).retries_error(caught.value)
 
 
 async def test_files_that_cannot_be_used_are_said(url: str, tmp_path: Path) -> None:

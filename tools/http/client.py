@@ -147,6 +147,8 @@ class HttpClient:
     async def _send(self, outgoing: OutgoingRequest, policy: AddressPolicy) -> Received:
         import httpx
 
+        from tools.http.transport import CertificateError
+
         client = self._client(policy, outgoing.tls)
         names = {name.lower() for name, _ in outgoing.headers}
         headers = list(outgoing.headers)
@@ -179,6 +181,13 @@ class HttpClient:
                 f"{_origin(request.url)} did not accept a connection within "
                 f"{self._connect_timeout_seconds:g} s",
                 retryable=True,
+                http=_failure(outgoing),
+            ) from None
+        except CertificateError as error:
+            raise RunError(
+                ErrorKind.CONNECTION,
+                f"the certificate of {_origin(request.url)} is not accepted: {error}",
+                hint="check the address; for a CA of your own, name it as tls.ca of the system",
                 http=_failure(outgoing),
             ) from None
         except (httpx.ConnectError, httpx.ProxyError) as error:

@@ -20,14 +20,20 @@ from yarl import URL
 
 from tools.addresses import AddressPolicy, check_address
 
-__all__ = ["AiohttpTransport"]
+__all__ = ["AiohttpTransport", "CertificateError"]
 
 _CHUNK_BYTES = 64 * 1024
 #: Seconds an idle connection is kept.
 _KEEPALIVE_SECONDS = 30
 
+
+class CertificateError(httpx.ConnectError):
+    """The certificate of the upstream, or of the proxy, is not accepted."""
+
+
 # First match wins: subclasses stand before their bases.
 _ERRORS: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
+    (aiohttp.ClientConnectorCertificateError, CertificateError),
     (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
     (aiohttp.SocketTimeoutError, httpx.ReadTimeout),
     (aiohttp.ServerTimeoutError, httpx.ReadTimeout),

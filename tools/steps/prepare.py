@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 from urllib.parse import quote_plus, unquote_plus
 
@@ -12,7 +12,8 @@ from tools.errors import ErrorKind, RunError
 from tools.http import OutgoingRequest
 from tools.json_text import Json
 from tools.model import RequestConfig
-from tools.redaction import Redactor
+from tools.redaction import MINIMUM_SECRET_LENGTH, Redactor, secret_forms
+from tools.scope import TakenCredential
 from tools.scripts import js_text
 from tools.system import System
 from tools.templates import Resolver, render_body, render_fields, render_url
@@ -44,7 +45,7 @@ async def prepare_request(
     if next_url is not None:
         own_url = await _render_url(config, resolver, context, system)
         is_signed = origin_of(next_url) == origin_of(own_url)
-        url, headers = _follow(own_url, next_url, headers, system, context)
+        url, headers = _follow(own_url, next_url, headers, system, context, resolver)
     else:
         url = await _render_url(config, resolver, context, system)
         parameters = await render_fields(config.query_params, resolver, "queryParams")
@@ -54,25 +55,51 @@ async def prepare_request(
         headers = [(name, value) for name, value in headers if name.lower() != "content-type"]
         headers.append(("Content-Type", content_type))
     redactor = context.redactor
-    _check_destination(url, headers, body, context, system)
+    places = {
+        place: taken
+        for place, taken in resolver.taken.items()
+        # What follows a link is the upstream's url, not the one that was rendered.
+        if next_url is None or not place.startswith(("url", "queryParams"))
+    }
+    taken = frozenset[TakenCredential]().union(*places.values())
+    _check_destination(url, headers, body, taken, context, system)
     return OutgoingRequest(
         config.method,
         url,
         headers,
         body,
         credential_headers=frozenset(
-            name.lower() for name, value in headers if redactor.text(value) != value
+            name.lower()
+            for name, value in headers
+            if _took_credential(name, resolver) or redactor.text(value) != value
         ),
-        body_holds_credentials=body is not None and redactor.data(body) != body,
-        holds_credential=redactor.finds,
+        body_holds_credentials=body is not None
+        and ("body" in places or redactor.data(body) != body),
+        holds_credential=_finder(redactor, taken),
         is_signed=is_signed,
     )
+
+
+def _took_credential(header: str, resolver: Resolver) -> bool:
+    """Whether the template of a header, or the one that makes all of them, took a credential."""
+    return "headers" in resolver.taken or f"headers.{header}" in resolver.taken
+
+
+def _finder(redactor: Redactor, taken: Iterable[TakenCredential]) -> Callable[[str], bool]:
+    """Finds credentials in a text: long ones anywhere, short ones of this request as words."""
+    short = {one.value for one in taken if 0 < len(one.value) < MINIMUM_SECRET_LENGTH}
+    if not short:
+        return redactor.finds
+    forms = sorted({re.escape(form) for value in short for form in secret_forms(value)})
+    words = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(forms)})(?![A-Za-z0-9])")
+    return lambda text: redactor.finds(text) or words.search(text) is not None
 
 
 def _check_destination(
     url: str,
     headers: Sequence[tuple[str, str]],
     body: bytes | None,
+    taken: frozenset[TakenCredential],
     context: RunContext,
     system: System | None,
 ) -> None:
@@ -94,9 +121,10 @@ def _check_destination(
         return
     sent = "\n".join([url, unquote_plus(url), *(value for _, value in headers)])
     sent += "\n" + (body or b"").decode("utf-8", "replace")
+    labels = {one.label for one in taken}
     for owner, name, value in secrets:
         # In every form: `Basic` encodes it, forms and JSON bodies escape it.
-        if Redactor({name: value}).finds(sent):
+        if name in labels or Redactor({name: value}).finds(sent):
             raise RunError(
                 ErrorKind.CREDENTIAL,
                 f"the credential {name} belongs to {origin_of(owner.url) or owner.id} "
@@ -128,6 +156,7 @@ def _follow(
     headers: list[tuple[str, str]],
     system: System | None,
     context: RunContext,
+    resolver: Resolver,
 ) -> tuple[str, list[tuple[str, str]]]:
     """The url of a next page; another origin must be the system's choice and gets no credential."""
     target = origin_of(next_url)
@@ -145,7 +174,9 @@ def _follow(
     kept = [
         (name, value)
         for name, value in headers
-        if name.lower() not in secret and context.redactor.text(value) == value
+        if name.lower() not in secret
+        and not _took_credential(name, resolver)
+        and context.redactor.text(value) == value
     ]
     return next_url, kept
 

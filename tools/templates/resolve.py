@@ -1,10 +1,10 @@
 """What a placeholder stands for in a scope."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tools.errors import ErrorKind, RunError
 from tools.json_text import Json
-from tools.scope import MISSING, Missing, Scope
+from tools.scope import MISSING, Missing, Scope, TakenCredential
 from tools.scripts import Script, ScriptForm, ScriptSession, ScriptValue, js_text
 from tools.suggestions import did_you_mean
 from tools.templates.parse import Placeholder
@@ -56,11 +56,15 @@ class Resolved:
 
 @dataclass(frozen=True)
 class Resolver:
-    """Resolves placeholders of one step in one scope; functions run in `session`."""
+    """Resolves placeholders of one request in one scope; functions run in `session`."""
 
     scope: Scope
     session: ScriptSession
     step_id: str
+    #: The credentials that went into each field so far, such as `headers.Accept`.
+    taken: dict[str, set[TakenCredential]] = field(
+        default_factory=dict[str, set[TakenCredential]], repr=False, compare=False
+    )
 
     async def resolve(self, placeholder: Placeholder, where: str) -> Resolved:
         """Look a placeholder up, or call it.
@@ -71,8 +75,10 @@ class Resolver:
         expression = placeholder.expression
         value = self.scope.lookup(expression)
         if not isinstance(value, Missing):
+            self._note_taken(expression, where)
             return Resolved(placeholder, value, is_credential=self.scope.is_credential(expression))
         if placeholder.is_function:
+            self._note_taken(expression, where, is_function=True)
             return Resolved(placeholder, script_value=await self._call(expression))
         return Resolved(placeholder, problem=self._unresolved(expression, where))
 
@@ -87,6 +93,11 @@ class Resolver:
             placeholder.expression.startswith("raw:")
             and self.scope.lookup(placeholder.expression) is MISSING
         )
+
+    def _note_taken(self, expression: str, where: str, *, is_function: bool = False) -> None:
+        taken = self.scope.credentials.taken_by(expression, is_function=is_function)
+        if taken:
+            self.taken.setdefault(where, set()).update(taken)
 
     async def _call(self, expression: str) -> ScriptValue:
         try:

@@ -193,3 +193,44 @@ def test_a_host_file_that_cannot_be_read_is_a_warning(data: Path, home: Path) ->
     assert code == 0
     assert found["host cursor"]["status"] == "warning"
     assert "--print" in found["host cursor"]["advice"]
+
+
+def store_systems(data: Path, config: Path) -> None:
+    bearer = {"type": "bearer", "credential": "token"}
+    settings = Settings(home=data, config_directory=config, proxies={})
+
+    async def store() -> None:
+        async with open_service(settings) as service:
+            for definition in (
+                {"id": "acme", "auth": bearer, "credentials": {"token": "correct-horse"}},
+                {"id": "beta", "auth": bearer, "credentials": {"pin": "1234"}},
+            ):
+                await service.connections.put({"url": "https://acme.test", **definition})
+
+    anyio.run(store)
+
+
+def test_systems_are_counted_and_what_they_lack_is_named(
+    data: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALLSLIP_CONFIG_DIRECTORY", str(home / "config"))
+    store_systems(data, home / "config")
+    code, found = findings()
+    assert code == 0
+    assert found["systems"]["found"] == "systems: 2, credentials: 2"
+    assert found["key"]["found"].endswith(f"the key file {home / 'config' / 'master.key'}")
+    result = invoke()
+    assert "not set: beta.token (prod)" in result.stdout
+    assert "shorter than 8 characters: beta.pin (prod)" in result.stdout
+
+
+def test_a_key_that_does_not_open_is_a_problem(
+    data: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALLSLIP_CONFIG_DIRECTORY", str(home / "config"))
+    store_systems(data, home / "config")
+    (home / "config" / "master.key").unlink()
+    code, found = findings()
+    assert code == 4
+    assert found["key"]["status"] == "problem"
+    assert "the key file" in found["key"]["found"]

@@ -1,0 +1,69 @@
+"""`read_result`: a part of a result."""
+
+from server.mcp_surface.history_tools.tool import RUN_ID, HistoryToolError, fits, history_tool
+from server.mcp_surface.resources import BadParameterError, NotFoundError, read_results
+from server.preview import preview_of
+from server.service import Service, UnknownRunError
+from tools.json_text import JsonObject, encode_json_text
+
+__all__ = ["READ_RESULT"]
+
+
+async def _read_result(service: Service, arguments: JsonObject, inline_limit: int) -> JsonObject:
+    run_id = arguments["runId"]
+    parameters = {key: value for key, value in arguments.items() if key != "runId"}
+    parameters.setdefault("offset", 0)
+    try:
+        part = await read_results(service, run_id, parameters)
+    except (UnknownRunError, NotFoundError, BadParameterError) as error:
+        raise HistoryToolError(str(error)) from None
+    if fits(part, inline_limit):
+        return part
+    value = part["value"]
+    return {
+        **part,
+        "value": None,
+        "preview": preview_of(value, len(encode_json_text(part))),
+        "next": "this part is too large or too deep to show; "
+        "narrow it with path, fields, offset and limit",
+    }
+
+
+READ_RESULT = history_tool(
+    "read_result",
+    "Read a result",
+    "Reads a part of a run's stored result: `path` is JSONPath ($.items[0:20].name), "
+    "`fields` keeps these keys of each object, lists are paged by offset and limit. "
+    "Use it after a preview, in place of calling the tool again.",
+    {
+        "runId": RUN_ID,
+        "path": {
+            "type": "string",
+            "maxLength": 1000,
+            "description": "JSONPath (RFC 9535); the whole result when absent.",
+        },
+        "fields": {
+            "type": "array",
+            "items": {"type": "string"},
+            "maxItems": 100,
+            "description": "Keys to keep of each object.",
+        },
+        "offset": {"type": "integer", "minimum": 0, "default": 0},
+        "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
+    },
+    ["runId"],
+    {
+        "type": "object",
+        "properties": {
+            "value": {},
+            "total": {"type": "integer"},
+            "offset": {"type": "integer"},
+            "limit": {"type": "integer"},
+            "hasMore": {"type": "boolean"},
+            "preview": {"type": "object"},
+            "next": {"type": "string"},
+        },
+        "required": ["value", "total", "offset", "limit", "hasMore"],
+    },
+    _read_result,
+)

@@ -1,0 +1,117 @@
+"""What is read off a stored run for comparing and explaining it; nothing here trusts the record.
+
+Records may be damaged, still being made, or written by a run that was cut off: every fact may be
+missing.
+"""
+
+from datetime import datetime
+from typing import cast
+
+from storage.run_record import StoredRun
+from tools.json_text import Json, JsonObject, decode_json
+from tools.run import RunStatus, rfc3339
+
+__all__ = [
+    "brief",
+    "definition_of",
+    "duration_ms",
+    "is_dry",
+    "list_in",
+    "object_in",
+    "request_brief",
+    "requests_of",
+    "result_of",
+    "step_duration_ms",
+    "step_of",
+]
+
+#: What storing a tool writes into its definition; no change of the tool.
+_BOOKKEEPING = frozenset({"createdAt", "updatedAt"})
+_REQUEST_FIELDS = ("method", "url", "status", "ms", "page", "iteration", "attempt", "error")
+
+
+def object_in(holder: JsonObject | None, name: str) -> JsonObject:
+    """The object of this name, empty where there is none."""
+    value: Json = (holder or {}).get(name)
+    return cast("JsonObject", value) if isinstance(value, dict) else {}
+
+
+def list_in(holder: JsonObject | None, name: str) -> list[Json]:
+    """The list of this name, empty where there is none."""
+    value: Json = (holder or {}).get(name)
+    return cast("list[Json]", value) if isinstance(value, list) else []
+
+
+def brief(run: StoredRun) -> JsonObject:
+    """What tells a run apart: ids, version, status, when and how long."""
+    fields: JsonObject = {
+        "runId": run.run_id,
+        "toolId": run.tool_id,
+        "toolVersionNumber": run.version_number,
+        "status": run.status,
+        "startedAt": rfc3339(run.started_at),
+        "durationMs": duration_ms(run),
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def duration_ms(run: StoredRun) -> int | None:
+    """How long a run took; None while it runs."""
+    if run.completed_at is None:
+        return None
+    # A clock that was set back must not make a run of negative length.
+    return max(0, run.completed_at - run.started_at)
+
+
+def definition_of(run: StoredRun) -> JsonObject | None:
+    """The tool as executed, without what storing it adds; None when it cannot be read."""
+    if run.tool is None:
+        return None
+    return {name: value for name, value in run.tool.items() if name not in _BOOKKEEPING}
+
+
+def result_of(run: StoredRun) -> tuple[bool, Json]:
+    """Whether there is a result that can be read, and the result."""
+    if run.status is not RunStatus.SUCCESS or run.result is None:
+        return False, None
+    try:
+        return True, decode_json(run.result)
+    except ValueError:
+        return False, None
+
+
+def is_dry(run: StoredRun) -> bool:
+    """Whether the run sent nothing: its success says little of the upstream."""
+    return (run.options or {}).get("execution") == "dry"
+
+
+def step_of(run: StoredRun, step_id: Json) -> JsonObject | None:
+    """The record of a step."""
+    return next((step for step in run.steps if step.get("stepId") == step_id), None)
+
+
+def step_duration_ms(step: JsonObject) -> int | None:
+    """How long a step took, when it has ended."""
+    try:
+        started = datetime.fromisoformat(step["startedAt"])
+        ended = datetime.fromisoformat(step["completedAt"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return max(0, round((ended - started).total_seconds() * 1000))
+
+
+def requests_of(step: JsonObject | None) -> list[JsonObject]:
+    """The requests of a step in the order of their items, pages and attempts.
+
+    Items of a loop run at once, so the order of the record is that of the network.
+    """
+    return sorted(list_in(step, "requests"), key=_request_order)
+
+
+def _request_order(request: JsonObject) -> tuple[int, int, int]:
+    return request.get("iteration", -1), request.get("page", 0), request.get("attempt", 1)
+
+
+def request_brief(request: JsonObject) -> JsonObject:
+    """A request in a line: method, url, status, and where in the loop it was."""
+    return {name: request[name] for name in _REQUEST_FIELDS if name in request}

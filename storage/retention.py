@@ -1,0 +1,151 @@
+"""How long runs stay: what is too old, what is too much, and how a run is taken out."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from storage.search import forget
+from storage.snapshots import drop_unused_snapshots
+from tools.run import RunStatus
+
+__all__ = [
+    "BATCH_RUNS",
+    "RetentionPolicy",
+    "delete_runs",
+    "expired",
+    "give_back_space",
+    "home_bytes",
+    "oldest",
+    "unused_space_pages",
+]
+
+#: More in one transaction would keep the writer from others for too long.
+BATCH_RUNS = 500
+_BATCH_PAGES = 2_000
+_DAY_MS = 24 * 60 * 60 * 1000
+
+
+@dataclass(frozen=True)
+class RetentionPolicy:
+    """Pinned and running runs always stay.
+
+    `max_age_ms` by final status: None keeps runs of that status whatever their age. `max_bytes` is
+    for the database and the large results together; when they are more, the oldest runs go.
+    """
+
+    max_age_ms: Mapping[RunStatus, int | None] = field(
+        default_factory=dict[RunStatus, "int | None"]
+    )
+    max_bytes: int | None = None
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether nothing is ever too old or too much."""
+        return self.max_bytes is None and not any(self.max_age_ms.values())
+
+    def in_words(self) -> str:
+        """For people: `success 90 days, failed 90 days, aborted 90 days, 5 GB in all`."""
+        ages = [
+            f"{status} {age / _DAY_MS:g} days" if age else f"{status} whatever its age"
+            for status, age in self.max_age_ms.items()
+        ]
+        size = f"{self.max_bytes / 1024**3:g} GB in all" if self.max_bytes else "any size"
+        return ", ".join([*ages, size])
+
+
+def expired(
+    connection: sqlite3.Connection, policy: RetentionPolicy, now: int, limit: int
+) -> list[int]:
+    """Runs that are older than the policy allows, the oldest first."""
+    branches: list[str] = []
+    parameters: list[int | str] = []
+    for status, age in policy.max_age_ms.items():
+        if age is not None:
+            branches.append("(status = ? AND started_at < ?)")
+            parameters += [str(status), now - age]
+    if not branches:
+        return []
+    newest = max(now - age for age in policy.max_age_ms.values() if age is not None)
+    rows = connection.execute(
+        f"SELECT seq FROM runs WHERE started_at < ? AND ({' OR '.join(branches)}) "  # noqa: S608 - constants
+        "AND status <> 'running' AND pinned = 0 ORDER BY started_at LIMIT ?",
+        (newest, *parameters, limit),
+    )
+    return [row[0] for row in rows]
+
+
+def oldest(connection: sqlite3.Connection, limit: int) -> list[int]:
+    """The runs that go first when there is too much."""
+    rows = connection.execute(
+        "SELECT seq FROM runs WHERE pinned = 0 AND status <> 'running' ORDER BY seq LIMIT ?",
+        (limit,),
+    )
+    return [row[0] for row in rows]
+
+
+def home_bytes(connection: sqlite3.Connection) -> int:
+    """What the history takes: used pages of the database, and payloads outside it."""
+    pages = _pragma(connection, "page_count") - _pragma(connection, "freelist_count")
+    elsewhere = connection.execute(
+        "SELECT coalesce(sum(stored_bytes), 0) FROM blobs WHERE uri IS NOT NULL"
+    ).fetchone()[0]
+    return pages * _pragma(connection, "page_size") + elsewhere
+
+
+def delete_runs(connection: sqlite3.Connection, seqs: Sequence[int]) -> tuple[int, list[str]]:
+    """Take runs that have ended out: how many there were, and the addresses nobody needs now."""
+    deleted = 0
+    addresses: list[str] = []
+    for seq in seqs:
+        row = connection.execute(
+            "SELECT tool_id, status, request_source FROM runs "
+            "WHERE seq = ? AND status <> 'running'",
+            (seq,),
+        ).fetchone()
+        if row is None:
+            continue
+        forget(connection, seq)
+        addresses += _drop_payloads(connection, seq)
+        connection.execute("DELETE FROM run_details WHERE seq = ?", (seq,))
+        connection.execute("DELETE FROM runs WHERE seq = ?", (seq,))
+        connection.execute(
+            "UPDATE run_counts SET runs = runs - 1 "
+            "WHERE tool_id = ? AND status = ? AND request_source = ?",
+            row,
+        )
+        deleted += 1
+    connection.execute("DELETE FROM run_counts WHERE runs = 0")
+    if deleted:
+        drop_unused_snapshots(connection)
+    return deleted, addresses
+
+
+def _drop_payloads(connection: sqlite3.Connection, seq: int) -> list[str]:
+    blob_ids = [
+        row[0] for row in connection.execute("SELECT blob_id FROM blob_uses WHERE seq = ?", (seq,))
+    ]
+    connection.execute("DELETE FROM blob_uses WHERE seq = ?", (seq,))
+    addresses: list[str] = []
+    for blob_id in blob_ids:
+        rows = connection.execute(
+            "DELETE FROM blobs WHERE blob_id = ?1 "
+            "AND NOT EXISTS (SELECT 1 FROM blob_uses WHERE blob_id = ?1) RETURNING uri",
+            (blob_id,),
+        ).fetchall()
+        addresses += [uri for (uri,) in rows if uri is not None]
+    return addresses
+
+
+def give_back_space(connection: sqlite3.Connection) -> int:
+    """Give some of the freed pages back to the file system; how many remain."""
+    connection.execute(f"PRAGMA incremental_vacuum({_BATCH_PAGES})").fetchall()
+    return unused_space_pages(connection)
+
+
+def unused_space_pages(connection: sqlite3.Connection) -> int:
+    """Pages of the file that hold nothing."""
+    return _pragma(connection, "freelist_count")
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return connection.execute(f"PRAGMA {name}").fetchone()[0]
