@@ -8,6 +8,7 @@ import anyio
 from server.service import Service
 from server.settings import Settings
 from server.version import VERSION
+from storage.api_keys import ApiKeyStore
 from storage.database import open_database
 from storage.keys import KeyKeeper, KeyPlaces
 from storage.objects import ObjectStore
@@ -51,6 +52,7 @@ async def open_service(settings: Settings) -> AsyncGenerator[Service]:
                 ToolStore(database),
                 RunStore(database, ObjectStore(settings.results_directory, settings.results_url)),
                 SystemStore(database, KeyKeeper(KeyPlaces(settings.master_key, settings.key_file))),
+                ApiKeyStore(database),
                 owner,
                 engines,
                 settings,

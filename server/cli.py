@@ -45,17 +45,39 @@ def serve(
     history_tools: Annotated[
         HistoryTools, typer.Option(help="Tools over the history: none, those that read, or all.")
     ] = HistoryTools.ALL,
+    authoring: Annotated[
+        bool, typer.Option("--authoring", help="Tools with which a model writes stored tools.")
+    ] = False,
     confirm_writes: Annotated[
         bool, typer.Option("--confirm-writes", help="Ask the person before a run that writes.")
+    ] = False,
+    http: Annotated[
+        bool, typer.Option("--http", help="Serve REST, and MCP at /mcp, over HTTP.")
+    ] = False,
+    host: Annotated[
+        str | None, typer.Option(help="With --http: where to listen; 127.0.0.1 when absent.")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="With --http: 8484 when absent; 0 takes a free one."),
+    ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(help="With --http: a further name the server is called by; repeatable."),
+    ] = None,
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="With --http, on loopback: ask for no key.")
     ] = False,
     log_file: Annotated[
         Path | None, typer.Option(help="Write the log here; it goes to stderr otherwise.")
     ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
 ) -> None:
-    """Serve the stored tools over MCP on standard input and output."""
+    """Serve the stored tools over MCP on standard input and output, or over HTTP."""
     from server.commands.serve import serve as serve_command
 
+    if not http and (host or port is not None or allowed_host or no_auth):
+        raise typer.BadParameter("--host, --port, --allowed-host and --no-auth belong to --http")
     serve_command(
         log_file,
         log_level,
@@ -66,7 +88,16 @@ def serve(
             "max_listed_tools": max_listed_tools,
             "history_tools": history_tools.value,
             "confirm_writes": confirm_writes,
+            "authoring": authoring,
         },
+        {
+            "host": host or "127.0.0.1",
+            "port": 8484 if port is None else port,
+            "allowed_hosts": tuple(allowed_host or ()),
+            "needs_key": not no_auth,
+        }
+        if http
+        else None,
     )
 
 
@@ -91,16 +122,23 @@ def _add_commands() -> None:
     from server.commands.audit import audit
     from server.commands.backup import backup
     from server.commands.doctor import doctor
+    from server.commands.frozen import run_frozen
     from server.commands.hosts import install, uninstall
+    from server.commands.keys import app as keys_app
     from server.commands.run import run
     from server.commands.runs import app as runs_app
+    from server.commands.runs_again import freeze, rerun
     from server.commands.systems import app as systems_app
     from server.commands.tools import app as tools_app
 
     app.command()(run)
+    app.command("test")(run_frozen)
+    runs_app.command()(rerun)
+    runs_app.command()(freeze)
     app.add_typer(tools_app, name="tools")
     app.add_typer(runs_app, name="runs")
     app.add_typer(systems_app, name="systems")
+    app.add_typer(keys_app, name="keys")
     app.command()(install)
     app.command()(uninstall)
     app.command()(audit)

@@ -100,14 +100,27 @@ class Connections:
         return loaded.systems[system_id]
 
     async def load_for(
-        self, tool: Tool, mode: Environment, run_time: Mapping[str, str]
+        self,
+        tool: Tool,
+        mode: Environment,
+        run_time: Mapping[str, str],
+        *,
+        marks_only: bool = False,
     ) -> LoadedSystems:
-        """The systems of a tool with their credentials, or why they cannot be had."""
+        """The systems of a tool with their credentials, or why they cannot be had.
+
+        With `marks_only` no credential is read.
+        """
         ids = system_ids_of(tool)
         if not ids:
             return LoadedSystems({})
         return await load_systems(
-            self.store, ids, mode, falls_back=tool.dev_falls_back_to_prod, run_time=run_time
+            self.store,
+            ids,
+            mode,
+            falls_back=tool.dev_falls_back_to_prod,
+            run_time=run_time,
+            marks_only=marks_only,
         )
 
     async def sign_in(self, system: System, show: Callable[[str], None]) -> None:

@@ -13,6 +13,7 @@ from tools.errors import ErrorKind, RunError
 from tools.json_text import JsonObject
 from tools.model import RequestConfig, Tool
 from tools.redaction import Redactor
+from tools.replay import marked_system
 from tools.run import LogLine, now_ms
 from tools.system import ApiKeyAuth, Environment, System
 
@@ -70,11 +71,13 @@ async def load_systems(
     *,
     falls_back: bool,
     run_time: Mapping[str, str] | None = None,
+    marks_only: bool = False,
 ) -> LoadedSystems:
     """The stored systems of these ids with their credentials; ids that are not stored are left out.
 
     With `falls_back` a system that has no such environment is taken from `prod`; without, its lack
-    is a problem. Sources of credentials that the run brings itself are not asked.
+    is a problem. Sources of credentials that the run brings itself are not asked. With `marks_only`
+    no credential is read: each is its mark.
     """
     systems: dict[str, System] = {}
     problems: list[RunError] = []
@@ -88,7 +91,11 @@ async def load_systems(
             else:
                 stored = elsewhere
         if stored is not None:
-            systems[system_id] = await _with_credentials(store, stored, run_time or {}, problems)
+            systems[system_id] = (
+                marked_system(stored.definition, [one.name for one in stored.credentials])
+                if marks_only
+                else await _with_credentials(store, stored, run_time or {}, problems)
+            )
     return LoadedSystems(systems, problems[0] if problems else None)
 
 

@@ -1,6 +1,7 @@
 """Parts of a result: by JSONPath, by fields, by page."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,7 +10,7 @@ from tools.json_text import Json, JsonObject
 if TYPE_CHECKING:
     import jsonpath
 
-__all__ = ["ReadingError", "read_part"]
+__all__ = ["ReadingError", "read_part", "without"]
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
@@ -62,7 +63,39 @@ def read_part(
     }
 
 
+def without(value: Json, paths: Sequence[str]) -> Json:
+    """A copy without what the paths find: keys are gone, elements of lists are null.
+
+    A path that finds nothing is no error. Raises `ReadingError`.
+    """
+    if not paths:
+        return value
+    value = deepcopy(value)
+    for path in paths:
+        _, matches = _find(value, path)
+        for match in matches:
+            if match.parent is None:
+                value = None
+                continue
+            holder: Any = match.parent.obj
+            if isinstance(holder, dict):
+                cast("JsonObject", holder).pop(str(match.parts[-1]), None)
+            else:
+                holder[match.parts[-1]] = None
+    return value
+
+
 def _select(value: Json, path: str) -> Json:
+    is_singular, matches = _find(value, path)
+    if is_singular:
+        if not matches:
+            raise ReadingError(f"path {path!r} finds nothing in this result")
+        return matches[0].obj
+    return [match.obj for match in matches]
+
+
+def _find(value: Json, path: str) -> "tuple[bool, list[jsonpath.JSONPathMatch]]":
+    """Whether the path has one place, and what it finds."""
     if len(path) > _MAX_PATH_CHARACTERS:
         raise ReadingError(f"path has more than {_MAX_PATH_CHARACTERS} characters")
     import jsonpath
@@ -70,20 +103,16 @@ def _select(value: Json, path: str) -> Json:
     text = path if path.startswith("$") else f"$.{path}" if not path.startswith("[") else f"${path}"
     try:
         query = _environment().compile(text)
-        matches: list[Json] = []
+        matches: list[jsonpath.JSONPathMatch] = []
         for match in query.finditer(value):
-            matches.append(match.obj)
+            matches.append(match)
             if len(matches) > _MAX_MATCHES:
                 raise ReadingError(f"path {path!r} finds more than {_MAX_MATCHES:,} values")
     except jsonpath.JSONPathError as error:
         raise ReadingError(
             f"path {path!r} is no JSONPath: {error}; valid is $.items[0].name, $..id, $.rows[0:10]"
         ) from None
-    if isinstance(query, jsonpath.JSONPath) and query.singular_query():
-        if not matches:
-            raise ReadingError(f"path {path!r} finds nothing in this result")
-        return matches[0]
-    return matches
+    return isinstance(query, jsonpath.JSONPath) and query.singular_query(), matches
 
 
 @cache

@@ -14,23 +14,48 @@ from dataclasses import replace
 import anyio
 from anyio.abc import TaskGroup
 
-from server.active_run import ActiveRun, JoinedRun, RunRequest, outcome_of
+from server.active_run import (
+    ActiveRun,
+    Derivation,
+    JoinedRun,
+    Replay,
+    RunRequest,
+    outcome_of,
+    resumed,
+)
 from server.catalog import Catalog, CatalogEntry
 from server.comparison import compare_runs
 from server.connections import Connections
 from server.credentials import redactor_for
 from server.explanation import explain_run
 from server.history import History
+from server.reruns import (
+    Rerun,
+    RerunError,
+    RerunPlan,
+    RerunRequest,
+    child_run_ids,
+    plan_rerun,
+)
 from server.run_facts import is_dry
 from server.settings import Settings
+from storage.api_keys import ApiKeyStore
 from storage.database import Database
 from storage.errors import KeyTakenError, StorageError
 from storage.owners import Owner, end_orphans
 from storage.run_lists import RunFilter, RunPage
+from storage.run_queue import RunQueue
 from storage.run_record import NewRun, StoredRun
 from storage.runs import RunStore
 from storage.systems import SystemStore
-from storage.tools import PutOutcome, StoredTool, ToolStore
+from storage.tools import (
+    Author,
+    PutOutcome,
+    StoredTool,
+    ToolChangedError,
+    ToolStore,
+    ToolVersion,
+)
 from tools.auth.oauth2 import Token
 from tools.check import CheckedTool, check_definition
 from tools.context import ChildRun, Engines, RunContext, RunEvent
@@ -40,6 +65,7 @@ from tools.execution import Execution
 from tools.faults import trace_of
 from tools.json_text import Json, JsonObject
 from tools.redaction import Redactor
+from tools.replay import ReplayClient, credential_mark
 from tools.run import RequestSource, RunOutcome, RunStatus, now_ms
 from tools.suggestions import did_you_mean
 from tools.system import System, auth_credential_names
@@ -50,6 +76,7 @@ __all__ = [
     "Service",
     "UnknownRunError",
     "UnknownToolError",
+    "UnknownVersionError",
 ]
 
 _log = logging.getLogger(__name__)
@@ -57,6 +84,10 @@ _log = logging.getLogger(__name__)
 _ORPHAN_CHECK_SECONDS = 30.0
 #: Successes that sent nothing are passed over; a tool with more of them has no last good run.
 _LAST_GOOD_TRIES = 10
+#: How often runs of processes that are gone are looked for.
+_QUEUE_CHECK_SECONDS = 5.0
+#: A change is made again when another came between.
+_CHANGE_TRIES = 5
 #: How long closing waits for runs to be recorded as aborted.
 _CLOSE_SECONDS = 1.5
 
@@ -67,6 +98,10 @@ class UnknownToolError(Exception):
 
 class ArchivedToolError(Exception):
     """The tool is archived: kept, but not to be called."""
+
+
+class UnknownVersionError(Exception):
+    """The tool has no version of this number."""
 
 
 class UnknownRunError(Exception):
@@ -86,11 +121,13 @@ class Service:
         tools: ToolStore,
         runs: RunStore,
         systems: SystemStore,
+        api_keys: ApiKeyStore,
         owner: Owner,
         engines: Engines,
         settings: Settings,
     ) -> None:
         self.settings = settings
+        self.api_keys = api_keys
         self.engines = engines
         self.catalog = Catalog(tools)
         self.connections = Connections(systems, engines, settings.locks_directory)
@@ -104,6 +141,8 @@ class Service:
         self._tools = tools
         self._runs = runs
         self._owner = owner
+        self._queue = RunQueue(database)
+        self._slots = anyio.CapacityLimiter(settings.async_runs)
         self._active: dict[str, ActiveRun] = {}
         self._group: TaskGroup | None = None
         #: Ends that the disk had no room for.
@@ -129,11 +168,13 @@ class Service:
         with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_SECONDS):
             active = list(self._active.values())
             for run in active:
+                run.is_left = run.waits and run.is_resumable
                 run.scope.cancel()
             for run in active:
                 await run.done.wait()
             with suppress(StorageError):
                 await self._record_late()
+                await self._queue.release(self._owner.id)
 
     # Tools
 
@@ -147,14 +188,83 @@ class Service:
             known_system_ids=await self.connections.store.ids(),
         )
 
-    async def put_tool(self, definition: Json) -> tuple[CheckedTool, PutOutcome | None]:
-        """Check a definition and store it unless it is refused."""
+    async def put_tool(
+        self, definition: Json, *, client_name: str | None = None
+    ) -> tuple[CheckedTool, PutOutcome | None]:
+        """Check a definition and store it unless it is refused; `client_name` is kept with it."""
         checked = await self.check_tool(definition)
         if checked.definition is None:
             return checked, None
-        outcome = await self._tools.put(checked.definition)
+        outcome = await self._tools.put(checked.definition, Author(self._user, client_name))
         await self._refresh_tools()
         return checked, outcome
+
+    async def add_tool(self, definition: Json) -> CheckedTool:
+        """Check a definition and store it as a new tool unless it is refused.
+
+        Raises `ToolExistsError`.
+        """
+        checked = await self.check_tool(definition)
+        if checked.definition is not None:
+            await self._tools.add(checked.definition, Author(self._user))
+            await self._refresh_tools()
+        return checked
+
+    async def change_tool(self, tool_id: str, fields: JsonObject) -> CheckedTool:
+        """Put fields in place of those of a stored tool, null ones away; stored unless refused.
+
+        Raises `UnknownToolError`, `ToolChangedError` when others change it all the time.
+        """
+        for _ in range(_CHANGE_TRIES):
+            stored = await self.get_tool(tool_id)
+            checked = await self.check_tool({**stored.definition, **fields, "id": tool_id})
+            if checked.definition is None:
+                return checked
+            with suppress(ToolChangedError):
+                await self._tools.replace(
+                    checked.definition, stored.version_number, Author(self._user)
+                )
+                await self._refresh_tools()
+                return checked
+        raise ToolChangedError(f"tool {tool_id} is being changed by others; try again")
+
+    async def rename_tool(self, tool_id: str, new_id: str) -> CheckedTool:
+        """Give a tool another id unless that is refused; its runs keep the old one.
+
+        Raises `UnknownToolError`, `ToolExistsError`.
+        """
+        stored = await self.get_tool(tool_id)
+        checked = await self.check_tool({**stored.definition, "id": new_id})
+        if checked.definition is not None and new_id != tool_id:
+            if not await self._tools.rename(tool_id, new_id, Author(self._user)):
+                raise await self._unknown_tool(tool_id)
+            await self._refresh_tools()
+        return checked
+
+    async def tool_versions(self, tool_id: str) -> list[ToolVersion]:
+        """The versions of a tool, the newest first; of a removed one too.
+
+        Raises `UnknownToolError`.
+        """
+        versions = await self._tools.versions(tool_id)
+        if not versions:
+            raise await self._unknown_tool(tool_id)
+        return versions
+
+    async def restore_tool(self, tool_id: str, version_number: int) -> PutOutcome:
+        """Make an earlier version the newest one; brings a removed tool back.
+
+        Raises `UnknownToolError`, `UnknownVersionError`.
+        """
+        restored = await self._tools.restore(tool_id, version_number, Author(self._user))
+        if restored is None:
+            numbers = [one.version_number for one in await self.tool_versions(tool_id)]
+            raise UnknownVersionError(
+                f"version {version_number} of tool {tool_id} not found; "
+                f"there are {min(numbers)} to {max(numbers)}"
+            )
+        await self._refresh_tools()
+        return restored
 
     async def get_tool(self, tool_id: str) -> StoredTool:
         """Raises `UnknownToolError`."""
@@ -182,10 +292,16 @@ class Service:
         `UnknownToolError`, `ArchivedToolError`, `IdempotencyConflictError`, `RunExistsError`,
         `StorageError`.
         """
-        entry = await self._require_tool(request.tool_id)
+        derivation = request.derivation or Derivation(None, None)
+        entry = derivation.recorded_tools.get(request.tool_id)
+        entry = entry or await self._require_tool(request.tool_id)
         prepared = entry.prepared
+        replay = derivation.replay
         loaded = await self.connections.load_for(
-            prepared.tool, request.options.mode, request.credentials
+            prepared.tool,
+            request.options.mode,
+            request.credentials,
+            marks_only=replay is not None and not replay.is_lenient,
         )
         systems = {**request.systems_above, **loaded.systems}
         run_id = request.run_id or str(uuid.uuid4())
@@ -203,38 +319,121 @@ class Service:
             ancestors=request.ancestors,
             trace_id=trace_id,
             logs=loaded.log(request.options.mode),
+            replay=self._replay_client(replay, redactor),
         )
-        execution = Execution(prepared, request.inputs, context, refused=loaded.problem)
+        execution = Execution(
+            prepared, request.inputs, context, refused=loaded.problem, taken=derivation.taken
+        )
         new_run = NewRun(
             run_id,
             prepared.definition,
-            entry.stored.version_number,
+            entry.stored.version_number or None,
             context.redactor.json(execution.inputs),
-            context.redactor.json(request.options.wire()),
+            context.redactor.json(_recorded_options(request)),
             request.source,
             self._owner.id,
             now_ms(),
             execution_mode=loaded.mode_used(request.options.mode),
             trace_id=trace_id,
-            user_id=self._user,
+            user_id=request.user_id or self._user,
             client_name=request.client_name,
             client_version=request.client_version,
             parent_run_id=request.parent_run_id,
+            source_run_id=derivation.source_run_id,
+            source_kind=derivation.kind,
             idempotency_key=request.idempotency_key,
         )
+        if request.is_async:
+            # What no record holds, only this process has.
+            is_whole = (
+                not request.credentials
+                and derivation.source_run_id is None
+                and new_run.inputs == execution.inputs
+            )
+            new_run = replace(new_run, queued="resumable" if is_whole else "bound")
         if self._group is None:
             raise AssertionError("the service is open while it is used")
         # Between the commit and the task there must be no way out: the run would never end.
         active = ActiveRun(run_id, entry, execution)
+        active.waits = request.is_async
+        active.is_resumable = new_run.queued == "resumable"
         with anyio.CancelScope(shield=True):
             try:
-                active.seq = await self._runs.start(new_run)
+                active.seq = request.resumes or await self._runs.start(new_run)
             except KeyTakenError as taken:
                 return await self._join(taken.run_id, new_run, entry)
             self._active[run_id] = active
             self._newest_seq = max(self._newest_seq, active.seq)
             self._group.start_soon(self._drive, active)
         return active
+
+    async def serve_queue(self) -> None:
+        """Execute the runs that other processes accepted and did not begin, until cancelled."""
+        while True:
+            try:
+                for run_id in await self._queue.claim(self._owner.id):
+                    await self._resume(run_id)
+            except StorageError as error:
+                _log.warning("cannot look for accepted runs: %s", error)
+            await anyio.sleep(_QUEUE_CHECK_SECONDS)
+
+    async def _resume(self, run_id: str) -> None:
+        run = await self._runs.get(run_id, with_steps=False)
+        if run is None:
+            return
+        try:
+            await self.start(resumed(run))
+        except (StorageError, ValueError) as error:
+            _log.error("run %s was accepted and cannot be executed: %s", run_id, error)
+            outcome = RunOutcome(
+                RunStatus.ABORTED,
+                run.inputs or {},
+                error=f"interrupted: the run was accepted, and cannot be executed: {error}",
+                error_detail=ErrorDetail(kind=ErrorKind.INTERRUPTED, retryable=True),
+            )
+            await self._runs.finish(run.seq, outcome)
+
+    def _replay_client(self, replay: Replay | None, redactor: Redactor) -> ReplayClient | None:
+        if replay is None:
+            return None
+        return ReplayClient(
+            replay.recording,
+            redactor,
+            self.engines.max_recorded_body_bytes,
+            self.engines.http if replay.is_lenient else None,
+        )
+
+    async def rerun(self, wanted: RerunRequest) -> Rerun:
+        """Make a run from a recorded one, and start it.
+
+        Raises `RerunError`, `UnknownRunError`, and what `start` raises.
+        """
+        plan = await self.plan_rerun(wanted)
+        return Rerun(await self.start(plan.request), plan)
+
+    async def plan_rerun(self, wanted: RerunRequest) -> RerunPlan:
+        """What a rerun would run; nothing is started. Raises like `rerun`."""
+        run = await self.get_run(wanted.run_id, with_large=True)
+        latest = await self._require_tool(run.tool_id) if wanted.version == "latest" else None
+        recorded = await self.recorded_runs(run) if wanted.is_replay else []
+        return plan_rerun(run, wanted, latest, recorded)
+
+    async def recorded_runs(self, run: StoredRun) -> list[StoredRun]:
+        """The child runs of a run, and theirs, in the order in which they were started.
+
+        Raises `RerunError` when one is not in the history any more.
+        """
+        found: list[StoredRun] = []
+        for child_run_id in child_run_ids(run):
+            try:
+                child = await self.get_run(child_run_id, with_large=True)
+            except UnknownRunError:
+                raise RerunError(
+                    f"the child run {child_run_id} of run {run.run_id} is not recorded any more, "
+                    "so its requests cannot be answered"
+                ) from None
+            found += [child, *await self.recorded_runs(child)]
+        return found
 
     async def _join(self, run_id: str, wanted: NewRun, entry: CatalogEntry) -> JoinedRun:
         there = await self._runs.get(run_id, with_steps=False)
@@ -366,10 +565,12 @@ class Service:
             RequestSource.TOOL_CHAIN,
             options,
             parent.credentials,
+            user_id=parent.user_id,
             parent_run_id=run_id,
             ancestors=(*context.ancestors, context.tool.id),
             redactor_above=context.redactor,
             systems_above={system.id: system for system in context.guarded_systems},
+            derivation=parent.derivation and parent.derivation.for_child(tool_id),
         )
         try:
             child = await self.start(request)
@@ -381,14 +582,26 @@ class Service:
     async def _drive(self, active: ActiveRun) -> None:
         """Execute a run and record its end, whatever happens: a fault ends this run alone."""
         outcome: RunOutcome | None = None
+        has_slot = False
         try:
             with active.scope:
+                if active.waits:
+                    await self._slots.acquire_on_behalf_of(active)
+                    has_slot = True
+                    await self._queue.begin(active.seq)
+                    active.waits = False
                 outcome = await active.execution.run()
         except Exception as fault:
             outcome = _fault_outcome(active, fault)
         finally:
             with anyio.CancelScope(shield=True):
-                await self._record_end(active, outcome)
+                if has_slot:
+                    self._slots.release_on_behalf_of(active)
+                if active.is_left:
+                    self._active.pop(active.run_id, None)
+                    active.done.set()
+                else:
+                    await self._record_end(active, outcome)
 
     async def _record_end(self, active: ActiveRun, outcome: RunOutcome | None) -> None:
         try:
@@ -512,6 +725,12 @@ class _Ports:
             self._request.on_event(event)
 
     async def access_token(self, system: System, rejected: str | None) -> str:
+        derivation = self._request.derivation
+        replay = derivation and derivation.replay
+        if replay is not None and not replay.is_lenient:
+            mark = credential_mark(f"{system.id}.accessToken")
+            self._redactor.add(f"{system.id}.accessToken", mark)
+            return mark
         if self._brings_credentials_of(system):
             token = await self._own_token(system, rejected)
         else:
@@ -555,6 +774,14 @@ def _fault_outcome(active: ActiveRun, fault: Exception) -> RunOutcome:
             hint="the log of the server has the trace; please report it",
         ),
     )
+
+
+def _recorded_options(request: RunRequest) -> JsonObject:
+    """The options as given, and the names of run-time credentials, which a replay needs."""
+    options = request.options.wire()
+    if request.credentials:
+        options["credentialNames"] = sorted(request.credentials)
+    return options
 
 
 def _tell(listeners: list[Callable[[], None]]) -> None:

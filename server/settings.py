@@ -28,8 +28,12 @@ class Settings(BaseModel):
     config_directory: Path = Field(default_factory=lambda: _default_config_directory())
     #: Base64 of 32 bytes, in place of the key file.
     master_key: Annotated[str | None, Field(repr=False)] = None
+    #: An admin key of `serve --http`, for this process only; never stored.
+    api_key: Annotated[str | None, Field(min_length=1, repr=False)] = None
     #: Whether private and loopback addresses may be called.
     allow_private: bool = True
+    #: Async runs that are executed at once; the others wait for their turn.
+    async_runs: Annotated[int, Field(ge=1, le=1000)] = 8
     #: Seconds after which a call is answered with a handle while its run goes on.
     soft_deadline_seconds: Annotated[float, Field(gt=0)] = 45.0
     #: `full` syncs each commit to the disk: a run survives a power cut.

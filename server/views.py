@@ -40,6 +40,10 @@ def tool_view(run: StoredRun, *, with_data: bool = True, summary: bool = False) 
         "parentRunId": run.parent_run_id,
         "sourceRunId": run.source_run_id,
         "sourceKind": run.source_kind,
+        "derivedRuns": [
+            {"runId": one.run_id, "kind": one.kind, "status": one.status} for one in run.derived
+        ]
+        or None,
         "cost": run.cost,
         "pinned": run.pinned or None,
         "resultStorageUri": run.result_uri,

@@ -37,7 +37,7 @@ def workflow_view(
         "id": run.run_id,
         "workflowId": run.tool_id,
         "workflowVersion": run.version_number,
-        "status": _STATUSES[run.status],
+        "status": "waiting" if run.waits else _STATUSES[run.status],
         "startedAt": rfc3339(run.started_at),
         "finishedAt": None if run.completed_at is None else rfc3339(run.completed_at),
         "triggerSource": run.request_source,

@@ -29,6 +29,9 @@ Work = Callable[[sqlite3.Connection], T]
 _APPLICATION_ID = 0x43534C50
 _BUSY_TIMEOUT_SECONDS = 10.0
 _READERS = 2
+#: The log of changes is moved into the database when it is longer, and cut to this on the way.
+_LONG_WAL_BYTES = 4 * 1024 * 1024
+_CHECKPOINT_SECONDS = 0.25
 
 
 class _Connection(aiosqlite.Connection):
@@ -71,6 +74,7 @@ class Database:
         self._next_reader = 0
         self._pending: list[_Pending] = []
         self._wake = anyio.Event()
+        self._committed = anyio.Event()
         self._is_closing = False
 
     async def read(self, work: Work[T]) -> T:
@@ -116,6 +120,21 @@ class Database:
                 batch, self._pending = self._pending, []
                 await self._commit(batch)
 
+    async def checkpoint_forever(self, connection: _Connection) -> None:
+        """Move what was committed into the database, beside the writer and not in its way.
+
+        https://www.sqlite.org/wal.html#ckpt, PASSIVE.
+        """
+        log = self.path.with_name(f"{self.path.name}-wal")
+        while True:
+            await self._committed.wait()
+            await anyio.sleep(_CHECKPOINT_SECONDS)
+            self._committed = anyio.Event()
+            with suppress(OSError, sqlite3.Error):
+                # It can always be done later.
+                if log.stat().st_size > _LONG_WAL_BYTES:
+                    await connection.run(_checkpoint)
+
     def stop(self) -> None:
         """Let `flush_forever` end once everything is written."""
         self._is_closing = True
@@ -131,6 +150,7 @@ class Database:
             for one in batch:
                 await self._commit([one])
             return
+        self._committed.set()
         for one, result in zip(batch, results, strict=True):
             if not one.done.done():
                 one.done.set_result(result)
@@ -139,6 +159,10 @@ class Database:
 def _settle(pending: _Pending, error: Exception) -> None:
     if not pending.done.done():
         pending.done.set_exception(error)
+
+
+def _checkpoint(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
 def _read(connection: sqlite3.Connection, work: Work[T]) -> T:
@@ -179,18 +203,22 @@ async def open_database(
             writer = await _connect(path, durability)
             connections.append(writer)
             await writer.run(_migrate)
-            for _ in range(_READERS):
+            for _ in range(_READERS + 1):
                 connections.append(await _connect(path, durability))
         except sqlite3.Error as error:
             found = _storage_error(error, path)
             raise (found if isinstance(found, HomeError) else HomeError(str(found))) from error
-        database = Database(path, writer, connections[1:])
+        *readers, checkpointer = connections[1:]
+        database = Database(path, writer, readers)
         async with anyio.create_task_group() as group:
             group.start_soon(database.flush_forever)
-            try:
-                yield database
-            finally:
-                database.stop()
+            async with anyio.create_task_group() as beside:
+                beside.start_soon(database.checkpoint_forever, checkpointer)
+                try:
+                    yield database
+                finally:
+                    beside.cancel_scope.cancel()
+                    database.stop()
     finally:
         with anyio.CancelScope(shield=True):
             for connection in reversed(connections):
@@ -259,6 +287,9 @@ def _set_up(connection: sqlite3.Connection, path: Path, durability: str) -> None
             time.sleep(0.01)
     connection.execute(f"PRAGMA synchronous={durability.upper()}")
     connection.execute("PRAGMA cache_size=-16000")
+    # See `checkpoint_forever`; closing the last connection does it in any case.
+    connection.execute("PRAGMA wal_autocheckpoint=0")
+    connection.execute(f"PRAGMA journal_size_limit={_LONG_WAL_BYTES}")
 
 
 def _text(data: bytes) -> str:
@@ -276,7 +307,7 @@ def _migrations() -> list[tuple[int, str]]:
 
 
 #: The newest schema this program knows.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

@@ -5,8 +5,10 @@ An address is `file:<name>`, relative to the home so that a home can be moved, o
 """
 
 import os
+import sqlite3
 import uuid
 from collections.abc import Awaitable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -18,7 +20,7 @@ from storage.errors import StorageError
 if TYPE_CHECKING:
     from obstore.store import S3Store
 
-__all__ = ["LARGE_BYTES", "ObjectStore"]
+__all__ = ["LARGE_BYTES", "ObjectStore", "take_in"]
 
 T = TypeVar("T")
 
@@ -91,6 +93,22 @@ class ObjectStore:
         if store is None:
             store = self._buckets[bucket] = _open_bucket(bucket)
         return store, key
+
+
+async def take_in(database: Path, objects: ObjectStore) -> None:
+    """Put every payload that lies outside a database into it, one after the other.
+
+    For a copy that nobody else has open. Raises `sqlite3.Error`, `StorageError`.
+    """
+    with closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute("SELECT blob_id, uri FROM blobs WHERE uri IS NOT NULL").fetchall()
+        for blob_id, uri in rows:
+            data = await objects.get(uri)
+            with connection:
+                connection.execute(
+                    "UPDATE blobs SET data = ?, uri = NULL, stored_bytes = NULL WHERE blob_id = ?",
+                    (data, blob_id),
+                )
 
 
 def _open_bucket(bucket: str) -> "S3Store":

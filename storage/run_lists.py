@@ -109,9 +109,10 @@ class _Query:
     def total(self) -> int:
         if self._match is not None:
             conditions, parameters = self._conditions(self._wanted.request_sources, None)
+            # Every indexed run is there; without another condition its row need not be seen.
+            join = "CROSS JOIN runs ON runs.seq = run_search.rowid " if conditions != "1" else ""
             statement = (
-                "SELECT count(*) FROM (SELECT 1 FROM run_search "  # noqa: S608 - see above
-                "CROSS JOIN runs ON runs.seq = run_search.rowid "
+                f"SELECT count(*) FROM (SELECT 1 FROM run_search {join}"  # noqa: S608 - see above
                 f"WHERE run_search MATCH ? AND {conditions} LIMIT {MOST_COUNTED})"
             )
             return self._connection.execute(statement, (self._match, *parameters)).fetchone()[0]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from tools.json_text import Json, JsonObject
 from tools.run import RequestSource, RunStatus, SourceKind
@@ -61,6 +61,8 @@ class NewRun:
     source_run_id: str | None = None
     source_kind: SourceKind | None = None
     idempotency_key: str | None = None
+    #: Of a run that waits for its turn: whether another process can execute it, too.
+    queued: Literal["resumable", "bound"] | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ class StoredRun:
     idempotency_key: str | None
     error: str | None
     pinned: bool = False
+    #: It is accepted and has not begun.
+    waits: bool = False
     tool: JsonObject | None = None
     inputs: JsonObject | None = None
     options: JsonObject | None = None

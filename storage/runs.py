@@ -23,6 +23,7 @@ from storage.retention import (
     unused_space_pages,
 )
 from storage.run_lists import RunFilter, RunPage, list_runs
+from storage.run_queue import enqueue_run, forget_queued, is_queued, release_of
 from storage.run_record import COLUMNS, DerivedRun, NewRun, StoredRun, run_of_row
 from storage.search import SEARCHED_BYTES, enqueue, index_waiting
 from storage.snapshots import load_snapshot, store_snapshot
@@ -64,7 +65,7 @@ class RunStore:
         self._objects = objects
 
     async def start(self, run: NewRun) -> int:
-        """Record that a run begins; its sequence number.
+        """Record that a run begins, or waits in the queue; its sequence number.
 
         Raises `RunExistsError` when the id is taken, `KeyTakenError` when the idempotency key is
         for this tool.
@@ -386,6 +387,8 @@ def _start(connection: sqlite3.Connection, run: NewRun, inputs: PackedDocument) 
         (seq, inputs.store(connection, seq), encode_json_text(run.options)),
     )
     _count(connection, tool_id, RunStatus.RUNNING, run.request_source, 1)
+    if run.queued is not None:
+        enqueue_run(connection, seq, resumable=run.queued == "resumable")
     return seq
 
 
@@ -442,6 +445,7 @@ def _end(connection: sqlite3.Connection, seq: int, status: RunStatus, error: str
     _count(connection, tool_id, RunStatus.RUNNING, source, -1)
     _count(connection, tool_id, status, source, 1)
     enqueue(connection, seq)
+    forget_queued(connection, seq)
     connection.execute("DELETE FROM cancel_requests WHERE run_id = ?", (run_id,))
     return True
 
@@ -452,6 +456,7 @@ def _storable(text: str | None) -> str | None:
 
 
 def _interrupt(connection: sqlite3.Connection, owner: str) -> int:
+    release_of(connection, owner)
     seqs = [row[0] for row in connection.execute("SELECT seq FROM runs WHERE owner = ?", (owner,))]
     detail = encode_json_text(ErrorDetail(kind=ErrorKind.INTERRUPTED, retryable=True).wire())
     for seq in seqs:
@@ -534,6 +539,7 @@ def _get(
     if with_steps:
         documents["steps"] = steps_with_data(connection, reader, steps, damage)
     documents["derived"] = _derived(connection, run_id)
+    documents["waits"] = is_queued(connection, row[0])
     return run_of_row(row, damage, **documents)
 
 

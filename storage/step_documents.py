@@ -3,9 +3,10 @@
 `data` is inline, or `dataBlob` names its blob; the content of a file is always a blob. When read,
 `dataUri` says where data lies that was not fetched. Bodies of
 exchanges are `requestBody` as text when small and readable, else `requestBodyBlob`; likewise
-`responseBody`.
+`responseBody`. When read, a body that is no text is `requestBodyBase64`.
 """
 
+import base64
 import sqlite3
 import uuid
 from collections.abc import Mapping, Sequence
@@ -76,6 +77,8 @@ def _pack_exchange(exchange: Exchange, blobs: dict[str, Packed]) -> JsonObject:
     if exchange.response_status is not None:
         fields["responseStatus"] = exchange.response_status
         fields["responseHeaders"] = exchange.response_headers
+    if exchange.response_url is not None:
+        fields["responseUrl"] = exchange.response_url
     _add_body(fields, "responseBody", exchange.response_body, blobs)
     if exchange.truncated:
         fields["truncated"] = True
@@ -141,7 +144,13 @@ def _load(
         return
     try:
         content = blobs.blob(connection, blob_id)
-        fields[name] = decode_json(content) if as_json else content.decode("utf-8", "replace")
+        if as_json:
+            fields[name] = decode_json(content)
+            return
+        try:
+            fields[name] = content.decode()
+        except UnicodeDecodeError:
+            fields[f"{name}Base64"] = base64.b64encode(content).decode()
     except ElsewhereError as error:
         fields[f"{name}Uri"] = error.uri
     except (sqlite3.DatabaseError, ValueError) as error:

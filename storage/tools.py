@@ -5,14 +5,43 @@ from dataclasses import dataclass
 from typing import Literal
 
 from storage.database import Database
+from storage.errors import StorageError
 from storage.snapshots import load_snapshot, store_snapshot
 from tools.json_text import JsonObject
 from tools.run import now_ms, rfc3339
 
-__all__ = ["PutOutcome", "StoredTool", "ToolStore"]
+__all__ = [
+    "BOOKKEEPING",
+    "Author",
+    "PutOutcome",
+    "StoredTool",
+    "ToolChangedError",
+    "ToolExistsError",
+    "ToolStore",
+    "ToolVersion",
+]
 
 #: Fields that say when and as what a tool was stored, not what it does.
-_BOOKKEEPING = frozenset({"version", "createdAt", "updatedAt"})
+BOOKKEEPING = frozenset({"version", "createdAt", "updatedAt"})
+
+
+class ToolExistsError(StorageError):
+    """A tool of this id is stored already."""
+
+
+class ToolChangedError(StorageError):
+    """The tool is not at the version that a change was made from."""
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who changes a tool: a person or a key, and the client that did it for them."""
+
+    user_id: str | None = None
+    client_name: str | None = None
+
+
+_NOBODY = Author()
 
 
 @dataclass(frozen=True)
@@ -35,19 +64,63 @@ class PutOutcome:
     outcome: Literal["added", "updated", "unchanged"]
 
 
+@dataclass(frozen=True)
+class ToolVersion:
+    """A version that was stored once; `definition` is absent where it cannot be read."""
+
+    version_number: int
+    created_at: int
+    definition: JsonObject | None
+    changed_by: str | None = None
+    client_name: str | None = None
+
+
 class ToolStore:
     """The tools of a home."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put(self, definition: JsonObject) -> PutOutcome:
+    async def put(self, definition: JsonObject, author: Author = _NOBODY) -> PutOutcome:
         """Add a checked definition, or make it the newest version of the tool of its id.
 
         The same content makes no new version; another one raises the patch number, unless the
         definition brings a higher version itself.
         """
-        return await self._database.write(lambda connection: _put(connection, definition))
+        return await self._database.write(lambda connection: _put(connection, definition, author))
+
+    async def add(self, definition: JsonObject, author: Author = _NOBODY) -> PutOutcome:
+        """Add a checked definition. Raises `ToolExistsError`."""
+        return await self._database.write(lambda connection: _add(connection, definition, author))
+
+    async def replace(
+        self, definition: JsonObject, version_number: int, author: Author = _NOBODY
+    ) -> PutOutcome:
+        """Like `put`, for a change made from this version. Raises `ToolChangedError`."""
+        return await self._database.write(
+            lambda connection: _replace(connection, definition, version_number, author)
+        )
+
+    async def rename(self, tool_id: str, new_id: str, author: Author = _NOBODY) -> bool:
+        """Give a tool another id; its runs keep the old one. False when there was none.
+
+        Raises `ToolExistsError`.
+        """
+        return await self._database.write(
+            lambda connection: _rename(connection, tool_id, new_id, author)
+        )
+
+    async def versions(self, tool_id: str) -> list[ToolVersion]:
+        """All versions of a tool, the newest first; those of a removed tool too."""
+        return await self._database.read(lambda connection: _versions(connection, tool_id))
+
+    async def restore(
+        self, tool_id: str, version_number: int, author: Author = _NOBODY
+    ) -> PutOutcome | None:
+        """Make an earlier version the newest one again. None when there is no such version."""
+        return await self._database.write(
+            lambda connection: _restore(connection, tool_id, version_number, author)
+        )
 
     async def get(self, tool_id: str) -> StoredTool | None:
         return await self._database.read(lambda connection: _get(connection, tool_id))
@@ -71,14 +144,16 @@ def tools_revision(connection: sqlite3.Connection) -> int:
     return row[0]
 
 
-def _put(connection: sqlite3.Connection, definition: JsonObject) -> PutOutcome:
+def _put(
+    connection: sqlite3.Connection, definition: JsonObject, author: Author = _NOBODY
+) -> PutOutcome:
     tool_id = definition["id"]
     now = now_ms()
     try:
         stored = _get(connection, tool_id)
     except sqlite3.DatabaseError:
         stored = None
-    if stored is not None and not stored.definition.keys() >= _BOOKKEEPING:
+    if stored is not None and not stored.definition.keys() >= BOOKKEEPING:
         # What is damaged is replaced.
         stored = None
     if stored is not None and _content(stored.definition) == _content(definition):
@@ -105,10 +180,69 @@ def _put(connection: sqlite3.Connection, definition: JsonObject) -> PutOutcome:
         (tool_id, number, snapshot_id, now),
     )
     connection.execute(
-        "INSERT INTO tool_versions VALUES (?, ?, ?, ?)", (tool_id, number, snapshot_id, now)
+        "INSERT INTO tool_versions VALUES (?, ?, ?, ?, ?, ?)",
+        (tool_id, number, snapshot_id, now, author.user_id, author.client_name),
     )
     _bump_revision(connection)
     return PutOutcome(tool_id, version, number, "added" if stored is None else "updated")
+
+
+def _add(connection: sqlite3.Connection, definition: JsonObject, author: Author) -> PutOutcome:
+    if _is_stored(connection, definition["id"]):
+        raise ToolExistsError(f"tool {definition['id']} is stored already")
+    return _put(connection, definition, author)
+
+
+def _replace(
+    connection: sqlite3.Connection, definition: JsonObject, version_number: int, author: Author
+) -> PutOutcome:
+    row = connection.execute(
+        "SELECT version_number FROM tools WHERE tool_id = ?", (definition["id"],)
+    ).fetchone()
+    if row is None or row[0] != version_number:
+        raise ToolChangedError(f"tool {definition['id']} was changed by another at this moment")
+    return _put(connection, definition, author)
+
+
+def _rename(connection: sqlite3.Connection, tool_id: str, new_id: str, author: Author) -> bool:
+    stored = _get(connection, tool_id)
+    if stored is None:
+        return False
+    if _is_stored(connection, new_id):
+        raise ToolExistsError(f"tool {new_id} is stored already")
+    _put(connection, {**stored.definition, "id": new_id}, author)
+    return _delete(connection, tool_id)
+
+
+def _versions(connection: sqlite3.Connection, tool_id: str) -> list[ToolVersion]:
+    rows = connection.execute(
+        "SELECT version_number, created_at, snapshot_id, changed_by, client_name "
+        "FROM tool_versions WHERE tool_id = ? ORDER BY version_number DESC",
+        (tool_id,),
+    ).fetchall()
+    versions: list[ToolVersion] = []
+    for number, created_at, snapshot_id, changed_by, client_name in rows:
+        try:
+            definition = load_snapshot(connection, snapshot_id)
+        except sqlite3.DatabaseError:
+            definition = None
+        versions.append(ToolVersion(number, created_at, definition, changed_by, client_name))
+    return versions
+
+
+def _restore(
+    connection: sqlite3.Connection, tool_id: str, version_number: int, author: Author
+) -> PutOutcome | None:
+    row = connection.execute(
+        "SELECT snapshot_id FROM tool_versions WHERE tool_id = ? AND version_number = ?",
+        (tool_id, version_number),
+    ).fetchone()
+    return None if row is None else _put(connection, load_snapshot(connection, row[0]), author)
+
+
+def _is_stored(connection: sqlite3.Connection, tool_id: str) -> bool:
+    row = connection.execute("SELECT 1 FROM tools WHERE tool_id = ?", (tool_id,)).fetchone()
+    return row is not None
 
 
 def _get(connection: sqlite3.Connection, tool_id: str) -> StoredTool | None:
@@ -151,7 +285,7 @@ def _bump_revision(connection: sqlite3.Connection) -> None:
 
 
 def _content(definition: JsonObject) -> JsonObject:
-    return {key: value for key, value in definition.items() if key not in _BOOKKEEPING}
+    return {key: value for key, value in definition.items() if key not in BOOKKEEPING}
 
 
 def _next_version(stored: StoredTool | None, given: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Every folder of the corpus, through the core and over MCP: the same run, whoever asks."""
+"""Every folder of the corpus, through the core, over MCP and over REST: the same run."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -13,6 +13,7 @@ from server.active_run import RunRequest
 from server.mcp_surface.surface import McpSurface
 from server.service import Service
 from server.views import tool_view
+from tests.server.rest.helpers import http_server, rest_client
 from tests.web import Answer, Web
 from tools.run import RequestSource, RunOptions
 
@@ -82,6 +83,25 @@ async def test_mcp_answers_what_the_case_says(
     _check_run(case, view)
     _check_requests(case, web)
     _check_answer(case, answer.model_dump(by_alias=True, exclude_none=True, mode="json"))
+
+
+@pytest.mark.parametrize("folder", CASES, ids=lambda folder: folder.name)
+async def test_rest_answers_what_the_case_says(folder: Path, service: Service, web: Web) -> None:
+    case = Case(folder, web)
+    options = case.call.get("options", {})
+    # Over REST the time of one request has the name of the published interface.
+    options = {"timeout" if name == "timeoutMs" else name: options[name] for name in options}
+    async with http_server(service) as url, rest_client(url) as client:
+        await client.post("/tools", json=case.tool)
+        answer = await client.post(
+            f"/tools/{case.tool['id']}/run", json={**case.call, "options": options}
+        )
+        assert answer.status_code == 200, answer.text
+        recorded = await client.get(f"/runs/{answer.json()['runId']}")
+    assert recorded.json() == answer.json()
+    assert answer.json()["requestSource"] == "api"
+    _check_run(case, answer.json())
+    _check_requests(case, web)
 
 
 @asynccontextmanager

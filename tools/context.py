@@ -10,6 +10,7 @@ from tools.json_text import JsonObject
 from tools.model import Step, Tool
 from tools.rate_limits import RateLimiter
 from tools.redaction import Redactor
+from tools.replay import Exchanger, ReplayClient
 from tools.run import Cost, LogLine, RunOptions, RunOutcome, now_ms
 from tools.scripts import ScriptEngine, ScriptSession
 from tools.system import System
@@ -111,6 +112,18 @@ class RunContext:
     logs: list[LogLine] = field(default_factory=list[LogLine])
     sub_tools: dict[str, JsonObject] = field(default_factory=dict[str, JsonObject])
     steps_done: int = 0
+    #: Answers the requests of a replay.
+    replay: ReplayClient | None = None
+
+    @property
+    def http(self) -> Exchanger:
+        """What answers the requests of this run."""
+        return self.replay or self.engines.http
+
+    @property
+    def sends(self) -> bool:
+        """Whether requests may go out. Where none can, nothing is waited for and nothing costs."""
+        return self.replay is None or self.replay.may_send
 
     def limits(self, step: Step) -> StepLimits:
         """Options win over the step, the step over the tool."""

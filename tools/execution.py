@@ -5,7 +5,8 @@ from outside, `cut_off` gives the outcome with all that was done so far.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import anyio
@@ -26,13 +27,22 @@ from tools.scripts import Script, ScriptForm, ScriptSession
 from tools.steps import run_item
 from tools.touches import is_reading
 
-__all__ = ["Execution"]
+__all__ = ["Execution", "TakenSteps"]
 
 _log = logging.getLogger(__name__)
 
 STEP_TIMEOUT_SECONDS = 30 * 60.0
 RUN_TIMEOUT_SECONDS = 60 * 60.0
 MAX_ITEMS = 10_000
+
+
+@dataclass(frozen=True)
+class TakenSteps:
+    """What steps of an earlier run left in the state: they are not executed again."""
+
+    run_id: str
+    #: Envelopes by step id.
+    data: Mapping[str, Json]
 
 
 class Execution:
@@ -45,6 +55,7 @@ class Execution:
         context: RunContext,
         *,
         refused: RunError | None = None,
+        taken: TakenSteps | None = None,
     ) -> None:
         """`refused` is why the run cannot begin, such as a credential that cannot be read."""
         self._prepared = prepared
@@ -52,6 +63,7 @@ class Execution:
         self._context = context
         self.inputs = inputs
         self._refused = refused
+        self._taken = taken or TakenSteps("", {})
         self._steps: list[StepRecord] = []
         self._state: JsonObject = {}
         self._result: Json = None
@@ -127,7 +139,10 @@ class Execution:
             raise self._refused
         self._state = dict(self.inputs)
         for step in self._tool.steps:
-            await self._run_step(step)
+            if step.id in self._taken.data:
+                self._take_step(step)
+            else:
+                await self._run_step(step)
             self._context.steps_done += 1
         if self._context.options.execution == "dry":
             # There is no data to transform; what would have been sent is the result.
@@ -139,6 +154,12 @@ class Execution:
             matcher = self._context.engines.scripts
             data = (await apply_response_filters(data, filters, matcher)).value
         return data
+
+    def _take_step(self, step: Step) -> None:
+        record = StepRecord(step.id, now_ms(), taken_from=self._taken.run_id)
+        self._steps.append(record)
+        self._context.progress(step.id, f"{step.id}: taken from run {self._taken.run_id}")
+        self._succeed(step, record, self._taken.data[step.id])
 
     async def _run_step(self, step: Step) -> None:
         context = self._context
@@ -160,6 +181,9 @@ class Execution:
                 return
             finally:
                 context.cost.script_ms += session.script_ms
+        self._succeed(step, record, data)
+
+    def _succeed(self, step: Step, record: StepRecord, data: Json) -> None:
         record.data, record.has_data = data, True
         record.success, record.status = True, "success"
         record.completed_at = now_ms()

@@ -139,6 +139,8 @@ class Exchange:
     response_status: int | None = None
     response_headers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     response_body: bytes | None = None
+    #: Where the answer came from, when redirects led elsewhere.
+    response_url: str | None = None
     #: The response body was longer than what is kept.
     truncated: bool = False
 
@@ -157,6 +159,8 @@ class RequestRecord:
     iteration: int | None = None
     attempt: int = 1
     error: str | None = None
+    #: The facts of a request that got no answer; `notSent` when nothing had left.
+    error_detail: JsonObject | None = None
     exchange: Exchange | None = None
 
     def unsent(self) -> dict[str, Any]:
@@ -180,6 +184,7 @@ class RequestRecord:
             "iteration": self.iteration,
             "attempt": self.attempt,
             "error": self.error,
+            "errorDetail": self.error_detail,
         }
         return {key: value for key, value in fields.items() if value is not None}
 
@@ -205,8 +210,10 @@ class StepRecord:
     files: list[StoredFile] = field(default_factory=list[StoredFile])
     #: What a reader of the record should know, such as a page without rows.
     warnings: list[str] = field(default_factory=list[str])
-    #: The child run, of a step that calls a tool.
-    child_run_id: str | None = None
+    #: The child runs, of a step that calls a tool; a loop has one an item.
+    child_run_ids: list[str] = field(default_factory=list[str])
+    #: The run whose record the data was taken from; the step itself was not executed.
+    taken_from: str | None = None
     #: The stored data is not what later steps saw: filters or redaction changed it.
     altered: bool = False
 
@@ -223,8 +230,12 @@ class StepRecord:
             fields["completedAt"] = rfc3339(self.completed_at)
         if self.error is not None:
             fields["error"] = self.error
-        if self.child_run_id is not None:
-            fields["childRunId"] = self.child_run_id
+        if self.child_run_ids:
+            fields["childRunId"] = self.child_run_ids[-1]
+        if len(self.child_run_ids) > 1:
+            fields["childRunIds"] = list(self.child_run_ids)
+        if self.taken_from is not None:
+            fields["takenFrom"] = self.taken_from
         if self.altered:
             fields["altered"] = True
         if self.warnings:

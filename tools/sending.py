@@ -10,7 +10,7 @@ from tools.auth import authorize
 from tools.context import RunContext
 from tools.decoders.media_type import decode_text, parse_media_type
 from tools.errors import ErrorKind, HttpFailure, RunError
-from tools.http import OutgoingRequest, Received
+from tools.http import NotSentError, OutgoingRequest, Received
 from tools.model import Step
 from tools.retries import LONGEST_RETRY_AFTER_SECONDS, RetryPolicy, parse_retry_after
 from tools.run import Exchange, RequestRecord, StepRecord
@@ -66,7 +66,8 @@ async def send(
         record.requests.append(entry)
         try:
             async with context.engines.rate_limits.slot(
-                system, lambda words: context.progress(step.id, f"{step.id}: {words}")
+                system if context.sends else None,
+                lambda words: context.progress(step.id, f"{step.id}: {words}"),
             ):
                 received = await _exchange(request, entry, context, limits.timeout_seconds, policy)
         except RunError as error:
@@ -74,6 +75,9 @@ async def send(
             if error.detail.http is not None:
                 error.detail.http.url = entry.url
             entry.error = error.message
+            entry.error_detail = error.detail.wire()
+            if isinstance(error, NotSentError):
+                entry.error_detail["notSent"] = True
             if not retries.retries_error(error) or attempt > retries.retries:
                 raise
             await _wait(retries.delay(attempt), error, context, step)
@@ -106,17 +110,18 @@ async def _exchange(
     policy: AddressPolicy,
 ) -> Received:
     started = time.perf_counter()
-    context.cost.requests += 1
-    context.cost.units += 1
     entry.bytes_out = len(request.body or b"")
-    context.cost.bytes_out += entry.bytes_out
+    if context.sends:
+        context.cost.requests += 1
+        context.cost.units += 1
+        context.cost.bytes_out += entry.bytes_out
     if context.engines.record_exchanges:
         entry.exchange = Exchange(
             context.redactor.headers(request.headers),
             _kept(request.body, context) if request.body is not None else None,
         )
     try:
-        received = await context.engines.http.exchange(
+        received = await context.http.exchange(
             request, timeout_seconds=timeout_seconds, policy=policy
         )
     finally:
@@ -127,6 +132,8 @@ async def _exchange(
     if entry.exchange is not None:
         entry.exchange.response_status = received.status
         entry.exchange.response_headers = context.redactor.headers(received.headers)
+        if received.url != request.url:
+            entry.exchange.response_url = context.redactor.url(received.url)
         entry.exchange.response_body = _kept(received.body, context)
         entry.exchange.truncated = len(received.body) > context.engines.max_recorded_body_bytes
     return received
@@ -203,6 +210,8 @@ async def _wait(
             retryable=True,
             http=error.detail.http,
         )
+    if not context.sends:
+        return
     if seconds >= 1:
         context.progress(step.id, f"{step.id}: waiting {seconds:.0f} s before the next attempt")
     await anyio.sleep(seconds)

@@ -6,10 +6,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
+import anyio
 import typer
 
 from server.commands.output import HOME, USAGE, fail, note
 from server.commands.runner import read_settings
+from storage.errors import StorageError
+from storage.objects import ObjectStore, take_in
 
 __all__ = ["backup"]
 
@@ -17,8 +20,9 @@ __all__ = ["backup"]
 def backup(
     file: Annotated[Path, typer.Argument(help="Where the copy goes; must not exist.")],
 ) -> None:
-    """Copy the home's database to FILE; servers may be running."""
-    source = read_settings().database_path
+    """Copy the home, large results included, to FILE; servers may be running."""
+    settings = read_settings()
+    source = settings.database_path
     if file.exists():
         fail(f"{file} exists; a backup never overwrites: choose another name", USAGE)
     if not source.exists():
@@ -32,7 +36,9 @@ def backup(
         with closing(sqlite3.connect(source)) as connection:
             # One consistent copy without the space that deleted runs left.
             connection.execute("VACUUM INTO ?", (str(file),))
-    except sqlite3.Error as error:
+        objects = ObjectStore(settings.results_directory, settings.results_url)
+        anyio.run(take_in, file, objects)
+    except (sqlite3.Error, StorageError) as error:
         file.unlink(missing_ok=True)
         fail(f"{source} cannot be copied to {file}: {error}", HOME)
     note(f"{file}: {file.stat().st_size:,} bytes")

@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -10,7 +11,7 @@ import anyio
 import typer
 from pydantic import ValidationError
 
-from server.active_run import RunRequest
+from server.active_run import ActiveRun, JoinedRun, RunRequest
 from server.commands.output import FAILED, INTERRUPTED, USAGE, fail, note, print_json
 from server.commands.runner import run_with_service
 from server.service import Service
@@ -46,34 +47,47 @@ def run(
     """Run a stored tool: its result on stdout, status and run id on stderr."""
     if inputs == "-" and credentials == "-":
         fail("inputs and credentials cannot both be read from stdin", USAGE)
-    if credentials is not None and not credentials.startswith(("@", "-")):
-        fail(
-            "credentials are read from a file (@FILE) or stdin (-): arguments are seen by all",
-            USAGE,
-        )
     request = RunRequest(
         tool_id,
-        _read_object(inputs, "inputs"),
+        read_object(inputs, "inputs"),
         RequestSource.CLI,
         _read_options(option or [], mode, dry_run=dry_run, limited=limited),
-        _read_credentials(credentials),
+        read_credentials(credentials),
         run_id=run_id,
         on_event=_show_progress,
     )
-    outcome, view, is_interrupted = run_with_service(lambda service: _run(service, request))
+
+    async def work(service: Service) -> EndedRun:
+        return await run_to_end(service, await service.start(request))
+
+    show_ended(run_with_service(work), as_json=as_json)
+
+
+@dataclass(frozen=True)
+class EndedRun:
+    """How a run ended, and its record; `is_interrupted` from the keyboard."""
+
+    outcome: RunOutcome
+    view: JsonObject
+    is_interrupted: bool
+
+
+def show_ended(ended: EndedRun, *, as_json: bool) -> None:
+    """The result on stdout, how it ended on stderr, and the exit code that says it."""
+    outcome = ended.outcome
     if as_json:
-        print_json(view)
+        print_json(ended.view)
     elif outcome.status is RunStatus.SUCCESS:
         print_json(outcome.data)
-    _show_end(outcome, view["runId"])
-    if is_interrupted:
+    _show_end(outcome, ended.view["runId"])
+    if ended.is_interrupted:
         raise typer.Exit(INTERRUPTED)
     if outcome.status is not RunStatus.SUCCESS:
         raise typer.Exit(USAGE if _has_invalid_inputs(outcome) else FAILED)
 
 
-async def _run(service: Service, request: RunRequest) -> tuple[RunOutcome, JsonObject, bool]:
-    active = await service.start(request)
+async def run_to_end(service: Service, active: ActiveRun | JoinedRun) -> EndedRun:
+    """Wait for a run; a signal from the keyboard ends it. Raises `StorageError`."""
     is_interrupted = False
 
     async def end_on_signal() -> None:
@@ -94,7 +108,7 @@ async def _run(service: Service, request: RunRequest) -> tuple[RunOutcome, JsonO
     if outcome is None:
         raise AssertionError("a run that was waited for has an outcome")
     view = tool_view(await service.get_run(active.run_id))
-    return outcome, view, is_interrupted
+    return EndedRun(outcome, view, is_interrupted)
 
 
 def _has_invalid_inputs(outcome: RunOutcome) -> bool:
@@ -126,7 +140,8 @@ def _read_text(source: str, what: str) -> str:
         fail(f"{what}: {source[1:]} cannot be read: {error}", USAGE)
 
 
-def _read_object(source: str, what: str) -> JsonObject:
+def read_object(source: str, what: str) -> JsonObject:
+    """A JSON object given as text, as `@FILE` or on stdin; exit 2 when there is none."""
     text = _read_text(source, what)
     try:
         value: Json = decode_json(text.encode())
@@ -137,10 +152,16 @@ def _read_object(source: str, what: str) -> JsonObject:
     return cast("dict[str, Any]", value)
 
 
-def _read_credentials(source: str | None) -> dict[str, str]:
+def read_credentials(source: str | None) -> dict[str, str]:
+    """Run-time credentials from `@FILE` or stdin; exit 2 when there are none."""
     if source is None:
         return {}
-    fields = _read_object(source, "credentials")
+    if not source.startswith(("@", "-")):
+        fail(
+            "credentials are read from a file (@FILE) or stdin (-): arguments are seen by all",
+            USAGE,
+        )
+    fields = read_object(source, "credentials")
     if not all(isinstance(value, str) for value in fields.values()):
         fail("credentials: each value is a text", USAGE)
     return fields

@@ -27,7 +27,12 @@ def read_settings() -> Settings:
 def run_with_service(work: "Callable[[Service], Awaitable[T]]") -> T:
     """Open the home, do the work, close it. Known errors end the program with their exit code."""
     from server.app import open_service
-    from server.service import ArchivedToolError, UnknownRunError, UnknownToolError
+    from server.service import (
+        ArchivedToolError,
+        UnknownRunError,
+        UnknownToolError,
+        UnknownVersionError,
+    )
     from storage.errors import RunExistsError, StorageError
 
     settings = read_settings()
@@ -38,7 +43,7 @@ def run_with_service(work: "Callable[[Service], Awaitable[T]]") -> T:
 
     try:
         return unwrapped(lambda: anyio.run(main))
-    except (UnknownToolError, UnknownRunError) as error:
+    except (UnknownToolError, UnknownRunError, UnknownVersionError) as error:
         fail(str(error), NOT_FOUND)
     except (ArchivedToolError, RunExistsError) as error:
         fail(str(error), USAGE)

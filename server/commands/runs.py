@@ -187,18 +187,22 @@ def _show(view: JsonObject) -> None:
         ("started", metadata["startedAt"]),
         ("took", f"{metadata['durationMs']} ms" if "durationMs" in metadata else "still running"),
     ]
+    if source := view.get("sourceRunId"):
+        lines.append(("made from", f"{source} ({view.get('sourceKind')})"))
     if client := view.get("clientInfo"):
         lines.insert(4, ("client", f"{client['name']} {client['version']}"))
     for name, value in lines:
-        typer.echo(f"{name:8} {value}")
+        typer.echo(f"{name:9} {value}")
     if "error" in view:
-        typer.echo(f"error    {view['error']}")
+        typer.echo(f"error     {view['error']}")
         if hint := view.get("errorDetail", {}).get("hint"):
-            typer.echo(f"         what to do: {hint}")
+            typer.echo(f"          what to do: {hint}")
     typer.echo("inputs")
     print_json(view.get("toolPayload", {}))
     for step in view.get("stepResults", ()):
         typer.echo(f"step {step['stepId']}: {step['status']} {step.get('error', '')}")
+        if "takenFrom" in step:
+            typer.echo(f"  taken from run {step['takenFrom']}; nothing was sent")
         for request in step.get("requests", ()):
             status = request.get("status", "-")
             page = f" page {request['page']}" if "page" in request else ""
@@ -210,6 +214,8 @@ def _show(view: JsonObject) -> None:
             typer.echo(f"  note: {warning}")
     for line in view.get("logs", ()):
         typer.echo(f"log {line['level']}: {line['message']}")
+    for made in view.get("derivedRuns", ()):
+        typer.echo(f"{made['kind']} {made['runId']}: {made['status']}")
     if "data" in view or "resultStorageUri" in view:
         typer.echo(f"result   callslip runs result {view['runId']}")
 

@@ -1,4 +1,4 @@
-"""`callslip serve`: MCP on stdio."""
+"""`callslip serve`: MCP on stdio, or REST and MCP over HTTP."""
 
 import logging
 import sys
@@ -10,6 +10,7 @@ import typer
 
 from server.commands.output import HOME, INTERRUPTED, USAGE, fail
 from server.commands.runner import read_settings, unwrapped
+from server.settings import Settings
 from tools.faults import trace_of
 
 #: Their lines about what they do hold urls and messages, with the credentials in them.
@@ -24,11 +25,36 @@ class _Format(logging.Formatter):
         return trace_of(ei[1])
 
 
-def serve(log_file: Path | None, log_level: str, narrowed: dict[str, Any]) -> None:
-    """Serve until the end of input; exit code 4 when there is no usable home.
+def serve(
+    log_file: Path | None,
+    log_level: str,
+    narrowed: dict[str, Any],
+    http: dict[str, Any] | None = None,
+) -> None:
+    """Serve until the end of input, or with `http` until a signal; exit 4 without a usable home.
 
-    `narrowed` are the fields of a `Selection`.
+    `narrowed` are the fields of a `Selection`, `http` those of `HttpOptions`.
     """
+    settings = _begin(log_file, log_level)
+    if http is not None:
+        from server.commands.serve_http import serve_http
+
+        serve_http(settings, narrowed, **http)
+        return
+    from server.mcp_surface.selection import Selection
+    from server.mcp_surface.stdio import serve_stdio
+    from storage.errors import StorageError
+
+    try:
+        unwrapped(lambda: anyio.run(serve_stdio, settings, Selection(**narrowed)))
+    except StorageError as error:
+        fail(str(error), HOME)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _begin(log_file: Path | None, log_level: str) -> Settings:
+    """Read the settings and begin the log, or exit 2."""
     if log_level not in LEVELS:
         fail(f"--log-level {log_level}; valid: {', '.join(LEVELS)}", USAGE)
     settings = read_settings()
@@ -42,13 +68,4 @@ def serve(log_file: Path | None, log_level: str, narrowed: dict[str, Any]) -> No
     logging.basicConfig(level=log_level.upper(), handlers=[handler])
     for library in _TALKATIVE:
         logging.getLogger(library).setLevel(max(logging.WARNING, logging.getLogger().level))
-    from server.mcp_surface.selection import Selection
-    from server.mcp_surface.stdio import serve_stdio
-    from storage.errors import StorageError
-
-    try:
-        unwrapped(lambda: anyio.run(serve_stdio, settings, Selection(**narrowed)))
-    except StorageError as error:
-        fail(str(error), HOME)
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
+    return settings

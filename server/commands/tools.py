@@ -11,15 +11,17 @@ import typer
 from server.commands.output import USAGE, fail, note, print_json, print_table
 from server.commands.runner import run_with_service
 from server.service import Service
+from storage.tools import PutOutcome, ToolVersion
 from tools.check import CheckedTool
 from tools.json_text import Json, JsonObject, decode_json
 from tools.model import Tool
 from tools.problems import Problem
+from tools.run import rfc3339
 from tools.touches import Touch
 from tools.touches import touches as touches_of
 
 app = typer.Typer(
-    no_args_is_help=True, help="Stored tools: add, check, list, show, remove, export."
+    no_args_is_help=True, help="Stored tools: add, check, list, show, remove, versions, export."
 )
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
@@ -111,6 +113,58 @@ def remove(tool_id: ToolId) -> None:
 
     run_with_service(work)
     note(f"removed {tool_id}; its runs stay in the history")
+
+
+@app.command()
+def versions(tool_id: ToolId, as_json: JsonFlag = False) -> None:
+    """List the versions of a tool, the newest first; those of a removed tool too."""
+
+    async def work(service: Service) -> list[ToolVersion]:
+        return await service.tool_versions(tool_id)
+
+    found = run_with_service(work)
+    if as_json:
+        print_json([_version(one) for one in found])
+        return
+    print_table(
+        ("n", "version", "stored", "what it does"),
+        [
+            (
+                str(one.version_number),
+                str((one.definition or {}).get("version", "cannot be read")),
+                rfc3339(one.created_at),
+                str((one.definition or {}).get("instruction") or "")[:100],
+            )
+            for one in found
+        ],
+    )
+
+
+@app.command()
+def restore(
+    tool_id: ToolId,
+    number: Annotated[int, typer.Argument(metavar="N", help="As `tools versions` shows it.")],
+) -> None:
+    """Make an earlier version the newest one; brings a removed tool back."""
+
+    async def work(service: Service) -> PutOutcome:
+        return await service.restore_tool(tool_id, number)
+
+    outcome = run_with_service(work)
+    if outcome.outcome == "unchanged":
+        note(f"{tool_id} has this content already, as {outcome.version}")
+    else:
+        note(f"{tool_id} is as in version {number} again, as {outcome.version}")
+
+
+def _version(version: ToolVersion) -> JsonObject:
+    fields: JsonObject = {
+        "versionNumber": version.version_number,
+        "createdAt": rfc3339(version.created_at),
+    }
+    if version.definition is not None:
+        fields |= {"version": version.definition["version"], "definition": version.definition}
+    return fields
 
 
 @app.command()

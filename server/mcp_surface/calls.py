@@ -26,7 +26,7 @@ from tools.errors import ErrorDetail, ErrorKind
 from tools.json_text import JsonObject
 from tools.run import RequestSource, RunOptions, RunStatus
 
-__all__ = ["call_stored_tool"]
+__all__ = ["answer_run", "call_stored_tool", "named_by_client"]
 
 #: `resource_link` came with this version; clients of older ones refuse the whole answer.
 _RESOURCE_LINKS_SINCE = "2025-06-18"
@@ -39,37 +39,52 @@ async def call_stored_tool(
     published: PublishedTool,
     arguments: JsonObject,
     context: ServerRequestContext[Any],
+    *,
+    idempotency_key: str | None = None,
 ) -> JsonObject:
-    """The answer of a call. Cancelling it ends the run as `aborted`."""
-    send, receive = anyio.create_memory_object_stream[RunEvent](_PROGRESS_BUFFER)
-    with send, receive:
-        return await _call(service, published, arguments, context, send, receive)
+    """The answer of a call. Cancelling it ends the run as `aborted`.
 
-
-async def _call(
-    service: Service,
-    published: PublishedTool,
-    arguments: JsonObject,
-    context: ServerRequestContext[Any],
-    send: MemoryObjectSendStream[RunEvent],
-    receive: MemoryObjectReceiveStream[RunEvent],
-) -> JsonObject:
-    meta: Mapping[str, Any] = context.meta or {}
-
-    def on_event(event: RunEvent) -> None:
-        # A run that was handed over goes on when nobody listens to it any more.
-        with suppress(anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError):
-            send.send_nowait(event)
-
-    wants_progress = meta.get("progress_token") is not None
+    `idempotency_key` is for callers that cannot set `_meta["callslip/idempotencyKey"]`.
+    """
     try:
-        request = _run_request(published, arguments, meta, context)
+        request = _run_request(published, arguments, context)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
             for one in error.errors(include_url=False)
         )
         return _refusal(f"callslip/options are not valid: {problems}")
+    if idempotency_key:
+        request = replace(request, idempotency_key=idempotency_key)
+    return await answer_run(service, published, request, context)
+
+
+async def answer_run(
+    service: Service,
+    published: PublishedTool,
+    request: RunRequest,
+    context: ServerRequestContext[Any],
+) -> JsonObject:
+    """Start a run and answer with its result, its error or a handle."""
+    send, receive = anyio.create_memory_object_stream[RunEvent](_PROGRESS_BUFFER)
+    with send, receive:
+        return await _answer_run(service, published, request, context, send, receive)
+
+
+async def _answer_run(
+    service: Service,
+    published: PublishedTool,
+    request: RunRequest,
+    context: ServerRequestContext[Any],
+    send: MemoryObjectSendStream[RunEvent],
+    receive: MemoryObjectReceiveStream[RunEvent],
+) -> JsonObject:
+    def on_event(event: RunEvent) -> None:
+        # A run that was handed over goes on when nobody listens to it any more.
+        with suppress(anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError):
+            send.send_nowait(event)
+
+    wants_progress = _meta_of(context).get("progress_token") is not None
     if wants_progress:
         request = replace(request, on_event=on_event)
     try:
@@ -137,20 +152,28 @@ async def _report(events: Any, context: ServerRequestContext[Any]) -> None:
 def _run_request(
     published: PublishedTool,
     arguments: JsonObject,
-    meta: Mapping[str, Any],
     context: ServerRequestContext[Any],
 ) -> RunRequest:
-    client = context.session.client_params
+    meta = _meta_of(context)
     traceparent = meta.get("traceparent")
     options = RunOptions.model_validate(meta.get("callslip/options") or {})
     if options.trace_id is None and isinstance(traceparent, str) and traceparent.count("-") == 3:
         # W3C trace context: version-traceid-parentid-flags.
         options = options.model_copy(update={"trace_id": traceparent.split("-")[1]})
-    return RunRequest(
-        published.tool_id,
-        arguments,
-        RequestSource.MCP,
-        options,
+    request = RunRequest(published.tool_id, arguments, RequestSource.MCP, options)
+    return named_by_client(request, context)
+
+
+def _meta_of(context: ServerRequestContext[Any]) -> Mapping[str, Any]:
+    return context.meta or {}
+
+
+def named_by_client(request: RunRequest, context: ServerRequestContext[Any]) -> RunRequest:
+    """A run with the client's name, and the id and the key that its call gives it."""
+    meta = _meta_of(context)
+    client = context.session.client_params
+    return replace(
+        request,
         run_id=_text(meta.get("callslip/runId")),
         idempotency_key=_text(meta.get("callslip/idempotencyKey")),
         client_name=client.client_info.name if client is not None else None,

@@ -1,19 +1,15 @@
 """`search_tools` and `run_tool`, for homes with more tools than a host should list."""
 
-import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from server.mcp_surface.published import PublishedTool
 from tools.json_text import JsonObject
 
-__all__ = ["RUN_TOOL", "SEARCH_TOOLS", "search"]
+__all__ = ["MOST_FOUND", "RUN_TOOL", "SEARCH_TOOLS", "found_tools"]
 
-_MAX_FOUND = 20
+MOST_FOUND = 20
 #: Found tools whose schema is shown beside them, so that they can be called at once.
 _WITH_SCHEMA = 5
-_WORD = re.compile(r"[a-z0-9]+")
-# A match in the name says more than one in the prose.
-_WEIGHTS = (("name", 5.0), ("title", 3.0), ("folder", 2.0), ("inputs", 1.5), ("description", 1.0))
 
 SEARCH_TOOLS: JsonObject = {
     "name": "search_tools",
@@ -24,7 +20,7 @@ SEARCH_TOOLS: JsonObject = {
         "type": "object",
         "properties": {
             "query": {"type": "string", "minLength": 1, "description": "Words of the task."},
-            "limit": {"type": "integer", "minimum": 1, "maximum": _MAX_FOUND, "default": 10},
+            "limit": {"type": "integer", "minimum": 1, "maximum": MOST_FOUND, "default": 10},
         },
         "required": ["query"],
         "additionalProperties": False,
@@ -50,6 +46,13 @@ RUN_TOOL: JsonObject = {
         "properties": {
             "toolId": {"type": "string", "minLength": 1},
             "inputs": {"type": "object", "description": "Inputs that fit the tool's inputSchema."},
+            "idempotencyKey": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 200,
+                "description": "Calls with the same key and inputs are one run; choose a new one "
+                "for each thing to be done, and the same one to try again.",
+            },
         },
         "required": ["toolId"],
         "additionalProperties": False,
@@ -59,32 +62,12 @@ RUN_TOOL: JsonObject = {
 }
 
 
-def search(tools: Iterable[PublishedTool], query: str, limit: int) -> JsonObject:
-    """The tools that match best, best first: `{tools, total}`."""
-    words = set(_WORD.findall(query.lower()))
-    scored = [(score, tool) for tool in tools if (score := _score(tool, words)) > 0]
-    scored.sort(key=lambda pair: (-pair[0], pair[1].name))
-    found = [_brief(tool, index < _WITH_SCHEMA) for index, (_, tool) in enumerate(scored[:limit])]
-    return {"tools": found, "total": len(scored)}
-
-
-def _score(tool: PublishedTool, words: set[str]) -> float:
-    texts = {
-        "name": tool.tool_id,
-        "title": str(tool.wire["title"]),
-        "folder": tool.folder,
-        "inputs": " ".join(tool.wire["inputSchema"].get("properties", {})),
-        "description": str(tool.wire["description"]),
+def found_tools(tools: Sequence[PublishedTool], total: int) -> JsonObject:
+    """The answer of `search_tools`: `{tools, total}`, best first."""
+    return {
+        "tools": [_brief(tool, index < _WITH_SCHEMA) for index, tool in enumerate(tools)],
+        "total": total,
     }
-    score = 0.0
-    for field, weight in _WEIGHTS:
-        known = _WORD.findall(texts[field].lower())
-        for word in words:
-            if word in known:
-                score += weight
-            elif len(word) > 3 and any(one.startswith(word) for one in known):
-                score += weight / 2
-    return score
 
 
 def _brief(tool: PublishedTool, with_schema: bool) -> JsonObject:

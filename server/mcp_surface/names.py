@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 __all__ = ["RESERVED_NAMES", "published_name"]
 
-#: Names of the history tools, bare on purpose: models know them.
+#: Names of our own tools, bare on purpose: models know them.
 RESERVED_NAMES = frozenset(
     {
         "list_runs",
@@ -18,6 +18,12 @@ RESERVED_NAMES = frozenset(
         "explain_run",
         "search_tools",
         "run_tool",
+        "check_tool",
+        "try_tool",
+        "save_tool",
+        "remove_tool",
+        "import_api",
+        "save_runs_as_tool",
     }
 )
 

@@ -2,11 +2,13 @@
 
 import logging
 from bisect import bisect_right
+from itertools import islice
 
 from server.catalog import Catalog, CatalogEntry
 from server.mcp_surface.names import published_name
 from server.mcp_surface.published import PublishedTool
 from server.mcp_surface.selection import Selection
+from server.mcp_surface.tool_search import ToolIndex
 from tools.json_text import JsonObject, encode_json_text
 
 __all__ = ["PublishedList"]
@@ -25,6 +27,8 @@ class PublishedList:
         self._entries: dict[str, CatalogEntry] = {}
         self._by_snapshot: dict[int, PublishedTool] = {}
         self._names: list[str] = []
+        self._index = ToolIndex()
+        self._indexed_revision: int | None = None
 
     def get(self, name: str) -> PublishedTool | None:
         """The tool of this name, or None when there is none that is shown."""
@@ -32,11 +36,15 @@ class PublishedList:
         entry = self._entries.get(name)
         return None if entry is None else self._published(entry)
 
-    def tools(self) -> list[PublishedTool]:
-        """All stored tools that may be called, listed or not."""
+    def search(self, query: str, limit: int) -> tuple[list[PublishedTool], int]:
+        """The tools that match best, listed or not, and how many match."""
         self._refresh()
-        found = map(self._published, self._entries.values())
-        return [tool for tool in found if tool is not None]
+        if self._indexed_revision != self._revision:
+            self._index.update(self._entries)
+            self._indexed_revision = self._revision
+        names = self._index.search(query)
+        found = (self._published(self._entries[name]) for name in names)
+        return list(islice((tool for tool in found if tool is not None), limit)), len(names)
 
     def by_id(self, tool_id: str) -> PublishedTool | None:
         """The tool of this id, or None when there is none that is shown."""

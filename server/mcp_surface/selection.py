@@ -25,6 +25,8 @@ class Selection:
     history_tools: HistoryLevel = "all"
     #: The person is asked before a run that writes.
     confirm_writes: bool = False
+    #: The tools that write tools are there too.
+    authoring: bool = False
 
     @property
     def narrows(self) -> bool:

@@ -6,9 +6,9 @@ import signal
 import sys
 
 import anyio
-from mcp.server.stdio import stdio_server
 
 from server.app import open_service
+from server.mcp_surface.pipes import message_lines
 from server.mcp_surface.selection import Selection
 from server.mcp_surface.surface import McpSurface
 from server.service import Service
@@ -23,7 +23,7 @@ async def serve_stdio(settings: Settings, selection: Selection) -> None:
     Nothing but JSON-RPC reaches standard output: it is moved aside before anything else runs, and
     what else is printed goes to standard error.
     """
-    async with stdio_server() as (read, write):
+    async with message_lines() as (read, write):
         ended_by: list[signal.Signals] = []
         async with open_service(settings) as service:
             surface = McpSurface(service, selection)

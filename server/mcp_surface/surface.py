@@ -3,6 +3,8 @@
 import base64
 import binascii
 from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
 from typing import Any, cast
 
 import mcp_types as types
@@ -11,18 +13,31 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.shared.exceptions import MCPError
 
+from server.mcp_surface.authoring import AUTHORING_TOOLS, Asking, AuthoringError, AuthoringTool
 from server.mcp_surface.calls import call_stored_tool
 from server.mcp_surface.completions import COMPLETIONS_SHOWN, complete
 from server.mcp_surface.confirmation import confirm_write
-from server.mcp_surface.finding_tools import RUN_TOOL, SEARCH_TOOLS, search
-from server.mcp_surface.history_tools import HistoryTool, HistoryToolError, history_tools
+from server.mcp_surface.finding_tools import (
+    MOST_FOUND,
+    RUN_TOOL,
+    SEARCH_TOOLS,
+    found_tools,
+)
+from server.mcp_surface.history_tools import (
+    RERUN_RUN,
+    HistoryTool,
+    HistoryToolError,
+    history_tools,
+    rerun_run,
+)
 from server.mcp_surface.notifications import Notifier
+from server.mcp_surface.prompts import PromptError, prompts
 from server.mcp_surface.published import PublishedTool
 from server.mcp_surface.published_list import PublishedList
 from server.mcp_surface.resources import BadParameterError, NotFoundError, read_resource
 from server.mcp_surface.selection import Selection
 from server.mcp_surface.sign_in import offer_sign_in
-from server.mcp_surface.uris import TEMPLATES, run_uri
+from server.mcp_surface.uris import TEMPLATES, TOOL_FORMAT_URI, run_uri
 from server.service import Service
 from server.version import VERSION
 from storage.errors import StorageError
@@ -74,11 +89,20 @@ class McpSurface:
         self._service = service
         selection = selection or Selection()
         self._history = history_tools(selection.history_tools)
+        self._selection = selection
         self._confirms_writes = selection.confirm_writes
-        self._finds_tools = selection.max_listed_tools is not None
+        leaves_out = selection.max_listed_tools is not None
+        self._searches = leaves_out or selection.history_tools != "none"
+        self._runs_by_id = leaves_out or selection.history_tools == "all"
         own = [tool.wire for tool in self._history.values()]
-        if self._finds_tools:
-            own += [SEARCH_TOOLS, RUN_TOOL]
+        self._reruns = selection.history_tools == "all"
+        if self._reruns:
+            own.append(RERUN_RUN)
+        self._authoring = AUTHORING_TOOLS if selection.authoring else {}
+        own += [tool.wire for tool in self._authoring.values()]
+        self._prompts = prompts(with_authoring=selection.authoring)
+        own += [SEARCH_TOOLS] if self._searches else []
+        own += [RUN_TOOL] if self._runs_by_id else []
         self._published = PublishedList(service.catalog, selection, own)
         self.notifier = Notifier(service.run_status, announces_runs=service.settings.announce_runs)
         service.tools_changed.append(self.notifier.tools_changed)
@@ -91,6 +115,7 @@ class McpSurface:
             instructions=_INSTRUCTIONS,
             cache_hints={
                 "tools/list": CacheHint(0, "private"),
+                "prompts/list": CacheHint(3_600_000, "public"),
                 "resources/list": CacheHint(0, "private"),
                 "resources/read": CacheHint(0, "private"),
                 "resources/templates/list": CacheHint(3_600_000, "public"),
@@ -103,6 +128,8 @@ class McpSurface:
             on_list_resource_templates=self._list_templates,
             on_read_resource=self._read_resource,
             on_completion=self._complete,
+            on_list_prompts=self._list_prompts,
+            on_get_prompt=self._get_prompt,
             on_subscribe_resource=self.notifier.subscribe,
             on_unsubscribe_resource=self.notifier.unsubscribe,
             on_subscriptions_listen=self.notifier.listen,
@@ -124,24 +151,33 @@ class McpSurface:
         tool = self._tool(name)
         return None if tool is None else tool.wire["inputSchema"]
 
-    def _tool(self, name: str) -> PublishedTool | HistoryTool | None:
-        return self._history.get(name) or self._published.get(name)
+    def _tool(self, name: str) -> PublishedTool | HistoryTool | AuthoringTool | None:
+        own = self._history.get(name) or self._authoring.get(name)
+        return own or self._published.get(name)
 
     async def _call_tool(self, context: Context, params: types.CallToolRequestParams) -> Any:
         arguments: JsonObject = dict(params.arguments or {})
         tool = self._tool(params.name)
+        key: str | None = None
         if isinstance(tool, HistoryTool):
             return _finished(context, await self._call_history_tool(tool, arguments))
-        if tool is None and self._finds_tools:
-            if params.name == SEARCH_TOOLS["name"]:
-                return _finished(context, self._search(arguments))
-            if params.name == RUN_TOOL["name"]:
-                tool = self._published.by_id(str(arguments.get("toolId")))
-                if tool is None:
-                    message = f"no stored tool has the id {arguments.get('toolId')}; search_tools"
-                    return _finished(context, _tool_error(f"{message} shows ids"))
-                inputs = arguments.get("inputs")
-                arguments = cast("JsonObject", inputs) if isinstance(inputs, dict) else {}
+        if isinstance(tool, AuthoringTool):
+            asking = Asking(context, params, self._selection)
+            answer = await self._call_authoring_tool(tool, arguments, asking)
+            return answer if "resultType" in answer else _finished(context, answer)
+        if tool is None and self._reruns and params.name == RERUN_RUN["name"]:
+            answer = await rerun_run(self._service, self._selection, arguments, params, context)
+            return answer if "resultType" in answer else _finished(context, answer)
+        if tool is None and self._searches and params.name == SEARCH_TOOLS["name"]:
+            return _finished(context, self._search(arguments))
+        if tool is None and self._runs_by_id and params.name == RUN_TOOL["name"]:
+            tool = self._published.by_id(str(arguments.get("toolId")))
+            if tool is None:
+                message = f"no stored tool has the id {arguments.get('toolId')}; search_tools"
+                return _finished(context, _tool_error(f"{message} shows ids"))
+            inputs = arguments.get("inputs")
+            key = arguments.get("idempotencyKey")
+            arguments = cast("JsonObject", inputs) if isinstance(inputs, dict) else {}
         if tool is None:
             near = did_you_mean(params.name, self._published.names())
             raise MCPError(
@@ -156,14 +192,18 @@ class McpSurface:
                 return answer if "resultType" in answer else _finished(context, answer)
         answer = await offer_sign_in(self._service, tool, params, context)
         if answer is None:
-            answer = await call_stored_tool(self._service, tool, arguments, context)
+            answer = await call_stored_tool(
+                self._service, tool, arguments, context, idempotency_key=key
+            )
         return answer if "resultType" in answer else _finished(context, answer)
 
     def _search(self, arguments: JsonObject) -> JsonObject:
         query, limit = arguments.get("query"), arguments.get("limit", 10)
         if not isinstance(query, str) or not query or not isinstance(limit, int):
             return _tool_error("search_tools takes query, a text, and limit, a number")
-        return _structured(search(self._published.tools(), query, max(1, min(limit, 20))))
+        return _structured(
+            found_tools(*self._published.search(query, max(1, min(limit, MOST_FOUND))))
+        )
 
     async def _call_history_tool(self, tool: HistoryTool, arguments: JsonObject) -> JsonObject:
         problems = tool.problems(arguments)
@@ -177,6 +217,38 @@ class McpSurface:
         except StorageError as error:
             return _tool_error(str(error), ErrorKind.INTERNAL)
         return _structured(structured)
+
+    async def _call_authoring_tool(
+        self, tool: AuthoringTool, arguments: JsonObject, asking: Asking
+    ) -> JsonObject:
+        problems = tool.problems(arguments)
+        if problems:
+            return _tool_error("Input validation failed: " + "\n".join(problems))
+        try:
+            answer = await tool.call(self._service, arguments, asking)
+        except AuthoringError as error:
+            return _tool_error(str(error))
+        except StorageError as error:
+            return _tool_error(str(error), ErrorKind.INTERNAL)
+        # A run is answered like every other call, or with a question before it.
+        return answer if {"content", "resultType"} & answer.keys() else _structured(answer)
+
+    async def _list_prompts(self, context: Context, params: Any) -> Any:
+        return _finished(context, {"prompts": [one.wire for one in self._prompts.values()]})
+
+    async def _get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> Any:
+        prompt = self._prompts.get(params.name)
+        if prompt is None:
+            valid = ", ".join(self._prompts)
+            raise MCPError(types.INVALID_PARAMS, f"no prompt {params.name}; valid: {valid}")
+        try:
+            text = prompt.message(params.arguments or {})
+        except PromptError as error:
+            raise MCPError(types.INVALID_PARAMS, str(error)) from None
+        message = {"role": "user", "content": {"type": "text", "text": text}}
+        return _finished(
+            context, {"description": prompt.wire["description"], "messages": [message]}
+        )
 
     async def _list_resources(self, context: Context, params: Any) -> Any:
         cursor = _decode_cursor(params)
@@ -194,6 +266,16 @@ class McpSurface:
                     "title": "All runs",
                     "description": "Recorded runs, newest first.",
                     "mimeType": "application/json",
+                }
+            )
+        if not cursor and self._selection.authoring:
+            resources.append(
+                {
+                    "uri": TOOL_FORMAT_URI,
+                    "name": "tool-format",
+                    "title": "The tool format",
+                    "description": "What a stored tool may hold, for those who write one.",
+                    "mimeType": "text/markdown",
                 }
             )
         resources.extend(map(_resource_of, page.runs))
@@ -219,6 +301,9 @@ class McpSurface:
         self, context: Context, params: types.ReadResourceRequestParams
     ) -> Any:
         uri = str(params.uri)
+        if uri == TOOL_FORMAT_URI:
+            contents = [{"uri": uri, "mimeType": "text/markdown", "text": tool_format()}]
+            return _finished(context, {"contents": contents})
         try:
             value = await read_resource(self._service, uri)
         except NotFoundError as error:
@@ -248,6 +333,12 @@ class McpSurface:
             "hasMore": len(values) > COMPLETIONS_SHOWN,
         }
         return _finished(context, {"completion": completion})
+
+
+@cache
+def tool_format() -> str:
+    """The tool format in short, as Markdown."""
+    return (files("server.mcp_surface") / "tool_format.md").read_text("utf-8")
 
 
 def _finished(context: Context, result: JsonObject) -> JsonObject:

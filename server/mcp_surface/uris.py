@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-__all__ = ["TEMPLATES", "Address", "parse_uri", "run_uri"]
+__all__ = ["TEMPLATES", "TOOL_FORMAT_URI", "Address", "parse_uri", "run_uri"]
 
 SCHEME = "callslip"
 
@@ -27,6 +27,9 @@ class UriTemplate:
     #: None where it differs from one to the next.
     mime_type: str | None = "application/json"
 
+
+#: A text for models that write tools.
+TOOL_FORMAT_URI = f"{SCHEME}://tool-format"
 
 TEMPLATES = (
     UriTemplate(

@@ -157,7 +157,7 @@ async def test_annotations_come_from_the_steps(era: str, service: Service) -> No
         tools = await listed(client)
         reads = {name: tool["annotations"]["readOnlyHint"] for name, tool in tools.items()}
         assert {name for name, read in reads.items() if not read} == {
-            *("post", "put", "delete", "sneaky", "cancel_run")
+            *("post", "put", "delete", "sneaky", "cancel_run", "rerun_run", "run_tool")
         }
         assert tools["delete"]["annotations"]["destructiveHint"]
         assert tools["computes"]["annotations"]["openWorldHint"] is False

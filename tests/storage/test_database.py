@@ -15,6 +15,7 @@ import pytest
 
 from storage.database import SCHEMA_VERSION, Database, open_database
 from storage.errors import HomeError, StorageError
+from tests.server.helpers import until
 
 WAIT_SECONDS = 20
 
@@ -445,3 +446,19 @@ async def test_the_history_is_its_owners_alone(tmp_path: Path) -> None:
         modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "home").iterdir()}
     assert modes == {0o600}
     assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700
+
+
+async def test_a_long_log_of_changes_is_moved_into_the_database_while_it_is_open(
+    path: Path,
+) -> None:
+    async with open_database(path) as database:
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "INSERT INTO blobs (hash, size, encoding, data) VALUES (randomblob(20), 0, 'raw', "
+                "randomblob(6000000))"
+            )
+
+        await database.write(write)
+
+        await until(lambda: path.stat().st_size > 6_000_000, "the change is in the file")

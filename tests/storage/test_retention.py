@@ -97,24 +97,27 @@ async def test_pinned_and_running_runs_stay_whatever_their_age(runs: RunStore) -
     assert not await runs.pin("nobody", pinned=True)
 
 
+async def size_of(database: Database) -> int:
+    """The size of the file once everything is in it."""
+
+    def checkpoint(connection: sqlite3.Connection) -> None:
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    await database.read(checkpoint)
+    return database.path.stat().st_size
+
+
 async def test_of_too_much_the_oldest_go_and_the_file_gets_smaller(
     runs: RunStore, database: Database
 ) -> None:
     for number in range(60):
         await record(runs, f"{number:02}", result=noise(100_000, number))
-    before = database.path.stat().st_size
-    policy = RetentionPolicy(max_bytes=1_000_000)
-    pruned = await runs.prune(policy)
+    before = await size_of(database)
+    pruned = await runs.prune(RetentionPolicy(max_bytes=1_000_000))
     assert pruned.runs == 60
-    await database.write(lambda connection: connection.execute("SELECT 1"))
     assert pruned.bytes_after < 1_000_000 < pruned.bytes_before
-
-    def checkpoint(connection: sqlite3.Connection) -> None:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    await database.read(lambda connection: connection.execute("COMMIT"))
-    await database.read(lambda connection: (connection.execute("COMMIT"), checkpoint(connection)))
-    assert database.path.stat().st_size < before / 3
+    assert await size_of(database) < before / 3
 
 
 async def test_a_deleted_run_leaves_no_row_and_no_file(

@@ -42,7 +42,7 @@ async def run_sub_tool(
         )
     inputs = await _render_inputs(config.inputs, Resolver(scope, session, step.id))
     child = await context.ports.start_child(config.tool_id, inputs, context)
-    record.child_run_id = child.run_id
+    record.child_run_ids.append(child.run_id)
     context.sub_tools[config.tool_id] = child.tool
     context.sub_tools.update(child.outcome.sub_tools)
     if child.outcome.status is RunStatus.SUCCESS:

@@ -69,7 +69,7 @@ async def test_the_commands_of_the_document_work(tmp_path: Path, web: Web) -> No
     commands = [shlex.split(line) for block in blocks for line in block.splitlines()]
     assert len(commands) > 10
     rows = {"rows": [{"id": n} for n in range(20)]}
-    web.answers(Answer(rows), Answer("gone", 404))
+    web.answers(Answer(rows), Answer("gone", 404), Answer(rows))
     await store_tools(home, [request_tool("orders", f"{web.url}/orders", retries=0)])
     await as_json(home, "run", "orders", "--run-id", "monday")
     await failing(home, "run", "orders", "--run-id", "tuesday", code=1)

@@ -1,0 +1,14 @@
+"""Tools for writing tools, of `serve --authoring`: one file each."""
+
+from server.mcp_surface.authoring.check_tool import CHECK_TOOL
+from server.mcp_surface.authoring.remove_tool import REMOVE_TOOL
+from server.mcp_surface.authoring.save_runs_as_tool import SAVE_RUNS_AS_TOOL
+from server.mcp_surface.authoring.save_tool import SAVE_TOOL
+from server.mcp_surface.authoring.tool import Asking, AuthoringError, AuthoringTool
+from server.mcp_surface.authoring.try_tool import TRY_TOOL
+
+__all__ = ["AUTHORING_TOOLS", "Asking", "AuthoringError", "AuthoringTool"]
+
+AUTHORING_TOOLS: dict[str, AuthoringTool] = {
+    tool.name: tool for tool in (CHECK_TOOL, TRY_TOOL, SAVE_TOOL, REMOVE_TOOL, SAVE_RUNS_AS_TOOL)
+}

@@ -1,0 +1,161 @@
+"""What a tool for writing tools is, and what all of them share."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import mcp_types as types
+from mcp.server.context import ServerRequestContext
+
+from server.mcp_surface.selection import Selection
+from server.service import Service
+from tools.check import CheckedTool
+from tools.json_text import JsonObject
+from tools.problems import Problem
+from tools.schema import CompiledSchema, compile_schema
+
+__all__ = [
+    "DEFINITION",
+    "EXAMPLE",
+    "PROBLEMS_SCHEMA",
+    "Asking",
+    "AuthoringError",
+    "AuthoringTool",
+    "authoring_tool",
+    "client_name_of",
+    "report",
+]
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Who calls, and what the connection allows."""
+
+    context: ServerRequestContext[Any]
+    params: types.CallToolRequestParams
+    selection: Selection
+
+
+#: A small definition that is valid, shown beside problems.
+EXAMPLE: JsonObject = {
+    "id": "list_issues",
+    "instruction": "Lists the open issues of a repository, newest first.",
+    "inputSchema": {
+        "type": "object",
+        "properties": {
+            "repository": {"type": "string", "description": "owner/name"},
+            "limit": {"type": "integer", "default": 20},
+        },
+        "required": ["repository"],
+    },
+    "steps": [
+        {
+            "id": "issues",
+            "config": {
+                "url": "https://api.github.com/repos/<<raw:repository>>/issues",
+                "queryParams": {"per_page": "<<limit>>", "state": "open"},
+            },
+        }
+    ],
+    "outputTransform": "(s) => s.issues.data.map(({ number, title }) => ({ number, title }))",
+}
+
+DEFINITION: JsonObject = {
+    "type": "object",
+    "description": "A tool definition: id, instruction, inputSchema, steps, outputTransform. The "
+    "resource callslip://tool-format describes it.",
+}
+
+PROBLEMS_SCHEMA: JsonObject = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {
+            "path": {"type": "string"},
+            "message": {"type": "string"},
+            "seen": {"type": "string"},
+            "valid": {"type": "string"},
+            "hint": {"type": "string"},
+            "severity": {"enum": ["error", "warning"]},
+        },
+        "required": ["path", "message", "severity"],
+    },
+}
+
+
+class AuthoringError(Exception):
+    """The call cannot be answered; the message says what is valid."""
+
+
+#: Arguments to structured content, or to a whole answer when that has `content`.
+Call = Callable[[Service, JsonObject, Asking], Awaitable[JsonObject]]
+
+
+@dataclass(frozen=True)
+class AuthoringTool:
+    """A tool of ours that writes tools. `call` raises `AuthoringError`."""
+
+    name: str
+    wire: JsonObject
+    call: Call
+    _validator: list[CompiledSchema] = field(default_factory=list[CompiledSchema])
+
+    def problems(self, arguments: JsonObject) -> list[str]:
+        """What is wrong with the arguments, in words."""
+        if not self._validator:
+            self._validator.append(compile_schema(self.wire["inputSchema"]))
+        return [str(problem) for problem in self._validator[0].problems(arguments)]
+
+
+def authoring_tool(
+    name: str,
+    title: str,
+    description: str,
+    properties: JsonObject,
+    required: list[str],
+    call: Call,
+    *,
+    output: JsonObject | None = None,
+    reads: bool = False,
+    destructive: bool = False,
+    open_world: bool = False,
+) -> AuthoringTool:
+    """A tool with its entry in `tools/list`."""
+    annotations: JsonObject = {"title": title, "readOnlyHint": reads, "openWorldHint": open_world}
+    if not reads:
+        annotations |= {"destructiveHint": destructive, "idempotentHint": not open_world}
+    wire: JsonObject = {
+        "name": name,
+        "title": title,
+        "description": description,
+        "inputSchema": {
+            "type": "object",
+            "properties": properties,
+            "required": required,
+            "additionalProperties": False,
+        },
+        "annotations": annotations,
+    }
+    if output is not None:
+        wire["outputSchema"] = output
+    return AuthoringTool(name, wire, call)
+
+
+def client_name_of(asking: Asking) -> str | None:
+    """The name that the client gave itself."""
+    client = asking.context.session.client_params
+    return client.client_info.name if client is not None else None
+
+
+def report(checked: CheckedTool) -> JsonObject:
+    """`{id?, problems, example?}`: every problem, and a valid definition beside errors."""
+    fields: JsonObject = {"problems": [_wire(problem) for problem in checked.problems]}
+    if checked.id is not None:
+        fields["id"] = checked.id
+    if not checked.is_valid:
+        fields["example"] = EXAMPLE
+    return fields
+
+
+def _wire(problem: Problem) -> JsonObject:
+    return problem.wire()

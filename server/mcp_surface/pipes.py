@@ -1,0 +1,232 @@
+"""JSON-RPC lines over pipes without a thread: standard input and output as the SDK's streams.
+
+The SDK's own transport hops to a thread for each line, each write and each flush. It stays for what
+no event loop can wait for: Windows' pipes, files and terminals.
+"""
+
+import asyncio
+import os
+import stat
+import sys
+from collections import deque
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any
+
+import anyio
+import orjson
+from mcp import types
+from mcp.server.stdio import stdio_server
+from mcp.shared.message import SessionMessage
+
+__all__ = ["message_lines"]
+
+#: Lines that wait to be handled before reading pauses; what the client writes waits in the pipe.
+_MOST_WAITING = 64
+
+
+@asynccontextmanager
+async def message_lines() -> AsyncGenerator[tuple[Any, Any]]:
+    """Streams of messages over this process's standard input and output, for `Server.run`.
+
+    Meanwhile descriptor 0 is empty and 1 is standard error, so that nothing printed reaches the
+    client. Reading ends at the end of input, and when the client has closed the other pipe.
+    """
+    if sys.platform == "win32" or not _are_pipes_of_their_own():
+        async with stdio_server() as streams:
+            yield streams
+        return
+    with _moved_aside() as (reading_fd, writing_fd):
+        async with _message_lines(reading_fd, writing_fd) as streams:
+            yield streams
+
+
+def _are_pipes_of_their_own() -> bool:
+    """Whether an event loop can wait for both, and nobody else is disturbed by that."""
+    try:
+        modes = [os.fstat(fd).st_mode for fd in (0, 1)]
+        return (
+            all(stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) for mode in modes)
+            # Waiting makes a pipe non-blocking for all who share it.
+            and not os.path.sameopenfile(0, 1)
+            and not os.path.sameopenfile(1, 2)
+        )
+    except OSError:
+        return False
+
+
+@contextmanager
+def _moved_aside() -> Generator[tuple[int, int]]:
+    """The pipes under other numbers; in their place stand the null device and standard error."""
+    reading_fd, writing_fd = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    try:
+        yield reading_fd, writing_fd
+    finally:
+        os.dup2(reading_fd, 0)
+        os.dup2(writing_fd, 1)
+        for fd in (reading_fd, writing_fd):
+            os.set_blocking(fd, True)
+            os.close(fd)
+
+
+@asynccontextmanager
+async def _message_lines(reading_fd: int, writing_fd: int) -> AsyncGenerator[tuple[Any, Any]]:
+    loop = asyncio.get_running_loop()
+    # The transports close what they are given; the numbers themselves go back to their places.
+    with (
+        os.fdopen(os.dup(reading_fd), "rb", 0) as source,
+        os.fdopen(os.dup(writing_fd), "wb", 0) as target,
+    ):
+        writing, writer = await loop.connect_write_pipe(_Writer, target)
+        reading, reader = await loop.connect_read_pipe(_Reader, source)
+        writer.on_lost = reader.end
+        # The buffers are small: what a client does not read must be felt by those who answer.
+        received, read = anyio.create_memory_object_stream[SessionMessage | Exception](8)
+        write, unsent = anyio.create_memory_object_stream[SessionMessage](0)
+
+        async def take() -> None:
+            async with received:
+                async for line in reader:
+                    with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
+                        await received.send(_message_of(line))
+
+        async def give() -> None:
+            async with unsent:
+                async for message in unsent:
+                    await writer.write(writing, _line_of(message))
+
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(take)
+                group.start_soon(give)
+                try:
+                    yield read, write
+                finally:
+                    # What was sent is still written; what was not taken never will be.
+                    reader.end()
+                    read.close()
+                    write.close()
+        finally:
+            reading.close()
+            with anyio.CancelScope(shield=True), anyio.move_on_after(1):
+                await writer.flush(writing)
+            if not writer.is_lost:
+                writing.abort()
+
+
+def _message_of(line: bytes) -> SessionMessage | Exception:
+    try:
+        message = types.jsonrpc_message_adapter.validate_json(line, by_name=False)
+    except ValueError as error:
+        try:
+            text = line.decode("utf-8", "replace")
+            message = types.jsonrpc_message_adapter.validate_json(text, by_name=False)
+        except ValueError:
+            return error
+    return SessionMessage(message)
+
+
+def _line_of(sent: SessionMessage) -> bytes:
+    message = sent.message
+    if isinstance(message, types.JSONRPCResponse):
+        answer = {"jsonrpc": "2.0", "id": message.id, "result": message.result}
+        try:
+            return orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE)
+        except TypeError:
+            # Integers of more than 64 bits.
+            pass
+    return message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
+
+
+class _Reader(asyncio.Protocol):
+    """Lines as they arrive, the last one also without its end."""
+
+    def __init__(self) -> None:
+        self._lines: deque[bytes] = deque()
+        self._partial: list[bytes] = []
+        self._arrived = asyncio.Event()
+        self._has_ended = False
+        self._transport: asyncio.ReadTransport | None = None
+        self._is_paused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.ReadTransport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        first, *others = data.split(b"\n")
+        self._partial.append(first)
+        if not others:
+            return
+        self._lines.append(b"".join(self._partial))
+        self._lines.extend(others[:-1])
+        self._partial = [others[-1]]
+        self._arrived.set()
+        if len(self._lines) > _MOST_WAITING and self._transport is not None:
+            self._transport.pause_reading()
+            self._is_paused = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.end()
+
+    def eof_received(self) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """No more lines come."""
+        if not self._has_ended:
+            self._has_ended = True
+            if last := b"".join(self._partial):
+                self._lines.append(last)
+            self._arrived.set()
+
+    def __aiter__(self) -> "_Reader":
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._lines:
+            if self._has_ended:
+                raise StopAsyncIteration
+            self._arrived.clear()
+            if self._is_paused and self._transport is not None:
+                self._is_paused = False
+                self._transport.resume_reading()
+            await self._arrived.wait()
+        return self._lines.popleft()
+
+
+class _Writer(asyncio.Protocol):
+    """Writes lines, and waits while the client does not read."""
+
+    def __init__(self) -> None:
+        self._can_write = asyncio.Event()
+        self._can_write.set()
+        self.is_lost = False
+        self.on_lost: Any = None
+
+    def pause_writing(self) -> None:
+        self._can_write.clear()
+
+    def resume_writing(self) -> None:
+        self._can_write.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_lost = True
+        self._can_write.set()
+        if self.on_lost is not None:
+            self.on_lost()
+
+    async def write(self, transport: asyncio.WriteTransport, line: bytes) -> None:
+        """Write a line; what nobody can read any more is dropped."""
+        if not self.is_lost:
+            transport.write(line)
+        await self._can_write.wait()
+
+    async def flush(self, transport: asyncio.WriteTransport) -> None:
+        """Wait until everything is in the pipe."""
+        transport.set_write_buffer_limits(0)
+        await self._can_write.wait()

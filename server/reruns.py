@@ -1,0 +1,335 @@
+"""A recorded run made again: what is kept of it, what is changed, and what cannot be."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, cast
+
+from pydantic import ValidationError
+
+from server.active_run import ActiveRun, Derivation, JoinedRun, Replay, RunRequest
+from server.catalog import CatalogEntry
+from server.run_facts import definition_of, list_in
+from storage.run_record import StoredRun
+from storage.tools import StoredTool
+from tools.execution import TakenSteps
+from tools.json_text import Json, JsonObject, encode_json_text
+from tools.redaction import is_marked
+from tools.replay import RecordedExchange, Recording, credential_mark
+from tools.run import RequestSource, RunOptions, RunStatus, SourceKind
+
+__all__ = [
+    "Rerun",
+    "RerunError",
+    "RerunMode",
+    "RerunPlan",
+    "RerunRequest",
+    "RerunVersion",
+    "StepRunAgain",
+    "child_run_ids",
+    "marked_places",
+    "plan_rerun",
+    "recorded_exchange",
+    "recorded_request_documents",
+    "run_time_marks",
+]
+
+RerunMode = Literal["live", "replay", "lenient", "dry", "limited"]
+RerunVersion = Literal["snapshot", "latest"]
+
+#: Of definitions that are executed from a record, not from the tools that are stored.
+_NO_SNAPSHOT = 0
+_SHOWN_PLACES = 5
+
+
+class RerunError(Exception):
+    """The run cannot be made again like this; the message says why and what can be done."""
+
+
+@dataclass(frozen=True)
+class RerunRequest:
+    """A wish to make a recorded run again; what is absent is as it was."""
+
+    run_id: str
+    source: RequestSource
+    #: Put over the recorded inputs, by top-level key; null is a value.
+    inputs: JsonObject = field(default_factory=dict[str, Json])
+    from_failed_step: bool = False
+    version: RerunVersion = "snapshot"
+    mode: RerunMode | None = None
+    #: Run-time credentials, which no record has.
+    credentials: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+
+    @property
+    def is_replay(self) -> bool:
+        return self.mode in ("replay", "lenient")
+
+
+@dataclass(frozen=True)
+class StepRunAgain:
+    """A step that had finished and is executed again all the same, and why."""
+
+    step_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class RerunPlan:
+    """The run to start, and what became of the steps that had finished."""
+
+    request: RunRequest
+    derivation: Derivation
+    entry: CatalogEntry
+    taken: tuple[str, ...] = ()
+    run_again: tuple[StepRunAgain, ...] = ()
+
+    @property
+    def sends(self) -> bool:
+        """Whether a request that writes may go out."""
+        replay = self.derivation.replay
+        if replay is not None and not replay.is_lenient:
+            return False
+        return self.request.options.execution == "live"
+
+    def notes(self) -> list[str]:
+        """What a person should know, in sentences."""
+        source = self.derivation.source_run_id
+        notes: list[str] = []
+        if self.taken:
+            notes.append(f"taken from run {source}: {', '.join(self.taken)}")
+        notes += [f"step {one.step_id} is run again: {one.reason}" for one in self.run_again]
+        return notes
+
+    def wire(self) -> JsonObject:
+        """`{sourceRunId, sourceKind, takenSteps, stepsRunAgain}`."""
+        return {
+            "sourceRunId": self.derivation.source_run_id,
+            "sourceKind": self.derivation.kind,
+            "takenSteps": list(self.taken),
+            "stepsRunAgain": [
+                {"stepId": one.step_id, "reason": one.reason} for one in self.run_again
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """A rerun that was started."""
+
+    run: ActiveRun | JoinedRun
+    plan: RerunPlan
+
+
+def child_run_ids(run: StoredRun) -> list[str]:
+    """The runs that the steps of a run started, in order."""
+    return [child_run_id for step in run.steps for child_run_id in _child_run_ids_of(step)]
+
+
+def _child_run_ids_of(step: JsonObject) -> list[str]:
+    ids = list_in(step, "childRunIds") or [step.get("childRunId")]
+    return [one for one in ids if isinstance(one, str)]
+
+
+def recorded_request_documents(
+    run: StoredRun, children: Mapping[str, StoredRun]
+) -> Iterator[JsonObject]:
+    """The requests of a run as its record has them, in order, with those of its child runs."""
+    for step in run.steps:
+        for request in list_in(step, "requests"):
+            if isinstance(request, dict):
+                yield cast("JsonObject", request)
+        for child_run_id in _child_run_ids_of(step):
+            if child_run_id in children:
+                yield from recorded_request_documents(children[child_run_id], children)
+
+
+def plan_rerun(
+    run: StoredRun,
+    wanted: RerunRequest,
+    latest: CatalogEntry | None,
+    children: Sequence[StoredRun],
+) -> RerunPlan:
+    """How to make a run again; `children` are its child runs and theirs, of a replay.
+
+    `latest` is the stored tool, when that is to be run. Raises `RerunError`.
+    """
+    if run.status is RunStatus.RUNNING:
+        raise RerunError(f"run {run.run_id} is still running; wait for its end, or cancel it")
+    if run.tool is None or run.inputs is None:
+        raise RerunError(f"the record of run {run.run_id} is damaged: {run.damage}")
+    entry = latest or recorded_entry(run.tool, run.snapshot_id, run.version_number or 0)
+    recorded_tools: dict[str, CatalogEntry] = {}
+    if latest is None:
+        recorded_tools = {
+            tool_id: recorded_entry(definition)
+            for tool_id, definition in (run.sub_tools or {}).items()
+        }
+        recorded_tools[run.tool_id] = entry
+    try:
+        _ = entry.prepared
+    except ValueError:
+        raise RerunError(
+            f"run {run.run_id} executed a definition that cannot be read any more; "
+            "ask for version latest"
+        ) from None
+    inputs = {**run.inputs, **wanted.inputs}
+    _refuse_marks(run.run_id, inputs)
+    taken: dict[str, Json] = {}
+    run_again: list[StepRunAgain] = []
+    options = _options(run, wanted.mode)
+    if wanted.from_failed_step:
+        if (recorded := (run.options or {}).get("execution", "live")) != options.execution:
+            raise RerunError(
+                f"run {run.run_id} was {recorded}: its steps have not read all that a run that is "
+                f"{options.execution} reads; leave from_failed_step out"
+            )
+        taken, run_again = _finished_steps(run, entry)
+    elif wanted.is_replay:
+        taken = _taken_before(run)
+    replay = _replay_of(run, children, wanted.mode == "lenient") if wanted.is_replay else None
+    derivation = Derivation(
+        run.run_id,
+        _kind(run, wanted, inputs, entry),
+        recorded_tools,
+        TakenSteps(run.run_id, taken) if taken else None,
+        replay,
+    )
+    request = RunRequest(
+        run.tool_id,
+        inputs,
+        wanted.source,
+        options,
+        _credentials(run, wanted),
+        derivation=derivation,
+    )
+    return RerunPlan(request, derivation, entry, tuple(taken), tuple(run_again))
+
+
+def recorded_entry(
+    definition: JsonObject, snapshot_id: int = _NO_SNAPSHOT, version_number: int = 0
+) -> CatalogEntry:
+    """A definition of a record as the catalog would have it."""
+    return CatalogEntry(StoredTool(definition["id"], version_number, snapshot_id, definition))
+
+
+def run_time_marks(options: JsonObject | None) -> dict[str, str]:
+    """The run-time credentials that a run had, each as its mark."""
+    names = list_in(options, "credentialNames")
+    return {str(name): credential_mark(f"run.{name}") for name in names}
+
+
+def marked_places(value: Json, place: str = "$") -> Iterator[str]:
+    """The places of a value that hold the mark of something redacted, as JSONPath."""
+    if isinstance(value, str):
+        if is_marked(value):
+            yield place
+    elif not is_marked(encode_json_text(value)):
+        # Nothing to look for, however deep it is.
+        return
+    elif isinstance(value, dict):
+        for key, entry in cast("JsonObject", value).items():
+            if is_marked(key):
+                yield f"{place}.{key}"
+            yield from marked_places(entry, f"{place}.{key}")
+    elif isinstance(value, list):
+        for position, element in enumerate(cast("list[Json]", value)):
+            yield from marked_places(element, f"{place}[{position}]")
+
+
+def recorded_exchange(request: JsonObject) -> RecordedExchange:
+    """A request of a record, with a problem where it cannot be answered again."""
+    try:
+        return RecordedExchange.of(request)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        method, url = str(request.get("method")), str(request.get("url"))
+        return RecordedExchange(method, url, None, None, problem="its record is damaged")
+
+
+def _refuse_marks(run_id: str, inputs: JsonObject) -> None:
+    places = list(marked_places(inputs))
+    if places:
+        raise RerunError(
+            f"the inputs of run {run_id} held a secret, which no record keeps; "
+            f"give these anew in inputs: {', '.join(places[:_SHOWN_PLACES])}"
+        )
+
+
+def _finished_steps(
+    run: StoredRun, entry: CatalogEntry
+) -> tuple[dict[str, Json], list[StepRunAgain]]:
+    """The data of the steps before the first that failed, and those of them to be run again."""
+    taken: dict[str, Json] = {}
+    again: list[StepRunAgain] = []
+    recorded = {step.get("stepId"): step for step in run.steps}
+    old_steps = {one.get("id"): one for one in _steps_of(run.tool)}
+    for step in _steps_of(entry.stored.definition):
+        record = recorded.get(step["id"])
+        if record is None or record.get("status") != "success":
+            break
+        reason: str | None = None
+        if old_steps.get(step["id"]) != step:
+            reason = "its definition has changed"
+        elif record.get("altered"):
+            reason = "its recorded data was filtered or redacted"
+        elif "data" not in record:
+            reason = "its data is not in the record"
+            if "dataUri" in record:
+                reason = f"its data lies at {record['dataUri']} and cannot be read"
+        if reason is None:
+            taken[step["id"]] = record["data"]
+        else:
+            again.append(StepRunAgain(step["id"], reason))
+    return taken, again
+
+
+def _taken_before(run: StoredRun) -> dict[str, Json]:
+    """The data of steps that the run itself did not execute, so that there is nothing to replay."""
+    return {
+        step["stepId"]: step["data"] for step in run.steps if "takenFrom" in step and "data" in step
+    }
+
+
+def _steps_of(definition: JsonObject | None) -> list[JsonObject]:
+    return [cast("JsonObject", step) for step in list_in(definition, "steps")]
+
+
+def _replay_of(run: StoredRun, children: Sequence[StoredRun], is_lenient: bool) -> Replay:
+    ids: dict[str, list[str]] = {}
+    for child in children:
+        ids.setdefault(child.tool_id, []).append(child.run_id)
+    by_id = {child.run_id: child for child in children}
+    exchanges = map(recorded_exchange, recorded_request_documents(run, by_id))
+    return Replay(Recording(exchanges), is_lenient, ids)
+
+
+def _kind(
+    run: StoredRun, wanted: RerunRequest, inputs: JsonObject, entry: CatalogEntry
+) -> SourceKind:
+    if wanted.is_replay:
+        return SourceKind.REPLAY
+    has_failed = run.status in (RunStatus.FAILED, RunStatus.ABORTED)
+    executed = definition_of(run)
+    is_same = (
+        inputs == run.inputs
+        and not wanted.from_failed_step
+        and wanted.mode in (None, (run.options or {}).get("execution", "live"))
+        and executed == definition_of(replace(run, tool=entry.stored.definition))
+    )
+    return SourceKind.RETRY if has_failed and is_same else SourceKind.RERUN
+
+
+def _options(run: StoredRun, mode: RerunMode | None) -> RunOptions:
+    given = {name: value for name, value in (run.options or {}).items() if name != "traceId"}
+    if mode in ("live", "dry", "limited"):
+        given["execution"] = mode
+    elif mode is not None and given.get("execution") == "dry":
+        raise RerunError(f"run {run.run_id} was dry: it sent nothing, so there is no answer")
+    try:
+        return RunOptions.model_validate(given)
+    except ValidationError:
+        raise RerunError(f"the recorded options of run {run.run_id} cannot be read") from None
+
+
+def _credentials(run: StoredRun, wanted: RerunRequest) -> Mapping[str, str]:
+    if wanted.mode != "replay":
+        return wanted.credentials
+    return run_time_marks(run.options)

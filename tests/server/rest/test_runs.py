@@ -1,0 +1,147 @@
+"""`/v1/runs`: the history in both views, and its parts."""
+
+import httpx
+
+from server.service import Service
+from tests.server.helpers import request_tool, script_tool, silent_upstream, start, store, until
+from tests.server.rest.helpers import message_of, nulls_in
+from tests.web import Answer, Web
+
+WORKFLOW = "application/vnd.workflow-run+json"
+
+
+async def recorded(service: Service, web: Web) -> str:
+    """A run of two steps, the second of which needs the first."""
+    web.answers(Answer({"items": [1, 2]}), Answer({"done": True}))
+    config = {"url": f"{web.url}/second"}
+    tool = request_tool("two", f"{web.url}/first")
+    await store(service, {**tool, "steps": [*tool["steps"], {"id": "then", "config": config}]})
+    run = await start(service, "two", {"q": 1})
+    await run.wait()
+    return run.run_id
+
+
+async def test_runs_are_listed_newest_first_and_without_data(
+    service: Service, rest: httpx.AsyncClient
+) -> None:
+    await store(service, script_tool("a", "(s) => s"), script_tool("b", "(s) => fail()"))
+    for name in ("a", "b", "a"):
+        await (await start(service, name)).wait()
+    listed = (await rest.get("/runs", params={"limit": 1000})).json()
+    assert [run["toolId"] for run in listed["data"]] == ["a", "b", "a"]
+    assert (listed["total"], listed["limit"], listed["hasMore"]) == (3, 100, False)
+    assert not any({"data", "stepResults"} & run.keys() for run in listed["data"])
+    assert not nulls_in(listed)
+    failed = (await rest.get("/runs?status=failed&toolId=b&requestSources=api,mcp")).json()
+    assert [run["status"] for run in failed["data"]] == ["failed"]
+    second = (await rest.get("/runs?page=2&limit=2")).json()
+    assert (len(second["data"]), second["page"]) == (1, 2)
+    assert (await rest.get("/runs?startedAfter=2999-01-01T00:00:00%2B00:00")).json()["data"] == []
+
+
+async def test_a_bad_filter_is_answered_with_the_valid_values(rest: httpx.AsyncClient) -> None:
+    assert "aborted" in message_of(await rest.get("/runs?status=done"), 400)
+    assert "tool-chain" in message_of(await rest.get("/runs?requestSources=api,x"), 400)
+    for page in ("0", "-1", "x", "1e9", "99999999999999999999"):
+        assert "query.page" in message_of(await rest.get("/runs", params={"page": page}), 400)
+    message_of(await rest.get("/runs?limit=0"), 400)
+    assert "2026-01-31" in message_of(await rest.get("/runs?startedAfter=then"), 400)
+    assert "valid" in message_of(await rest.get("/runs?systemId=x"), 400)
+    message_of(await rest.get('/runs?search="'), 400)
+
+
+async def test_a_run_is_read_in_the_view_that_is_asked_for(
+    service: Service, web: Web, rest: httpx.AsyncClient
+) -> None:
+    run_id = await recorded(service, web)
+    tool_view = (await rest.get(f"/runs/{run_id}")).json()
+    assert tool_view["data"] is not None
+    assert [step["stepId"] for step in tool_view["stepResults"]] == ["get", "then"]
+    for query in ("view=workflow", "summary=false", "nodeIds=root,get,then"):
+        answer = await rest.get(f"/runs/{run_id}?{query}")
+        envelope = answer.json()
+        assert envelope.keys() == {"code", "data", "message", "requestId"}
+        assert envelope["requestId"] == answer.headers["x-trace-id"]
+        assert envelope["data"]["executionState"].keys() == {"root", "get", "then"}
+    accepted = await rest.get(f"/runs/{run_id}", headers={"accept": WORKFLOW})
+    assert accepted.headers["content-type"] == WORKFLOW
+    assert accepted.json()["data"]["id"] == run_id
+    summary = (await rest.get(f"/runs/{run_id}?summary=true")).json()["data"]
+    assert not {"executionState", "workflowDefinition"} & summary.keys()
+    one = (await rest.get(f"/runs/{run_id}?nodeIds=get")).json()["data"]
+    assert one["executionState"].keys() == {"get"}
+    message_of(await rest.get(f"/runs/{run_id}?view=tool&summary=true"), 400)
+    assert "workflow" in message_of(await rest.get(f"/runs/{run_id}?view=graph"), 400)
+
+
+async def test_a_404_has_the_envelope_only_where_that_view_was_asked_for(
+    rest: httpx.AsyncClient,
+) -> None:
+    assert "not found" in message_of(await rest.get("/runs/nothing"), 404)
+    answer = await rest.get("/runs/nothing?summary=true")
+    assert answer.status_code == 404
+    assert answer.json()["code"] == 404
+    assert "not found" in answer.json()["message"]
+    assert answer.json().keys() == {"code", "message", "requestId"}
+
+
+async def test_results_and_steps_are_read_apart(
+    service: Service, web: Web, rest: httpx.AsyncClient
+) -> None:
+    run_id = await recorded(service, web)
+    whole = (await rest.get(f"/runs/{run_id}")).json()
+    results = (await rest.get(f"/runs/{run_id}/results")).json()
+    assert results["success"]
+    assert results["data"]["data"] == whole["data"]
+    assert results["data"]["stepResults"] == whole["stepResults"]
+    assert results["data"]["toolPayload"] == {"q": 1}
+    assert (await rest.get(f"/runs/{run_id}/steps/get")).json() == whole["stepResults"][0]
+    assert "get, then" in message_of(await rest.get(f"/runs/{run_id}/steps/x"), 404)
+    message_of(await rest.get("/runs/nothing/results"), 404)
+
+
+async def test_a_running_run_says_that_it_has_no_results_yet(
+    service: Service, rest: httpx.AsyncClient
+) -> None:
+    async with silent_upstream() as upstream:
+        await store(service, request_tool("wait", upstream.url))
+        run = await start(service, "wait")
+        await until(lambda: upstream.requests == 1, "the request is sent")
+        answer = (await rest.get(f"/runs/{run.run_id}/results")).json()
+        assert answer.keys() == {"success", "message"}
+        assert not answer["success"]
+        running = (await rest.get(f"/runs/{run.run_id}")).json()
+        assert running["status"] == "running"
+        assert not nulls_in(running)
+
+
+async def test_a_file_is_listed_located_and_downloaded(
+    service: Service, web: Web, rest: httpx.AsyncClient
+) -> None:
+    content = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+    web.answers(Answer(content, headers={"content-type": "image/png"}))
+    await store(service, request_tool("picture", f"{web.url}/cat.png"))
+    run = await start(service, "picture")
+    await run.wait()
+    (file,) = (await rest.get(f"/runs/{run.run_id}/files")).json()["fileArtifacts"]
+    place = f"/runs/{run.run_id}/files/{file['fileKey']}"
+    located = (await rest.get(f"{place}/download")).json()
+    assert located == {"success": True, **file}
+    bytes_of = await rest.get(located["downloadUrl"])
+    assert bytes_of.content == content
+    assert bytes_of.headers["content-type"] == "image/png"
+    assert bytes_of.headers["content-disposition"].startswith("attachment")
+    message_of(await rest.get(f"/runs/{run.run_id}/files/x/download"), 404)
+    message_of(await rest.get(f"/runs/{run.run_id}/files/x"), 404)
+
+
+async def test_a_run_is_made_again(service: Service, web: Web, rest: httpx.AsyncClient) -> None:
+    web.answers(Answer({"n": 1}))
+    await store(service, request_tool("ask", f"{web.url}/<<id>>"))
+    run = await start(service, "ask", {"id": 1})
+    await run.wait()
+    again = await rest.post(f"/runs/{run.run_id}/rerun", json={"inputs": {"id": 2}})
+    assert again.status_code == 200, again.text
+    assert again.json()["sourceRunId"] == run.run_id
+    assert web.seen[-1].path == "/2"
+    message_of(await rest.post("/runs/nothing/rerun"), 404)

@@ -1,0 +1,230 @@
+"""Writing tools over MCP: checked, tried, stored, mended, made of runs; in both eras."""
+
+import json
+import re
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from mcp import Client
+from mcp.shared.exceptions import MCPError
+
+from server.mcp_surface.authoring import AUTHORING_TOOLS
+from server.mcp_surface.authoring.tool import EXAMPLE
+from server.mcp_surface.names import RESERVED_NAMES
+from server.mcp_surface.selection import Selection
+from server.mcp_surface.surface import McpSurface
+from server.service import Service
+from tests.server.helpers import request_tool, script_tool, store
+from tests.server.test_mcp import ERAS, call, connected, listed, text
+from tests.web import Answer, Web
+
+
+def authoring(service: Service, era: str, **selection: bool) -> Client:
+    surface = McpSurface(service, Selection(authoring=True, **selection))  # pyright: ignore[reportArgumentType]: flags only
+    return Client(surface.server, mode=era)  # pyright: ignore[reportArgumentType]: the fixture's eras are valid
+
+
+async def ask(client: Client, name: str, **arguments: Any) -> Any:
+    answer = await call(client, name, arguments)
+    assert not answer.get("isError"), text(answer)
+    return answer["structuredContent"]
+
+
+@ERAS
+async def test_without_authoring_no_tool_can_be_written(era: str, service: Service) -> None:
+    async with connected(service, era) as client:
+        assert not set(AUTHORING_TOOLS) & set(await listed(client))
+        with pytest.raises(MCPError, match="Unknown tool: save_tool"):
+            await client.call_tool("save_tool", {"definition": EXAMPLE})
+
+
+def test_the_names_of_authoring_tools_are_reserved() -> None:
+    assert set(AUTHORING_TOOLS) < RESERVED_NAMES
+
+
+@ERAS
+async def test_a_model_mends_its_definition_by_the_problems_it_is_told(
+    era: str, service: Service, web: Web
+) -> None:
+    web.responds(lambda seen: Answer({"rows": [{"id": 1, "name": "a"}]}))
+    wrong = {"id": "rows", "steps": [{"id": "get", "config": {"uri": web.url, "methd": "GET"}}]}
+    async with authoring(service, era) as client:
+        checked = await ask(client, "check_tool", definition=wrong)
+        assert not checked["valid"]
+        assert {one["path"] for one in checked["problems"]} >= {"steps[0].config.uri"}
+        assert checked["example"] == EXAMPLE
+        refused = await ask(client, "save_tool", definition=wrong)
+        assert refused["outcome"] == "refused"
+        assert service.catalog.get("rows") is None
+        answer = await call(client, "try_tool", {"definition": wrong})
+        assert answer["isError"]
+        assert "steps[0].config.uri" in text(answer)
+
+        mended = {"id": "rows", "steps": [{"id": "get", "config": {"url": f"{web.url}/<<day>>"}}]}
+        checked = await ask(client, "check_tool", definition=mended)
+        assert checked["valid"]
+        assert checked["touches"][0]["method"] == "GET"
+        dry = await call(client, "try_tool", {"definition": mended, "inputs": {"day": "mon"}})
+        assert dry["structuredContent"]["result"][0]["url"] == f"{web.url}/mon"
+        assert web.seen == []
+        live = await call(
+            client, "try_tool", {"definition": mended, "inputs": {"day": "mon"}, "mode": "limited"}
+        )
+        assert live["structuredContent"] == {"rows": [{"id": 1, "name": "a"}]}
+        assert [seen.path for seen in web.seen] == ["/mon"]
+        assert service.catalog.get("rows") is None
+        run = await service.get_run(live["_meta"]["callslip/runId"])
+        assert (run.tool_id, run.status) == ("rows", "success")
+
+        saved = await ask(client, "save_tool", definition=mended)
+        assert (saved["outcome"], saved["name"], saved["version"]) == ("added", "rows", "1.0.0")
+        assert "rows" in await listed(client)
+        changed = {**mended, "instruction": "Rows of a day."}
+        saved = await ask(client, "save_tool", definition=changed)
+        assert (saved["outcome"], saved["version"]) == ("updated", "1.0.1")
+        assert saved["changes"] == [
+            {"path": "$.instruction", "change": "added", "after": "Rows of a day."}
+        ]
+        assert (await ask(client, "save_tool", definition=changed))["outcome"] == "unchanged"
+        assert (await ask(client, "remove_tool", toolId="rows"))["removed"]
+        assert "rows" not in await listed(client)
+        assert (await call(client, "remove_tool", {"toolId": "rows"}))["isError"]
+
+
+@ERAS
+async def test_each_version_says_who_made_it_and_from_which_client(
+    era: str, service: Service
+) -> None:
+    async with authoring(service, era) as client:
+        await ask(client, "save_tool", definition=script_tool("t", "1"))
+    await store(service, script_tool("t", "2"))
+    second, first = await service.tool_versions("t")
+    assert first.client_name is not None
+    assert second.client_name is None
+    assert first.changed_by == second.changed_by is not None
+
+
+@ERAS
+async def test_a_definition_that_is_tried_writes_only_when_it_is_to(
+    era: str, service: Service, web: Web
+) -> None:
+    web.responds(lambda seen: Answer({"made": True}))
+    definition = request_tool("make", web.url, config={"method": "POST"}, retries=0)
+    async with authoring(service, era) as client:
+        for mode in ("dry", "limited"):
+            await call(client, "try_tool", {"definition": definition, "mode": mode})
+        assert web.seen == []
+        await call(client, "try_tool", {"definition": definition, "mode": "live"})
+        assert [seen.method for seen in web.seen] == ["POST"]
+
+
+@ERAS
+@pytest.mark.parametrize("flag", ["read_only", "confirm_writes"])
+async def test_a_trial_obeys_what_holds_for_calls(
+    flag: str, era: str, service: Service, web: Web
+) -> None:
+    definition = request_tool("make", web.url, config={"method": "POST"}, retries=0)
+    async with authoring(service, era, **{flag: True}) as client:
+        answer = await call(client, "try_tool", {"definition": definition, "mode": "live"})
+        assert answer["isError"]
+        assert {"read_only": "read-only", "confirm_writes": "cannot ask"}[flag] in text(answer)
+    assert web.seen == []
+
+
+@ERAS
+async def test_runs_become_a_tool(era: str, service: Service, web: Web) -> None:
+    web.responds(
+        lambda seen: Answer(
+            {"id": 7, "owner": "ann"} if seen.path == "/item/7" else {"name": "Ann"}
+        )
+    )
+    item = {
+        "id": "item",
+        "inputSchema": {"type": "object", "properties": {"number": {"type": "integer"}},
+                        "required": ["number"]},
+        "steps": [{"id": "item", "config": {"url": f"{web.url}/item/<<number>>"}}],
+        "outputTransform": "(s) => s.item.data.owner",
+    }  # fmt: skip
+    owner = {
+        "id": "owner",
+        "steps": [{"id": "owner", "config": {"url": f"{web.url}/owner/<<who>>"}}],
+        "outputTransform": "(s) => s.owner.data.name",
+    }
+    async with authoring(service, era) as client:
+        made: list[str] = []
+        for definition, inputs in ((item, {"number": 7}), (owner, {"who": "ann"})):
+            answer = await call(
+                client, "try_tool", {"definition": definition, "inputs": inputs, "mode": "live"}
+            )
+            made.append(answer["_meta"]["callslip/runId"])
+        saved = await ask(client, "save_runs_as_tool", runIds=made, id="both", instruction="Both.")
+        assert saved["outcome"] == "added", saved["problems"]
+        definition = saved["definition"]
+        assert [step["id"] for step in definition["steps"]] == ["item", "item_result", "owner"]
+        properties = definition["inputSchema"]["properties"]
+        assert properties["number"] == {"type": "integer", "examples": [7]}
+        assert properties["who"] == {"type": "string", "examples": ["ann"]}
+        assert definition["inputSchema"]["required"] == ["number"]
+        answer = await call(client, "both", {"number": 7, "who": "ann"})
+        assert answer["structuredContent"] == {"result": "Ann"}
+        again = await call(client, "save_runs_as_tool", {"runIds": [made[0], "nobody"], "id": "x"})
+        assert "nobody not found" in text(again)
+
+
+@ERAS
+async def test_runs_that_do_not_fit_together_are_refused_with_the_reason(
+    era: str, service: Service
+) -> None:
+    def tool(code: str, kind: str) -> dict[str, Any]:
+        step = {"id": "same", "config": {"type": "transform", "transformCode": code}}
+        properties = {"x": {"type": kind}}
+        schema = {"type": "object", "properties": properties}
+        return {"id": "t", "inputSchema": schema, "steps": [step]}
+
+    async with authoring(service, era) as client:
+        made: list[str] = []
+        for code, kind in (("(s) => 1", "string"), ("(s) => 2", "string"), ("(s) => 1", "integer")):
+            answer = await call(
+                client, "try_tool", {"definition": tool(code, kind), "mode": "live"}
+            )
+            made.append(answer["_meta"]["callslip/runId"])
+        answer = await call(client, "save_runs_as_tool", {"runIds": made[:2], "id": "x"})
+        assert "step same" in text(answer)
+        answer = await call(client, "save_runs_as_tool", {"runIds": made[::2], "id": "x"})
+        assert "input x is integer" in text(answer)
+
+
+@ERAS
+async def test_prompts_are_listed_and_made_of_their_arguments(era: str, service: Service) -> None:
+    async with authoring(service, era) as client:
+        found = {one.name: one for one in (await client.list_prompts()).prompts}
+        assert set(found) == {"create_tool", "diagnose_run"}
+        message = await client.get_prompt("create_tool", {"task": "list issues", "api": "GitHub"})
+        assert "list issues" in message.messages[0].content.text  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+        message = await client.get_prompt("diagnose_run", {"runId": "r1"})
+        assert "run r1" in message.messages[0].content.text  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+        with pytest.raises(MCPError, match="needs the argument task"):
+            await client.get_prompt("create_tool", {})
+        with pytest.raises(MCPError, match="valid: create_tool, diagnose_run"):
+            await client.get_prompt("other", {})
+    async with connected(service, era) as client:
+        assert [one.name for one in (await client.list_prompts()).prompts] == ["diagnose_run"]
+
+
+@ERAS
+async def test_the_tool_format_is_a_resource(era: str, service: Service) -> None:
+    async with authoring(service, era) as client:
+        uris = [str(one.uri) for one in (await client.list_resources()).resources]
+        assert "callslip://tool-format" in uris
+    async with connected(service, era) as client:
+        [content] = (await client.read_resource("callslip://tool-format")).contents
+        assert content.mime_type == "text/markdown"
+
+
+async def test_what_prompts_and_the_format_show_is_valid_and_there(service: Service) -> None:
+    shown = (files("server.mcp_surface") / "tool_format.md").read_text("utf-8")
+    [example] = re.findall(r"^```json\n(.*?)^```", shown, re.M | re.S)
+    assert json.loads(example) == EXAMPLE
+    checked = await service.check_tool(EXAMPLE)
+    assert checked.problems == ()
