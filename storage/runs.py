@@ -330,11 +330,13 @@ class _FinishedDetails:
 
     @classmethod
     def of(cls, outcome: RunOutcome) -> "_FinishedDetails":
-        steps, blobs = pack_steps(outcome.steps)
-        detail = outcome.error_detail
-        logs = [line.wire() for line in outcome.logs]
         text = outcome.data_json
         result = PackedDocument.of(text) if text is not None else None
+        steps, blobs = pack_steps(
+            outcome.steps, outcome.data, result.packed if result is not None else None
+        )
+        detail = outcome.error_detail
+        logs = [line.wire() for line in outcome.logs]
         return cls(
             result,
             steps,

@@ -1,7 +1,8 @@
 """Step results as one JSON document; large data and bodies are blobs that it refers to.
 
-`data` is inline, or `dataBlob` names its blob; the content of a file is always a blob. When read,
-`dataUri` says where data lies that was not fetched. Bodies of
+`data` is inline, or `dataBlob` names its blob; of an envelope that is the result of the run too,
+`envelope` is what stands around it and `resultBlob` the result. The content of a file is always a
+blob. When read, `dataUri` says where data lies that was not fetched. Bodies of
 exchanges are `requestBody` as text when small and readable, else `requestBodyBlob`; likewise
 `responseBody`. When read, a body that is no text is `requestBodyBase64`.
 """
@@ -10,6 +11,7 @@ import base64
 import sqlite3
 import uuid
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from storage.blobs import INLINE_BYTES, BlobReader, ElsewhereError, Packed, pack
 from tools.decoders.result import StoredFile
@@ -22,15 +24,27 @@ __all__ = ["file_blob", "pack_steps", "steps_with_data"]
 _INLINE_DEPTH = 200
 
 
-def pack_steps(steps: Sequence[StepRecord]) -> tuple[str, Mapping[str, Packed]]:
-    """The document, and the blobs it needs by the mark that stands for their id."""
+def pack_steps(
+    steps: Sequence[StepRecord], result: Json = None, packed_result: Packed | None = None
+) -> tuple[str, Mapping[str, Packed]]:
+    """The document, and the blobs it needs by the mark that stands for their id.
+
+    A step whose data holds the very `result` of the run refers to `packed_result`: large data is
+    encoded, compressed and stored once.
+    """
     blobs: dict[str, Packed] = {}
-    return encode_json_text([_pack_step(step, blobs) for step in steps]), blobs
+    documents = [_pack_step(step, blobs, result, packed_result) for step in steps]
+    return encode_json_text(documents), blobs
 
 
-def _pack_step(step: StepRecord, blobs: dict[str, Packed]) -> JsonObject:
+def _pack_step(
+    step: StepRecord, blobs: dict[str, Packed], result: Json, packed_result: Packed | None
+) -> JsonObject:
     fields = step.wire()
-    if step.has_data:
+    if packed_result is not None and (envelope := _around(step, result)) is not None:
+        fields["envelope"] = envelope
+        fields["resultBlob"] = _mark(packed_result, blobs)
+    elif step.has_data:
         try:
             _add_data(fields, step.data, blobs)
         except ValueError as error:
@@ -43,6 +57,18 @@ def _pack_step(step: StepRecord, blobs: dict[str, Packed]) -> JsonObject:
         ]
     fields["requests"] = [_pack_request(request, blobs) for request in step.requests]
     return fields
+
+
+def _around(step: StepRecord, result: Json) -> JsonObject | None:
+    """The envelope of a step without its data, when that is the result itself."""
+    if not step.has_data or not isinstance(step.data, dict) or not isinstance(result, dict | list):
+        return None
+    envelope = cast("JsonObject", step.data)
+    if envelope.get("data") is not result:
+        return None
+    around = {name: value for name, value in envelope.items() if name != "data"}
+    # The item of a step that ran for one is data too, of any size.
+    return around if around.get("currentItem") == {} else None
 
 
 def _add_data(fields: JsonObject, data: Json, blobs: dict[str, Packed]) -> None:
@@ -98,9 +124,13 @@ def _add_body(fields: JsonObject, name: str, body: bytes | None, blobs: dict[str
 
 
 def _reference(content: bytes, blobs: dict[str, Packed]) -> str:
+    return _mark(pack(content), blobs)
+
+
+def _mark(packed: Packed, blobs: dict[str, Packed]) -> str:
     # The id is known only inside the transaction; no upstream can guess the mark.
     mark = f"blob-{uuid.uuid4().hex}"
-    blobs[encode_json_text(mark)] = pack(content)
+    blobs[encode_json_text(mark)] = packed
     return mark
 
 
@@ -110,6 +140,7 @@ def steps_with_data(
     """The step results with data and bodies in place; what is damaged is named, not raised."""
     for step in steps:
         _load(connection, blobs, step, "data", damage, as_json=True)
+        _load_around(connection, blobs, step, damage)
         for file in step.get("files", ()):
             # A file is read by its key, not with the record.
             file.pop("contentBlob", None)
@@ -119,6 +150,19 @@ def steps_with_data(
                 _load(connection, blobs, exchange, "requestBody", damage, as_json=False)
                 _load(connection, blobs, exchange, "responseBody", damage, as_json=False)
     return list(steps)
+
+
+def _load_around(
+    connection: sqlite3.Connection, blobs: BlobReader, step: JsonObject, damage: list[str]
+) -> None:
+    envelope = step.pop("envelope", None)
+    if envelope is None:
+        return
+    _load(connection, blobs, step, "result", damage, as_json=True)
+    if "resultUri" in step:
+        step["dataUri"] = step.pop("resultUri")
+    elif "result" in step:
+        step["data"] = {**envelope, "data": step.pop("result")}
 
 
 def file_blob(steps: Sequence[Json], key: str) -> tuple[JsonObject, int] | None:

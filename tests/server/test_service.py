@@ -1,6 +1,7 @@
 """The verbs of the product: what runs, what is refused, what other processes see."""
 
 import sqlite3
+import time
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -461,3 +462,28 @@ async def test_one_definition_that_cannot_be_read_harms_no_other(
 async def test_credentials_of_a_request_do_not_show_in_its_repr() -> None:
     request = RunRequest("t", {}, RequestSource.API, credentials={"key": "a-long-secret"})
     assert "a-long-secret" not in repr(request)
+
+
+async def test_a_clock_that_jumps_leaves_one_final_status_and_no_negative_time(
+    service: Service, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = time.time_ns
+    hours = [0]
+    monkeypatch.setattr(time, "time_ns", lambda: real() + hours[0] * 3_600_000_000_000)
+    await store(service, request_tool("t", web.url, retries=0))
+
+    def answer(seen: Any) -> Answer:
+        hours[0] = {"/back": -5, "/forward": 900}.get(seen.path, 0)
+        return Answer({"at": seen.path})
+
+    web.responds(answer)
+    for number, path in enumerate(("back", "forward", "now", "back")):
+        await store(service, request_tool("t", f"{web.url}/{path}", retries=0))
+        active = await start(service, "t", run_id=f"r{number}")
+        assert (await active.wait()).status is RunStatus.SUCCESS
+    page = await service.list_runs(RunFilter(), limit=10)
+    assert [run.run_id for run in page.runs] == ["r3", "r2", "r1", "r0"]
+    for run in page.runs:
+        view = tool_view(await service.get_run(run.run_id))
+        assert view["metadata"]["durationMs"] >= 0
+        assert view["status"] == "success"

@@ -567,3 +567,21 @@ async def test_a_run_without_its_documents_is_still_shown(
     run = await required(runs, "r")
     assert (run.status, run.result, run.inputs) == (RunStatus.SUCCESS, None, None)
     encode_json(tool_view(run))
+
+
+async def test_a_result_that_is_the_data_of_a_step_is_stored_once(
+    runs: RunStore, database: Database
+) -> None:
+    data = [{"id": number, "name": "x" * 50} for number in range(100)]
+    step = StepRecord("s", 1, success=True, status="success", has_data=True)
+    step.data = {"currentItem": {}, "data": data, "success": True}
+    seq = await runs.start(new_run())
+    await runs.finish(seq, success(data, steps=[step]))
+    blobs = await database.read(
+        lambda connection: connection.execute("SELECT size FROM blobs").fetchall()
+    )
+    assert blobs == [(len(encode_json(data)),)]
+    run = await required(runs, "r")
+    assert run.result == encode_json(data)
+    assert run.steps[0]["data"] == {"currentItem": {}, "data": data, "success": True}
+    assert not {"envelope", "resultBlob"} & run.steps[0].keys()
