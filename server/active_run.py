@@ -76,6 +76,8 @@ class RunRequest:
     #: Who asks; the operating system's user when absent.
     user_id: str | None = None
     parent_run_id: str | None = None
+    #: Who is told when it has ended: `http(s)://…`, or `tool:<id>`.
+    webhook_target: str | None = None
     #: Ids of the tools above this one in a chain.
     ancestors: tuple[str, ...] = ()
     #: What the run above knows: its inputs for this one may hold its systems' credentials.

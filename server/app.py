@@ -44,7 +44,7 @@ async def open_service(settings: Settings) -> AsyncGenerator[Service]:
             engines = Engines(
                 http,
                 scripts,
-                AddressPolicy.PRIVATE if settings.allow_private else AddressPolicy.PUBLIC,
+                AddressPolicy.PUBLIC if settings.allow_private is False else AddressPolicy.PRIVATE,
                 settings.record_exchanges,
             )
             service = Service(

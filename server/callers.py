@@ -120,11 +120,17 @@ class CallersService(Service):
     async def get_tool(self, tool_id: str) -> StoredTool:
         if not self.caller.is_narrowed:
             return await self._whole.get_tool(tool_id)
-        stored = next((one for one in await self.list_tools() if one.id == tool_id), None)
-        if stored is None:
+        stored = await self._stored(tool_id)
+        if stored is None or not self._shows(stored):
             # Without a suggestion, which may be a tool that is not shown.
             raise UnknownToolError(f"tool {tool_id} not found")
         return stored
+
+    async def _stored(self, tool_id: str) -> StoredTool | None:
+        try:
+            return await self._whole.get_tool(tool_id)
+        except UnknownToolError:
+            return None
 
     async def list_tools(self) -> list[StoredTool]:
         stored = await self._whole.list_tools()
@@ -175,8 +181,8 @@ class CallersService(Service):
             places = [f"folder {one}" for one in self.caller.folders]
             places += [f"tool {one}" for one in self.caller.tool_ids]
             raise NotAllowedError(f"this key may store only: {', '.join(places)}")
-        stored = await self._whole.list_tools()
-        if any(one.id == tool_id and not self._shows(one) for one in stored):
+        stored = await self._stored(tool_id)
+        if stored is not None and not self._shows(stored):
             raise NotAllowedError(f"the id {tool_id} is taken by a tool this key may not change")
 
     def _shows(self, stored: StoredTool) -> bool:

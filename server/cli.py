@@ -123,11 +123,13 @@ def _add_commands() -> None:
     from server.commands.backup import backup
     from server.commands.doctor import doctor
     from server.commands.frozen import run_frozen
+    from server.commands.hooks import app as hooks_app
     from server.commands.hosts import install, uninstall
     from server.commands.keys import app as keys_app
     from server.commands.run import run
     from server.commands.runs import app as runs_app
     from server.commands.runs_again import freeze, rerun
+    from server.commands.schedules import app as schedules_app
     from server.commands.systems import app as systems_app
     from server.commands.tools import app as tools_app
 
@@ -138,6 +140,8 @@ def _add_commands() -> None:
     app.add_typer(tools_app, name="tools")
     app.add_typer(runs_app, name="runs")
     app.add_typer(systems_app, name="systems")
+    app.add_typer(schedules_app, name="schedules")
+    app.add_typer(hooks_app, name="hooks")
     app.add_typer(keys_app, name="keys")
     app.command()(install)
     app.command()(uninstall)

@@ -16,6 +16,7 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from server.app import open_service
+from server.automation import Automation
 from server.callers import Authenticator, NotAllowedError
 from server.mcp_surface.selection import Selection
 from server.mcp_surface.streamable_http import McpOverHttp
@@ -75,6 +76,7 @@ class HttpServer:
             async with anyio.create_task_group() as group:
                 await group.start(self._mcp.run)
                 group.start_soon(self._service.serve_queue)
+                group.start_soon(Automation(self._service).run)
                 task_status.started(_address(self._options.host, listener))
                 await self._server.serve(sockets=[listener])
                 self._mcp.close()
@@ -177,6 +179,10 @@ class _Protocol(H11Protocol):
 
     def connection_made(self, transport: Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]: as in the class above
         super().connection_made(transport)
+        # Head and body are two writes; without this the second waits 40 ms for the first. asyncio
+        # does it for sockets that say their protocol, which ours do not.
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -7,7 +7,7 @@ import getpass
 import logging
 import math
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -40,18 +40,23 @@ from server.reruns import (
 from server.run_facts import is_dry
 from server.settings import Settings
 from storage.api_keys import ApiKeyStore
+from storage.counters import Counters
 from storage.database import Database
 from storage.errors import KeyTakenError, StorageError
+from storage.hooks import HookStore
+from storage.outbox import Outbox
 from storage.owners import Owner, end_orphans
 from storage.run_lists import RunFilter, RunPage
 from storage.run_queue import RunQueue
 from storage.run_record import NewRun, StoredRun
 from storage.runs import RunStore
+from storage.schedules import ScheduleStore
 from storage.systems import SystemStore
 from storage.tools import (
     Author,
     PutOutcome,
     StoredTool,
+    ToolChange,
     ToolChangedError,
     ToolStore,
     ToolVersion,
@@ -141,7 +146,11 @@ class Service:
         self._tools = tools
         self._runs = runs
         self._owner = owner
+        self.counters = Counters(database)
         self._queue = RunQueue(database)
+        self.hooks = HookStore(database)
+        self.schedules = ScheduleStore(database)
+        self.outbox = Outbox(database)
         self._slots = anyio.CapacityLimiter(settings.async_runs)
         self._active: dict[str, ActiveRun] = {}
         self._group: TaskGroup | None = None
@@ -198,6 +207,30 @@ class Service:
         outcome = await self._tools.put(checked.definition, Author(self._user, client_name))
         await self._refresh_tools()
         return checked, outcome
+
+    async def check_tools(
+        self, definitions: Sequence[Json], *, new_system_ids: Collection[str] = ()
+    ) -> list[CheckedTool]:
+        """Like `check_tool` for many at once, with systems that are stored before them."""
+        await self.catalog.refresh()
+        tool_ids = frozenset(self.catalog.ids())
+        system_ids = {*await self.connections.store.ids(), *new_system_ids}
+        return [
+            await check_definition(
+                one, self.engines.scripts, known_tool_ids=tool_ids, known_system_ids=system_ids
+            )
+            for one in definitions
+        ]
+
+    async def change_tools(
+        self, changes: Sequence[ToolChange], *, client_name: str | None = None
+    ) -> None:
+        """Make many changes of checked definitions at once, all or none.
+
+        Raises `ToolExistsError`, `ToolChangedError`.
+        """
+        await self._tools.change_all(changes, Author(self._user, client_name))
+        await self._refresh_tools()
 
     async def add_tool(self, definition: Json) -> CheckedTool:
         """Check a definition and store it as a new tool unless it is refused.
@@ -275,7 +308,8 @@ class Service:
 
     async def list_tools(self) -> list[StoredTool]:
         """All tools, archived ones too, by id."""
-        return await self._tools.list()
+        await self._refresh_tools()
+        return [entry.stored for entry in self.catalog.entries()]
 
     async def remove_tool(self, tool_id: str) -> None:
         """Raises `UnknownToolError`. The runs of the tool stay."""
@@ -342,6 +376,8 @@ class Service:
             source_run_id=derivation.source_run_id,
             source_kind=derivation.kind,
             idempotency_key=request.idempotency_key,
+            webhook_target=request.webhook_target,
+            chain=request.ancestors,
         )
         if request.is_async:
             # What no record holds, only this process has.

@@ -30,8 +30,8 @@ class Settings(BaseModel):
     master_key: Annotated[str | None, Field(repr=False)] = None
     #: An admin key of `serve --http`, for this process only; never stored.
     api_key: Annotated[str | None, Field(min_length=1, repr=False)] = None
-    #: Whether private and loopback addresses may be called.
-    allow_private: bool = True
+    #: Whether private and loopback addresses may be called; unset, all but `serve --http` may.
+    allow_private: bool | None = None
     #: Async runs that are executed at once; the others wait for their turn.
     async_runs: Annotated[int, Field(ge=1, le=1000)] = 8
     #: Seconds after which a call is answered with a handle while its run goes on.
@@ -48,6 +48,8 @@ class Settings(BaseModel):
     retention_gigabytes: Annotated[float, Field(ge=0)] = 5.0
     #: Where large results go, `s3://bucket/prefix`; files of the home when absent.
     results_url: Annotated[str, Field(pattern="^s3://[^/]+(/.*)?$")] | None = None
+    #: With which outgoing webhooks are signed; without it they are not.
+    webhook_secret: Annotated[str | None, Field(min_length=16, repr=False)] = None
     #: Whether clients are told that there are new runs.
     announce_runs: bool = True
     #: Longer results are answered with a preview.

@@ -3,11 +3,13 @@
 Absent fields are omitted, never null: published clients break on null.
 """
 
+from storage.outbox import Delivery
 from storage.run_record import StoredRun
+from storage.schedules import Schedule
 from tools.json_text import JsonObject, decode_json
 from tools.run import RunStatus, rfc3339
 
-__all__ = ["tool_view"]
+__all__ = ["delivery_view", "schedule_view", "tool_view"]
 
 
 #: What a summary leaves out: the definitions, and everything that grows with the data.
@@ -75,3 +77,41 @@ def _client_info(run: StoredRun) -> JsonObject | None:
     if run.client_name is None:
         return None
     return {"name": run.client_name, "version": run.client_version or ""}
+
+
+def schedule_view(schedule: Schedule) -> JsonObject:
+    """A schedule as JSON."""
+    view: JsonObject = {
+        "id": schedule.schedule_id,
+        "toolId": schedule.tool_id,
+        "cron": schedule.cron,
+        "timeZone": schedule.time_zone,
+        "inputs": schedule.inputs,
+        "enabled": schedule.enabled,
+        "nextAt": _moment(schedule.next_at),
+        "lastAt": _moment(schedule.last_at),
+        "lastRunId": schedule.last_run_id,
+        "createdAt": _moment(schedule.created_at),
+        "updatedAt": _moment(schedule.updated_at),
+    }
+    return {key: value for key, value in view.items() if value is not None}
+
+
+def delivery_view(delivery: Delivery) -> JsonObject:
+    """A delivery as JSON."""
+    view: JsonObject = {
+        "id": delivery.delivery_id,
+        "runId": delivery.run_id,
+        "target": delivery.target,
+        "status": delivery.status,
+        "attempts": delivery.attempts,
+        "nextAt": _moment(delivery.next_at) if delivery.status == "pending" else None,
+        "error": delivery.error,
+        "createdAt": _moment(delivery.created_at),
+        "endedAt": _moment(delivery.ended_at),
+    }
+    return {key: value for key, value in view.items() if value is not None}
+
+
+def _moment(ms: int | None) -> str | None:
+    return None if ms is None else rfc3339(ms)

@@ -307,7 +307,7 @@ def _migrations() -> list[tuple[int, str]]:
 
 
 #: The newest schema this program knows.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

@@ -61,6 +61,9 @@ class NewRun:
     source_run_id: str | None = None
     source_kind: SourceKind | None = None
     idempotency_key: str | None = None
+    #: What is to be told when it has ended, and the tools above that do so.
+    webhook_target: str | None = None
+    chain: tuple[str, ...] = ()
     #: Of a run that waits for its turn: whether another process can execute it, too.
     queued: Literal["resumable", "bound"] | None = None
 

@@ -12,6 +12,7 @@ from storage.blobs import BlobReader, Packed, PackedDocument, pack_text, place_e
 from storage.database import Database
 from storage.errors import KeyTakenError, RunExistsError, StorageError
 from storage.objects import ObjectStore
+from storage.outbox import add_delivery
 from storage.retention import (
     BATCH_RUNS,
     RetentionPolicy,
@@ -391,6 +392,8 @@ def _start(connection: sqlite3.Connection, run: NewRun, inputs: PackedDocument) 
     _count(connection, tool_id, RunStatus.RUNNING, run.request_source, 1)
     if run.queued is not None:
         enqueue_run(connection, seq, resumable=run.queued == "resumable")
+    if run.webhook_target is not None:
+        add_delivery(connection, run.run_id, run.webhook_target, run.chain)
     return seq
 
 

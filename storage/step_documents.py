@@ -61,9 +61,10 @@ def _pack_step(
 
 def _around(step: StepRecord, result: Json) -> JsonObject | None:
     """The envelope of a step without its data, when that is the result itself."""
-    if not step.has_data or not isinstance(step.data, dict) or not isinstance(result, dict | list):
+    data: Json = step.data if step.has_data else None
+    if not isinstance(data, dict) or not isinstance(result, dict | list):
         return None
-    envelope = cast("JsonObject", step.data)
+    envelope = cast("JsonObject", data)
     if envelope.get("data") is not result:
         return None
     around = {name: value for name, value in envelope.items() if name != "data"}

@@ -1,6 +1,7 @@
 """Stored tools and their versions."""
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,7 @@ __all__ = [
     "Author",
     "PutOutcome",
     "StoredTool",
+    "ToolChange",
     "ToolChangedError",
     "ToolExistsError",
     "ToolStore",
@@ -65,6 +67,18 @@ class PutOutcome:
 
 
 @dataclass(frozen=True)
+class ToolChange:
+    """One of many changes: a tool put, or removed where there is no definition.
+
+    `version_number` is the version that it is made from; None for a tool that is new.
+    """
+
+    tool_id: str
+    version_number: int | None
+    definition: JsonObject | None
+
+
+@dataclass(frozen=True)
 class ToolVersion:
     """A version that was stored once; `definition` is absent where it cannot be read."""
 
@@ -100,6 +114,10 @@ class ToolStore:
         return await self._database.write(
             lambda connection: _replace(connection, definition, version_number, author)
         )
+
+    async def change_all(self, changes: Sequence[ToolChange], author: Author = _NOBODY) -> None:
+        """Make all changes, or none. Raises `ToolExistsError`, `ToolChangedError`."""
+        await self._database.write(lambda connection: _change_all(connection, changes, author))
 
     async def rename(self, tool_id: str, new_id: str, author: Author = _NOBODY) -> bool:
         """Give a tool another id; its runs keep the old one. False when there was none.
@@ -202,6 +220,18 @@ def _replace(
     if row is None or row[0] != version_number:
         raise ToolChangedError(f"tool {definition['id']} was changed by another at this moment")
     return _put(connection, definition, author)
+
+
+def _change_all(
+    connection: sqlite3.Connection, changes: Sequence[ToolChange], author: Author
+) -> None:
+    for change in changes:
+        if change.definition is None:
+            _delete(connection, change.tool_id)
+        elif change.version_number is None:
+            _add(connection, change.definition, author)
+        else:
+            _replace(connection, change.definition, change.version_number, author)
 
 
 def _rename(connection: sqlite3.Connection, tool_id: str, new_id: str, author: Author) -> bool:

@@ -11,6 +11,8 @@ from tools.suggestions import did_you_mean
 
 __all__ = ["required_form", "seen", "shape_problems", "unknown_keys"]
 
+#: Where an imported tool comes from: read by the next import.
+_OWN_FIELDS = frozenset({"x-callslip-import"})
 #: Fields of tools exported from elsewhere: kept, not used.
 _FOREIGN_FIELDS = frozenset(
     {
@@ -36,7 +38,7 @@ def unknown_keys(fields: JsonObject, model: type[BaseModel], path: str) -> Itera
     """Keys that a model does not know; own keys and those of known exports are warnings."""
     known = {field.alias or name for name, field in model.model_fields.items()}
     for key in fields:
-        if key in known:
+        if key in known or key in _OWN_FIELDS:
             continue
         place = f"{path}.{key}" if path else key
         if key.startswith("x-") or key in _FOREIGN_FIELDS:

@@ -40,6 +40,9 @@ def serve_http(
     from server.mcp_surface.selection import Selection
     from storage.errors import StorageError
 
+    if settings.allow_private is None:
+        # Others may store tools here, and the machine's own network is not theirs.
+        settings = settings.model_copy(update={"allow_private": False})
     options = HttpOptions(host, port, allowed_hosts, needs_key)
     try:
         ended_by = unwrapped(

@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from server.automation import UnknownScheduleError
 from server.callers import NotAllowedError
 from server.connections import UnknownSystemError
 from server.reruns import RerunError
@@ -39,6 +40,7 @@ _STATUSES: Mapping[type[Exception], tuple[int, str]] = {
     UnknownRunError: (404, "not_found"),
     UnknownSystemError: (404, "not_found"),
     UnknownVersionError: (404, "not_found"),
+    UnknownScheduleError: (404, "not_found"),
     NotAllowedError: (403, "forbidden"),
     ArchivedToolError: (400, "archived"),
     RerunError: (400, "cannot_rerun"),

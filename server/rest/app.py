@@ -1,5 +1,6 @@
 """The REST application over a service."""
 
+from functools import cache
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -8,7 +9,10 @@ from starlette.responses import HTMLResponse
 
 from server.rest.answers import ERROR_HANDLERS, JsonAnswer
 from server.rest.docs_page import docs_page
+from server.rest.hooks import hooks
+from server.rest.metrics import metrics
 from server.rest.runs import runs
+from server.rest.schedules import schedules
 from server.rest.shapes import ErrorBody, Health
 from server.rest.systems import systems
 from server.rest.tools import tools
@@ -57,17 +61,21 @@ def rest_app(service: Service) -> FastAPI:
     )
     app.state.service = service
     app.include_router(_root)
-    for router in (tools, runs, systems):
+    for router in (tools, runs, systems, hooks, schedules, metrics):
         app.include_router(router, responses=responses)
-    document = _openapi(app)
+
+    @cache
+    def document() -> JsonObject:
+        # A tenth of a second, which nobody waits for who does not read it.
+        return _openapi(app)
 
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi() -> JsonAnswer:  # pyright: ignore[reportUnusedFunction]: FastAPI calls it
-        return JsonAnswer(document)
+        return JsonAnswer(document())
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]: FastAPI calls it
-        return HTMLResponse(docs_page(document))
+        return HTMLResponse(docs_page(document()))
 
     return app
 

@@ -15,7 +15,7 @@ import anyio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.callers import Authenticator, FailureLimit
+from server.callers import Authenticator, Caller, FailureLimit
 from server.rest.answers import error_answer
 from storage.errors import StorageError
 from tools.faults import trace_of
@@ -24,6 +24,8 @@ __all__ = ["Gate", "Hosts", "Limits"]
 
 _log = logging.getLogger(__name__)
 
+#: Below it a request may prove itself in place of a key.
+HOOKS_PREFIX = "/v1/hooks/"
 _TRACE_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _READING = frozenset({"GET", "HEAD"})
 #: How much of a refused request is still taken, and for how long.
@@ -79,7 +81,10 @@ class _RefusalError(Exception):
 
 
 class Gate:
-    """The outermost application; `open_paths` need no key."""
+    """The outermost application.
+
+    `open_paths` need no key; below `proving_prefix` a request may prove itself without one.
+    """
 
     def __init__(
         self,
@@ -87,12 +92,14 @@ class Gate:
         authenticator: Authenticator,
         hosts: Hosts,
         open_paths: Collection[str] = (),
+        proving_prefix: str = HOOKS_PREFIX,
         limits: Limits | None = None,
     ) -> None:
         self._app = app
         self._authenticator = authenticator
         self._hosts = hosts
         self._open_paths = open_paths
+        self._proving_prefix = proving_prefix
         self._limits = limits or Limits()
         self._failures = FailureLimit()
 
@@ -162,6 +169,11 @@ class Gate:
             caller = await self._authenticator.identify(key)
         except StorageError as error:
             raise _RefusalError(503, str(error), "storage") from error
+        if caller is None and key is None and scope["path"].startswith(self._proving_prefix):
+            # The route asks for another proof, and counts those that fail.
+            scope["state"]["caller"] = Caller(None, frozenset())
+            scope["state"]["proof_failed"] = lambda: self._failures.failed(address)
+            return
         if caller is None:
             if key is not None:
                 self._failures.failed(address)

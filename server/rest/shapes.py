@@ -339,3 +339,60 @@ class FileDownload(FileEntry):
     """Where a file can be had, with the same key."""
 
     success: bool
+
+
+class Accepted(Shape):
+    """That an event is accepted: a run, or a challenge said back."""
+
+    run_id: str | None = None
+    status: Literal["accepted"] | None = None
+    tool_id: str | None = None
+    challenge: str | None = None
+
+
+class ScheduleBody(Shape):
+    """A tool at certain times."""
+
+    tool_id: str
+    #: Five fields: minute, hour, day of the month, month, day of the week.
+    cron: str
+    #: `Europe/Berlin`; UTC when absent.
+    time_zone: str | None = None
+    inputs: JsonObject | None = None
+    enabled: bool | None = None
+
+
+class SchedulePatch(Shape):
+    """Fields to put in place of those of a schedule."""
+
+    tool_id: str | None = None
+    cron: str | None = None
+    time_zone: str | None = None
+    inputs: JsonObject | None = None
+    enabled: bool | None = None
+
+
+class ScheduleView(Shape):
+    """A schedule as stored."""
+
+    id: str
+    tool_id: str
+    cron: str
+    time_zone: str
+    inputs: JsonObject
+    enabled: bool
+    next_at: str | None = None
+    last_at: str | None = None
+    last_run_id: str | None = None
+    created_at: str
+    updated_at: str
+
+
+class ScheduleList(Shape):
+    """A page of schedules."""
+
+    data: list[ScheduleView]
+    page: int
+    limit: int
+    total: int
+    has_more: bool

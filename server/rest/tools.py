@@ -22,6 +22,7 @@ from server.rest.shapes import (
     UnsavedRunBody,
 )
 from server.views import tool_view
+from server.webhooks import WebhookError, check_target
 from storage.api_keys import Scope
 from storage.tools import StoredTool, ToolVersion
 from tools.check import CheckedTool
@@ -156,7 +157,10 @@ async def _run(
 ) -> JsonAnswer:
     chosen = body.options or RunOptionsBody()
     if chosen.webhook_url is not None:
-        raise BadRequestError("options.webhookUrl: webhooks are not served yet")
+        try:
+            check_target(chosen.webhook_url, tool_id, (), asked.catalog.ids())
+        except WebhookError as error:
+            raise BadRequestError(f"options.{error}") from None
     options = chosen.options()
     if options.trace_id is None and request.state.given_trace_id is not None:
         options = options.model_copy(update={"trace_id": request.state.given_trace_id})
@@ -174,6 +178,7 @@ async def _run(
             client_version=client.version if client is not None else None,
             derivation=derivation,
             is_async=chosen.run_async or False,
+            webhook_target=chosen.webhook_url,
         )
     )
     if not chosen.run_async:

@@ -13,7 +13,7 @@ from server import http_server as http_server_module
 from server.rest import gate
 from server.service import Service
 from tests.server.helpers import WAIT_SECONDS, script_tool, store
-from tests.server.rest.helpers import http_server, message_of, rest_client
+from tests.server.rest.helpers import http_server, make_key, message_of, rest_client
 
 RUN = "/tools/echo/run"
 
@@ -186,6 +186,21 @@ async def test_a_fault_of_ours_shows_nothing_of_itself(
     monkeypatch.setattr(Service, "list_tools", fails)
     answer = await rest.get("/tools")
     assert "s3cret-value" not in message_of(answer, 500)
+
+
+async def test_metrics_count_runs_for_keys_that_read(
+    service: Service, echo: httpx.AsyncClient, url: str
+) -> None:
+    await echo.post(RUN, json={})
+    text = (await echo.get(f"{url}/metrics")).text
+    assert 'callslip_runs{tool="echo",status="success",source="api"} 1' in text
+    assert "\ncallslip_tools 1\n" in text
+    assert "\ncallslip_runs_waiting 0\n" in text
+    narrowed = await make_key(service, "narrowed", tool_ids=["echo"])
+    async with http_server(service, needs_key=True) as locked, rest_client(locked) as client:
+        message_of(await client.get(f"{locked}/metrics"), 401)
+        headers = {"authorization": f"Bearer {narrowed}"}
+        message_of(await client.get(f"{locked}/metrics", headers=headers), 403)
 
 
 async def test_the_pages_for_people_and_programs_load_nothing_from_elsewhere(url: str) -> None:

@@ -13,7 +13,9 @@ from typing import Any
 
 import anyio
 import httpx
+import httpx2
 import pytest
+from mcp.shared.exceptions import MCPError
 
 from tests.server.helpers import (
     WAIT_SECONDS,
@@ -25,6 +27,7 @@ from tests.server.helpers import (
 )
 from tests.server.raw_client import COMMAND, environment, run_command, store_tools
 from tests.server.rest.helpers import rest_client
+from tests.server.rest.test_mcp_over_http import mcp_client
 from tests.web import Answer, Web
 
 KEY = "a-key-for-the-tests"
@@ -62,7 +65,9 @@ async def serving_http(home: Path, *arguments: str, **settings: str) -> AsyncGen
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
-        env=environment(home, **{"CALLSLIP_API_KEY": KEY, **settings}),
+        env=environment(
+            home, **{"CALLSLIP_API_KEY": KEY, "CALLSLIP_ALLOW_PRIVATE": "1", **settings}
+        ),
     )
     server = Process(process)
     try:
@@ -160,6 +165,24 @@ async def test_when_it_is_told_to_end_it_says_how_its_runs_ended(home: Path) -> 
     assert json.loads(shown)["status"] == "aborted"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to catch")
+@pytest.mark.parametrize("era", ["legacy", "2026-07-28"])
+async def test_open_streams_do_not_keep_it_from_ending(home: Path, era: str) -> None:
+    async with serving_http(home, "--no-auth") as server:
+        told = False
+        try:
+            async with mcp_client(server.url, era) as client:
+                await client.list_tools()
+                server.process.send_signal(signal.SIGTERM)
+                assert await server.ended() == 0
+                told = True
+        except* (httpx2.HTTPError, anyio.ClosedResourceError, MCPError):
+            # What the client says goodbye to is gone.
+            pass
+        assert told
+        assert b"Traceback" not in server.errors
+
+
 async def test_accepted_runs_survive_a_crash(home: Path, web: Web) -> None:
     async with silent_upstream() as upstream:
         await store_tools(
@@ -197,6 +220,19 @@ async def test_accepted_runs_survive_a_crash(home: Path, web: Web) -> None:
     }
     assert found["begun"]["error"].startswith("interrupted")
     assert [seen.path for seen in web.seen] == ["/first", "/second"]
+
+
+async def test_tools_reach_no_private_address_unless_that_is_allowed(home: Path, web: Web) -> None:
+    web.answers(Answer({"ok": True}), Answer({"ok": True}))
+    await store_tools(home, [request_tool("ask", web.url, retries=0)])
+    for allowed, status in (("", "failed"), ("1", "success")):
+        async with (
+            serving_http(home, CALLSLIP_ALLOW_PRIVATE=allowed) as server,
+            rest_client(server.url, KEY) as client,
+        ):
+            run = (await client.post("/tools/ask/run", json={})).json()
+            assert run["status"] == status, run
+    assert len(web.seen) == 1
 
 
 async def test_no_key_is_in_the_log(home: Path) -> None:

@@ -1,0 +1,124 @@
+"""`callslip schedules …`: tools that run at certain times, while `serve --http` runs."""
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from server.automation import Automation, UnknownScheduleError
+from server.commands.output import NOT_FOUND, USAGE, fail, note, print_json, print_table
+from server.commands.run import read_object
+from server.commands.runner import run_with_service
+from server.scheduler import ScheduleError
+from server.service import Service
+from server.views import schedule_view
+from storage.schedules import Schedule
+
+app = typer.Typer(no_args_is_help=True, help="Tools at certain times, for serve --http.")
+
+ScheduleId = Annotated[str, typer.Argument(metavar="SCHEDULE", help="The id of a schedule.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+
+
+@app.command()
+def create(
+    tool_id: Annotated[str, typer.Argument(metavar="TOOL", help="The id of a stored tool.")],
+    cron: Annotated[
+        str, typer.Option(help="Minute, hour, day, month, weekday: '0 8 * * 1-5' is weekdays at 8.")
+    ],
+    time_zone: Annotated[str, typer.Option(help="Such as Europe/Berlin.")] = "UTC",
+    inputs: Annotated[
+        str, typer.Option(metavar="JSON|@FILE|-", help="The inputs: JSON, a file, or stdin.")
+    ] = "{}",
+    schedule_id: Annotated[
+        str, typer.Option("--id", help="Its id; an existing one is changed.")
+    ] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Run a tool at the times of a cron expression."""
+    given = read_object(inputs, "inputs")
+
+    async def work(service: Service) -> Schedule:
+        wanted = Schedule(schedule_id, tool_id, cron, time_zone, given)
+        return await Automation(service).put_schedule(wanted)
+
+    try:
+        stored = run_with_service(work)
+    except ScheduleError as error:
+        fail(str(error), USAGE)
+    if as_json:
+        print_json(schedule_view(stored))
+    else:
+        view = schedule_view(stored)
+        typer.echo(f"{stored.schedule_id}: {tool_id}, next at {view.get('nextAt', 'never')}")
+
+
+@app.command("list")
+def list_(as_json: JsonFlag = False) -> None:
+    """List the schedules, by id."""
+
+    async def work(service: Service) -> list[Schedule]:
+        return await Automation(service).schedules()
+
+    found = run_with_service(work)
+    if as_json:
+        print_json({"data": [schedule_view(one) for one in found]})
+        return
+    if not found:
+        note("no tool is scheduled; `callslip schedules create TOOL --cron '0 8 * * *'` does it")
+        return
+    views = [schedule_view(one) for one in found]
+    print_table(
+        ("schedule", "tool", "cron", "time zone", "next at", "last run"),
+        [
+            (
+                view["id"],
+                view["toolId"],
+                view["cron"],
+                view["timeZone"],
+                view.get("nextAt", "never") if view["enabled"] else "off",
+                view.get("lastRunId", ""),
+            )
+            for view in views
+        ],
+    )
+
+
+@app.command()
+def enable(schedule_id: ScheduleId) -> None:
+    """Let a schedule run again."""
+    _switch(schedule_id, enabled=True)
+
+
+@app.command()
+def disable(schedule_id: ScheduleId) -> None:
+    """Keep a schedule, and run it no more."""
+    _switch(schedule_id, enabled=False)
+
+
+@app.command()
+def remove(schedule_id: ScheduleId) -> None:
+    """Remove a schedule; the runs it started stay."""
+
+    async def work(service: Service) -> None:
+        await Automation(service).remove_schedule(schedule_id)
+
+    try:
+        run_with_service(work)
+    except UnknownScheduleError as error:
+        fail(str(error), NOT_FOUND)
+    note(f"schedule {schedule_id} is removed")
+
+
+def _switch(schedule_id: str, *, enabled: bool) -> None:
+    async def work(service: Service) -> Schedule:
+        automation = Automation(service)
+        stored = await automation.schedule(schedule_id)
+        return await automation.put_schedule(replace(stored, enabled=enabled))
+
+    try:
+        stored = run_with_service(work)
+    except UnknownScheduleError as error:
+        fail(str(error), NOT_FOUND)
+    view = schedule_view(stored)
+    note(f"schedule {schedule_id}: {view.get('nextAt', 'never') if enabled else 'off'}")
