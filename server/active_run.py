@@ -73,6 +73,8 @@ class RunRequest:
     idempotency_key: str | None = None
     client_name: str | None = None
     client_version: str | None = None
+    #: The trace that the caller brought, as W3C Trace Context has it.
+    traceparent: str | None = None
     #: Who asks; the operating system's user when absent.
     user_id: str | None = None
     parent_run_id: str | None = None

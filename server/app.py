@@ -7,6 +7,7 @@ import anyio
 
 from server.service import Service
 from server.settings import Settings
+from server.telemetry import open_spans
 from server.version import VERSION
 from storage.api_keys import ApiKeyStore
 from storage.database import open_database
@@ -39,6 +40,7 @@ async def open_service(settings: Settings) -> AsyncGenerator[Service]:
             max_response_bytes=settings.max_response_bytes,
         ) as http,
         ScriptEngine(workers=settings.script_workers) as scripts,
+        open_spans(settings) as spans,
     ):
         with hold_ownership(settings.locks_directory) as owner:
             engines = Engines(
@@ -46,6 +48,7 @@ async def open_service(settings: Settings) -> AsyncGenerator[Service]:
                 scripts,
                 AddressPolicy.PUBLIC if settings.allow_private is False else AddressPolicy.PRIVATE,
                 settings.record_exchanges,
+                spans=spans,
             )
             service = Service(
                 database,

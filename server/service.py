@@ -74,6 +74,7 @@ from tools.replay import ReplayClient, credential_mark
 from tools.run import RequestSource, RunOutcome, RunStatus, now_ms
 from tools.suggestions import did_you_mean
 from tools.system import System, auth_credential_names
+from tools.tracing import is_traceparent, trace_id_of
 
 __all__ = [
     "ArchivedToolError",
@@ -339,7 +340,10 @@ class Service:
         )
         systems = {**request.systems_above, **loaded.systems}
         run_id = request.run_id or str(uuid.uuid4())
-        trace_id = request.options.trace_id or uuid.uuid4().hex
+        traceparent = request.traceparent if is_traceparent(request.traceparent or "") else None
+        trace_id = request.options.trace_id or (
+            uuid.uuid4().hex if traceparent is None else trace_id_of(traceparent)
+        )
         redactor = redactor_for(systems.values(), request.credentials, request.redactor_above)
         context = RunContext(
             prepared.tool,
@@ -352,6 +356,8 @@ class Service:
             redactor=redactor,
             ancestors=request.ancestors,
             trace_id=trace_id,
+            spans=self.engines.spans,
+            traceparent=traceparent,
             logs=loaded.log(request.options.mode),
             replay=self._replay_client(replay, redactor),
         )
@@ -606,6 +612,7 @@ class Service:
             ancestors=(*context.ancestors, context.tool.id),
             redactor_above=context.redactor,
             systems_above={system.id: system for system in context.guarded_systems},
+            traceparent=context.traceparent,
             derivation=parent.derivation and parent.derivation.for_child(tool_id),
         )
         try:

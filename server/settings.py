@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 __all__ = ["Settings", "SettingsError"]
 
 PREFIX = "CALLSLIP_"
+#: What is read from other variables than ours.
+_NOT_GIVEN = frozenset({"proxies", "exports_traces"})
+_EXPORTERS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
 class SettingsError(Exception):
@@ -64,17 +67,20 @@ class Settings(BaseModel):
     resource_links: bool = True
     #: Seconds between looks for what other processes wrote.
     poll_seconds: Annotated[float, Field(gt=0, le=1)] = 0.5
+    #: Whether an exporter of OpenTelemetry is configured, in its own variables.
+    exports_traces: bool = False
     proxies: dict[str, str] = Field(default_factory=getproxies)
 
     @classmethod
     def read(cls, environment: Mapping[str, str] | None = None) -> Self:
         """Settings from the environment. Raises `SettingsError`."""
         environment = os.environ if environment is None else environment
-        given = {
+        given: dict[str, object] = {
             name: environment[f"{PREFIX}{name.upper()}"]
             for name in cls.model_fields
-            if environment.get(f"{PREFIX}{name.upper()}") and name != "proxies"
+            if environment.get(f"{PREFIX}{name.upper()}") and name not in _NOT_GIVEN
         }
+        given["exports_traces"] = any(environment.get(name) for name in _EXPORTERS)
         try:
             return cls.model_validate(given)
         except ValidationError as error:

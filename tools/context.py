@@ -14,6 +14,7 @@ from tools.replay import Exchanger, ReplayClient
 from tools.run import Cost, LogLine, RunOptions, RunOutcome, now_ms
 from tools.scripts import ScriptEngine, ScriptSession
 from tools.system import System
+from tools.tracing import NO_SPANS, Spans
 
 __all__ = ["ChildRun", "Engines", "RunContext", "RunEvent", "RunPorts", "StepLimits"]
 
@@ -81,6 +82,7 @@ class Engines:
     record_exchanges: bool = True
     max_recorded_body_bytes: int = 5 * 1024 * 1024
     rate_limits: RateLimiter = field(default_factory=RateLimiter)
+    spans: Spans = NO_SPANS
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,9 @@ class RunContext:
     #: Ids of the tools above this one in a chain, the outermost first.
     ancestors: tuple[str, ...] = ()
     trace_id: str | None = None
+    spans: Spans = NO_SPANS
+    #: The span that is the innermost one now, for those below it and for upstreams.
+    traceparent: str | None = None
     cost: Cost = field(default_factory=Cost)
     logs: list[LogLine] = field(default_factory=list[LogLine])
     sub_tools: dict[str, JsonObject] = field(default_factory=dict[str, JsonObject])

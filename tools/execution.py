@@ -71,6 +71,20 @@ class Execution:
 
     async def run(self) -> RunOutcome:
         """Run to the end. Only cancellation from outside is raised."""
+        context = self._context
+        attributes = {"callslip.tool.id": self._tool.id, "callslip.tool.version": self._version()}
+        with context.spans.span(f"run {self._tool.id}", context.traceparent, attributes) as span:
+            context.traceparent = span.traceparent
+            outcome = await self._run_to_end()
+            span.set("callslip.run.status", outcome.status)
+            if outcome.error is not None:
+                span.fail(outcome.error)
+            return outcome
+
+    def _version(self) -> str:
+        return str(self._prepared.definition.get("version", ""))
+
+    async def _run_to_end(self) -> RunOutcome:
         options = self._context.options
         seconds = (
             RUN_TIMEOUT_SECONDS if options.run_timeout_ms is None else options.run_timeout_ms / 1000
@@ -142,7 +156,7 @@ class Execution:
             if step.id in self._taken.data:
                 self._take_step(step)
             else:
-                await self._run_step(step)
+                await self._run_step_in_span(step)
             self._context.steps_done += 1
         if self._context.options.execution == "dry":
             # There is no data to transform; what would have been sent is the result.
@@ -160,6 +174,20 @@ class Execution:
         self._steps.append(record)
         self._context.progress(step.id, f"{step.id}: taken from run {self._taken.run_id}")
         self._succeed(step, record, self._taken.data[step.id])
+
+    async def _run_step_in_span(self, step: Step) -> None:
+        context = self._context
+        above = context.traceparent
+        with context.spans.span(f"step {step.id}", above, {"callslip.step.id": step.id}) as span:
+            # Steps run one after the other; the requests of a step are below it.
+            context.traceparent = span.traceparent
+            try:
+                await self._run_step(step)
+            finally:
+                context.traceparent = above
+                error = self._steps[-1].error if self._steps else None
+                if error is not None:
+                    span.fail(error)
 
     async def _run_step(self, step: Step) -> None:
         context = self._context

@@ -120,10 +120,15 @@ async def _exchange(
             context.redactor.headers(request.headers),
             _kept(request.body, context) if request.body is not None else None,
         )
+    attributes = {"http.request.method": request.method, "url.full": entry.url}
     try:
-        received = await context.http.exchange(
-            request, timeout_seconds=timeout_seconds, policy=policy
-        )
+        with context.spans.span(request.method, context.traceparent, attributes) as span:
+            received = await context.http.exchange(
+                _traced(request, span.traceparent), timeout_seconds=timeout_seconds, policy=policy
+            )
+            span.set("http.response.status_code", received.status)
+            if received.status >= 400:
+                span.fail(f"HTTP {received.status}")
     finally:
         entry.duration_ms = round((time.perf_counter() - started) * 1000)
     entry.status = received.status
@@ -137,6 +142,13 @@ async def _exchange(
         entry.exchange.response_body = _kept(received.body, context)
         entry.exchange.truncated = len(received.body) > context.engines.max_recorded_body_bytes
     return received
+
+
+def _traced(request: OutgoingRequest, traceparent: str | None) -> OutgoingRequest:
+    """The trace goes on upstream, unless the tool sends one of its own."""
+    if traceparent is None or any(name.lower() == "traceparent" for name, _ in request.headers):
+        return request
+    return replace(request, headers=[*request.headers, ("traceparent", traceparent)])
 
 
 def _kept(body: bytes, context: RunContext) -> bytes:

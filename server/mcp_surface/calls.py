@@ -155,11 +155,7 @@ def _run_request(
     context: ServerRequestContext[Any],
 ) -> RunRequest:
     meta = _meta_of(context)
-    traceparent = meta.get("traceparent")
     options = RunOptions.model_validate(meta.get("callslip/options") or {})
-    if options.trace_id is None and isinstance(traceparent, str) and traceparent.count("-") == 3:
-        # W3C trace context: version-traceid-parentid-flags.
-        options = options.model_copy(update={"trace_id": traceparent.split("-")[1]})
     request = RunRequest(published.tool_id, arguments, RequestSource.MCP, options)
     return named_by_client(request, context)
 
@@ -176,6 +172,7 @@ def named_by_client(request: RunRequest, context: ServerRequestContext[Any]) -> 
         request,
         run_id=_text(meta.get("callslip/runId")),
         idempotency_key=_text(meta.get("callslip/idempotencyKey")),
+        traceparent=_text(meta.get("traceparent")),
         client_name=client.client_info.name if client is not None else None,
         client_version=client.client_info.version if client is not None else None,
     )

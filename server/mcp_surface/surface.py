@@ -134,6 +134,9 @@ class McpSurface:
             on_unsubscribe_resource=self.notifier.unsubscribe,
             on_subscriptions_listen=self.notifier.listen,
         )
+        if not service.settings.exports_traces:
+            # The SDK's spans cost each message, and nobody collects them.
+            self.server.middleware.clear()
         self.server.middleware.append(self.notifier.remember_handshake)
 
     # The SDK takes plain dicts for results, which saves building and taking apart its models; its

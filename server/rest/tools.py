@@ -179,6 +179,7 @@ async def _run(
             derivation=derivation,
             is_async=chosen.run_async or False,
             webhook_target=chosen.webhook_url,
+            traceparent=request.headers.get("traceparent"),
         )
     )
     if not chosen.run_async:

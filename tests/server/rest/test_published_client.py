@@ -1,9 +1,12 @@
 """The published client, `superglue-client`, against our server: the contract."""
 
 import json
+import sys
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from superglue_client import AuthenticatedClient
 from superglue_client.api.runs import (
@@ -22,18 +25,29 @@ from superglue_client.api.tools import (
     run_tool,
     update_tool,
 )
+from superglue_client.api.webhooks import trigger_webhook, verify_webhook
 from superglue_client.models import (
     CreateToolRequest,
     Error,
     Run,
     RunRequest,
     Tool,
+    TriggerWebhookBody,
+    TriggerWebhookResponse202,
     UpdateToolRequest,
 )
 
 from server.service import Service
 from storage.api_keys import Scope
-from tests.server.helpers import request_tool, silent_upstream, start, store, until
+from tests.server.helpers import (
+    request_tool,
+    script_tool,
+    silent_upstream,
+    start,
+    store,
+    until,
+    until_async,
+)
 from tests.server.rest.helpers import http_server, make_key, nulls_in
 from tests.web import Answer, Web
 
@@ -193,3 +207,36 @@ async def test_what_it_would_refuse_is_never_sent(
     listed = await list_runs.asyncio(client=client)
     assert listed is not None
     assert len(listed.data or []) == 1
+
+
+async def test_its_calls_of_webhooks_work(client: AuthenticatedClient, service: Service) -> None:
+    await store(service, script_tool("t", "(s) => s"))
+    body = TriggerWebhookBody.from_dict({"type": "customer.created", "data": {"id": 1}})
+    accepted = await trigger_webhook.asyncio("t", client=client, body=body)
+    assert isinstance(accepted, TriggerWebhookResponse202)
+    assert (accepted.status.value, accepted.tool_id) == ("accepted", "t")
+
+    async def has_ended() -> bool:
+        return (await service.get_run(accepted.run_id)).completed_at is not None
+
+    await until_async(has_ended, "the run has ended")
+    run = await get_run.asyncio(accepted.run_id, client=client)
+    assert isinstance(run, Run)
+    assert run.to_dict()["data"] == {"type": "customer.created", "data": {"id": 1}}
+    assert run.to_dict()["requestSource"] == "webhook"
+    challenge = await verify_webhook.asyncio("t", client=client, challenge="said back")
+    assert challenge == "said back"
+    missing = await trigger_webhook.asyncio("nobody", client=client, body=body)
+    assert isinstance(missing, Error)
+
+
+async def test_the_example_drives_a_run(service: Service, web: Web) -> None:
+    web.answers(Answer({"place": "Lisbon", "sun": True}))
+    await store(service, request_tool("weather", f"{web.url}/<<place>>", retries=0))
+    key = await make_key(service, "program", Scope.READ, Scope.RUN)
+    example = Path(__file__).parents[3] / "examples" / "published_client.py"
+    async with http_server(service, needs_key=True) as url:
+        arguments = [f"{url}/v1", key, "weather", '{"place": "Lisbon"}']
+        done = await anyio.run_process([sys.executable, str(example), *arguments])
+    assert json.loads(done.stdout) == {"place": "Lisbon", "sun": True}
+    assert b"success" in done.stderr
