@@ -6,7 +6,7 @@ from typing import cast
 
 from tools.json_text import JsonObject, decode_json, encode_json
 
-__all__ = ["drop_unused_snapshots", "load_snapshot", "store_snapshot"]
+__all__ = ["decode_snapshot", "drop_unused_snapshots", "load_snapshot", "store_snapshot"]
 
 
 def store_snapshot(connection: sqlite3.Connection, definition: JsonObject) -> int:
@@ -33,8 +33,13 @@ def load_snapshot(connection: sqlite3.Connection, snapshot_id: int) -> JsonObjec
     ).fetchone()
     if row is None:
         raise sqlite3.DatabaseError(f"snapshot {snapshot_id} is not there")
+    return decode_snapshot(snapshot_id, row[0])
+
+
+def decode_snapshot(snapshot_id: int, text: object) -> JsonObject:
+    """The definition that a row holds. Raises `sqlite3.DatabaseError` when it is damaged."""
     try:
-        definition = decode_json(str(row[0]).encode())
+        definition = decode_json(str(text).encode())
     except ValueError as error:
         raise sqlite3.DatabaseError(f"snapshot {snapshot_id} is damaged: {error}") from error
     if not isinstance(definition, dict):

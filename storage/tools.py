@@ -7,7 +7,7 @@ from typing import Literal
 
 from storage.database import Database
 from storage.errors import StorageError
-from storage.snapshots import load_snapshot, store_snapshot
+from storage.snapshots import decode_snapshot, load_snapshot, store_snapshot
 from tools.json_text import JsonObject
 from tools.run import now_ms, rfc3339
 
@@ -290,16 +290,19 @@ def _stored(
 
 
 def _list(connection: sqlite3.Connection) -> list[StoredTool]:
+    # One statement: a home with many tools is read whole before the first answer.
     rows = connection.execute(
-        "SELECT tool_id, version_number, snapshot_id FROM tools ORDER BY tool_id"
-    ).fetchall()
+        """SELECT tool_id, version_number, snapshot_id, definition
+           FROM tools JOIN snapshots USING (snapshot_id) ORDER BY tool_id"""
+    )
     tools: list[StoredTool] = []
-    for row in rows:
+    for tool_id, version_number, snapshot_id, definition in rows:
         try:
-            tools.append(_stored(connection, *row))
+            decoded = decode_snapshot(snapshot_id, definition)
         except sqlite3.DatabaseError:
             # One damaged definition must not hide the others; `callslip doctor` names it.
             continue
+        tools.append(StoredTool(tool_id, version_number, snapshot_id, decoded))
     return tools
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from server.mcp_surface.published import PublishedTool
+from server.mcp_surface.published import RUN_ANSWER_SCHEMA, PublishedTool
 from tools.json_text import JsonObject
 
 __all__ = ["MOST_FOUND", "RUN_TOOL", "SEARCH_TOOLS", "found_tools"]
@@ -58,6 +58,7 @@ RUN_TOOL: JsonObject = {
         "additionalProperties": False,
     },
     # Which tool it will be is not known here, so nothing better can be promised.
+    "outputSchema": RUN_ANSWER_SCHEMA,
     "annotations": {"title": "Run a tool", "readOnlyHint": False, "openWorldHint": True},
 }
 

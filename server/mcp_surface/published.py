@@ -12,7 +12,7 @@ from tools.model import Tool
 from tools.schema import CompiledSchema, compile_schema, dereference, loosen
 from tools.touches import ToolLoader, touches
 
-__all__ = ["RUN_HANDLE_SCHEMA", "PublishedTool"]
+__all__ = ["RUN_ANSWER_SCHEMA", "RUN_HANDLE_SCHEMA", "PublishedTool"]
 
 _MAX_DESCRIPTION = 4000
 _MAX_TITLE = 120
@@ -40,6 +40,13 @@ RUN_HANDLE_SCHEMA: JsonObject = {
         }
     },
     "required": ["callslip"],
+}
+
+#: Of tools of ours that answer like a call of a tool that is not known beforehand.
+RUN_ANSWER_SCHEMA: JsonObject = {
+    "type": "object",
+    "description": "The result of the tool (under `result` when it is no object), or under "
+    "`callslip` a handle to its run.",
 }
 
 

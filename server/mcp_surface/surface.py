@@ -53,7 +53,7 @@ __all__ = ["McpSurface"]
 
 Context = ServerRequestContext[Any]
 
-_TOOLS_PAGE = 200
+_TOOLS_PAGE = 100
 _RUNS_PAGE = 50
 _MODERN = "2026-07-28"
 #: Resource not found, before 2026-07-28.

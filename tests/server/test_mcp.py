@@ -180,7 +180,7 @@ async def test_many_tools_are_listed_in_pages_by_name(era: str, service: Service
             if cursor is None:
                 break
         names = [name for page in pages for name in page]
-        assert len(pages) == 3
+        assert len(pages) == 5
         assert names == sorted(set(names))
         assert {definition["id"] for definition in definitions} <= set(names)
 

@@ -10,6 +10,8 @@ from mcp.shared.exceptions import MCPError
 from server.app import open_service
 from server.mcp_surface.history_tools import HISTORY_TOOLS
 from server.mcp_surface.names import RESERVED_NAMES
+from server.mcp_surface.selection import Selection
+from server.mcp_surface.surface import McpSurface
 from server.service import Service
 from server.settings import Settings
 from tests.server.helpers import request_tool, script_tool, start, store
@@ -177,3 +179,19 @@ async def test_a_run_is_read_in_the_view_asked_for(era: str, service: Service, w
             with pytest.raises(MCPError, match=words) as bad:
                 await client.read_resource(f"{uri}?{query}")
             assert bad.value.error.code == -32602
+
+
+@ERAS
+async def test_each_tool_of_ours_says_what_it_takes_what_it_gives_and_what_it_does(
+    era: str, service: Service
+) -> None:
+    surface = McpSurface(service, Selection(authoring=True))
+    async with Client(surface.server, mode=era) as client:  # pyright: ignore[reportArgumentType]: one of ERAS
+        tools = await listed(client)
+    assert set(tools) == RESERVED_NAMES & set(tools)
+    assert len(tools) >= 14
+    for tool in tools.values():
+        assert tool["outputSchema"]["type"] == "object"
+        assert tool["inputSchema"]["additionalProperties"] is False
+        assert len(tool["description"]) > 40
+        assert tool["annotations"].keys() >= {"title", "readOnlyHint", "openWorldHint"}

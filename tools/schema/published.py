@@ -16,6 +16,7 @@ _NESTINGS = (24, 8, 4, 2, 1, 0, -1)
 _DROPPED = frozenset(
     {"$ref", "$dynamicRef", "$defs", "definitions", "$id", "$anchor", "$dynamicAnchor", "$schema"}
 )
+_DROPPED_WORDS = tuple(f'"{keyword}"'.encode() for keyword in sorted(_DROPPED))
 
 
 class _TooLargeError(Exception):
@@ -31,6 +32,10 @@ def dereference(schema: Json, *, root_object: bool = True) -> JsonObject:
     `"type": "object"`, as the inputs of a tool must. Never raises for a schema that
     `check_schema` found good.
     """
+    if isinstance(schema, dict) and _is_plain(encode_json(schema)):
+        # Nothing would be written differently, and most schemas are so.
+        plain = cast(JsonObject, schema)
+        return _with_object_root(plain) if root_object else dict(plain)
     references = References(schema)
     for nesting in _NESTINGS:
         try:
@@ -41,11 +46,20 @@ def dereference(schema: Json, *, root_object: bool = True) -> JsonObject:
         if isinstance(written, dict):
             result = cast(JsonObject, written)
         if root_object:
-            result = {"type": "object", **{k: v for k, v in result.items() if k != "type"}}
+            result = _with_object_root(result)
         if len(encode_json(result)) <= MAX_PUBLISHED_BYTES:
             return result
     rest: JsonObject = {"type": "object"} if root_object else {}
     return {**rest, "description": "The schema is too large to be shown; see the stored tool."}
+
+
+def _is_plain(text: bytes) -> bool:
+    """Whether a schema has none of the keywords that are not published, even as a name."""
+    return len(text) <= MAX_PUBLISHED_BYTES and not any(word in text for word in _DROPPED_WORDS)
+
+
+def _with_object_root(schema: JsonObject) -> JsonObject:
+    return {"type": "object", **{k: v for k, v in schema.items() if k != "type"}}
 
 
 def _of_bool(schema: Json) -> JsonObject:

@@ -11,7 +11,7 @@ from server.mcp_surface.authoring.tool import (
 )
 from server.mcp_surface.calls import answer_run, named_by_client
 from server.mcp_surface.confirmation import confirm_write
-from server.mcp_surface.published import PublishedTool
+from server.mcp_surface.published import RUN_ANSWER_SCHEMA, PublishedTool
 from server.service import Service
 from storage.tools import StoredTool
 from tools.json_text import JsonObject, encode_json_text
@@ -65,6 +65,7 @@ TRY_TOOL = authoring_tool(
     },
     ["definition"],
     _try_tool,
+    output=RUN_ANSWER_SCHEMA,
     destructive=True,
     open_world=True,
 )

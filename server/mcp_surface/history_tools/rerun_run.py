@@ -10,7 +10,7 @@ from mcp.server.context import ServerRequestContext
 from server.mcp_surface.calls import answer_run, named_by_client
 from server.mcp_surface.confirmation import confirm_write
 from server.mcp_surface.history_tools.tool import RUN_ID
-from server.mcp_surface.published import PublishedTool
+from server.mcp_surface.published import RUN_ANSWER_SCHEMA, PublishedTool
 from server.mcp_surface.selection import Selection
 from server.mcp_surface.sign_in import offer_sign_in
 from server.rendering import render_error
@@ -64,6 +64,7 @@ RERUN_RUN: JsonObject = {
         "required": ["runId"],
         "additionalProperties": False,
     },
+    "outputSchema": RUN_ANSWER_SCHEMA,
     "annotations": {
         "title": "Run again",
         "readOnlyHint": False,
