@@ -1,4 +1,4 @@
-"""`tools/call` of a stored tool beside a bare SDK server, in interleaved rounds.
+"""`tools/call` of a stored tool beside its peers (`scripts/bench` builds them), in turns.
 
 python -m benchmarks.tool_calls [--rounds 7] [--calls 200] [--answer-bytes 1000]
 """
@@ -6,14 +6,15 @@ python -m benchmarks.tool_calls [--rounds 7] [--calls 200] [--answer-bytes 1000]
 import argparse
 import json
 import subprocess
-import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
 from benchmarks.harness import CALLSLIP, get_items, home, median, ratio, rotated, upstream
+from benchmarks.peers import BARE, peer_commands
 from benchmarks.raw_client import Era, RawClient, Series
 
+OURS = "callslip"
 #: Calls under way in the second half of a round.
 AT_ONCE = 32
 
@@ -23,9 +24,10 @@ def measure(rounds: int, calls: int, answer_bytes: int, era: Era) -> dict[str, A
         url = f"{origin}/items"
         # The whole answer, as the peer gives it: a preview would be an unfair advantage.
         settings = {"CALLSLIP_HOME": str(path), "CALLSLIP_INLINE_LIMIT_CHARACTERS": "100000000"}
+        peers = peer_commands(url) if era == "legacy" else {BARE: peer_commands(url)[BARE]}
         commands: dict[str, tuple[list[str], dict[str, str]]] = {
-            "bare SDK server": ([sys.executable, "-m", "benchmarks.peers.bare_sdk", url], {}),
-            "callslip": ([*CALLSLIP, "serve"], settings),
+            **{name: (command, {}) for name, command in peers.items()},
+            OURS: ([*CALLSLIP, "serve"], settings),
         }
         clients: dict[str, RawClient] = {}
         try:
@@ -38,12 +40,13 @@ def measure(rounds: int, calls: int, answer_bytes: int, era: Era) -> dict[str, A
                 for name in rotated(list(clients), index):
                     one[name].append(clients[name].call("get_items", calls, 1))
                     many[name].append(clients[name].call("get_items", calls, AT_ONCE))
-            return {name: _figures(clients[name], one[name], many[name]) for name in clients} | {
-                "ratios": {
-                    "one at a time": _ratio(one),
-                    f"{AT_ONCE} at once": _ratio(many),
-                }
+            figures = {name: _figures(clients[name], one[name], many[name]) for name in clients}
+            ratios = {
+                f"{peer}, {how}": _ratio(series, peer)
+                for peer in peers
+                for how, series in (("one at a time", one), (f"{AT_ONCE} at once", many))
             }
+            return figures | {"ratios": ratios}
         finally:
             for client in clients.values():
                 with suppress(OSError, subprocess.TimeoutExpired):
@@ -62,11 +65,9 @@ def _figures(client: RawClient, one: list[Series], many: list[Series]) -> dict[s
     }
 
 
-def _ratio(series: dict[str, list[Series]]) -> float:
-    ours, bare = (
-        [one.calls_a_second for one in series[name]] for name in ("callslip", "bare SDK server")
-    )
-    return round(ratio(ours, bare), 3)
+def _ratio(series: dict[str, list[Series]], peer: str) -> float:
+    ours, theirs = ([one.calls_a_second for one in series[name]] for name in (OURS, peer))
+    return round(ratio(ours, theirs), 3)
 
 
 def _median(values: Iterable[float]) -> float:
@@ -74,7 +75,7 @@ def _median(values: Iterable[float]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="tools/call beside a bare SDK server")
+    parser = argparse.ArgumentParser(description="tools/call beside its peers")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--calls", type=int, default=200)
     parser.add_argument("--answer-bytes", type=int, default=1000)
@@ -90,7 +91,7 @@ def main() -> None:
     for row in figures[names[0]]:
         print(f"{row:24}" + "".join(f"{figures[name][row]:18.2f}" for name in names))
     for name, times in figures["ratios"].items():
-        print(f"callslip answers {times:.2f} times as many calls as the bare server, {name}")
+        print(f"callslip answers {times:.2f} times as many calls as {name}")
 
 
 if __name__ == "__main__":
