@@ -8,9 +8,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import anyio
 
 from server.active_run import RunRequest
-from server.service import ArchivedToolError, Service, UnknownToolError
+from server.service import (
+    ArchivedToolError,
+    IdempotencyConflictError,
+    Service,
+    UnknownToolError,
+)
 from storage.errors import StorageError
 from storage.schedules import DueTick, Schedule, ScheduleStore
+from tools.faults import trace_of
 from tools.run import RequestSource, now_ms
 
 __all__ = ["ScheduleError", "Scheduler", "next_after", "next_time"]
@@ -98,7 +104,11 @@ class Scheduler:
         )
         try:
             run = await self._service.start(request)
-        except (UnknownToolError, ArchivedToolError) as error:
+        except (UnknownToolError, ArchivedToolError, IdempotencyConflictError) as error:
             _log.error("schedule %s: %s", schedule.schedule_id, error)
+            return
+        except Exception as fault:
+            # A fault of one schedule ends neither the others nor the server.
+            _log.error("a fault ended schedule %s\n%s", schedule.schedule_id, trace_of(fault))
             return
         await self._schedules.started(schedule.schedule_id, run.run_id)

@@ -15,12 +15,19 @@ from typing import cast
 import anyio
 
 from server.active_run import RunRequest
-from server.service import ArchivedToolError, Service, UnknownRunError, UnknownToolError
+from server.service import (
+    ArchivedToolError,
+    IdempotencyConflictError,
+    Service,
+    UnknownRunError,
+    UnknownToolError,
+)
 from server.views import tool_view
 from storage.errors import StorageError
 from storage.outbox import Delivery, Outbox
 from storage.run_record import StoredRun
 from tools.errors import RunError
+from tools.faults import trace_of
 from tools.http import OutgoingRequest
 from tools.json_text import Json, JsonObject, decode_json, encode_json
 from tools.run import RequestSource, RunOptions, RunStatus, now_ms
@@ -121,6 +128,10 @@ class WebhookSender:
             await self._outbox.end(delivery, "dead", "the run was deleted")
         except StorageError as error:
             _log.warning("delivery %d waits: %s", delivery.delivery_id, error)
+        except Exception as fault:
+            # A fault of one delivery ends neither the others nor the server.
+            _log.error("a fault ended delivery %d\n%s", delivery.delivery_id, trace_of(fault))
+            await self._failed(delivery, f"callslip itself failed: {type(fault).__name__}")
 
     async def _send(self, delivery: Delivery, run: StoredRun) -> None:
         body = encode_json(tool_view(run))
@@ -172,7 +183,7 @@ class WebhookSender:
         )
         try:
             await self._service.start(request)
-        except (UnknownToolError, ArchivedToolError) as error:
+        except (UnknownToolError, ArchivedToolError, IdempotencyConflictError) as error:
             await self._outbox.end(delivery, "dead", str(error))
             return
         await self._outbox.end(delivery, "delivered")

@@ -37,6 +37,8 @@ __all__ = ["CheckedTool", "check_definition"]
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _VERSION = re.compile(r"\d{1,9}\.\d{1,9}\.\d{1,9}")
 _MAX_DEFINITION_BYTES = 1024 * 1024
+#: Of a number of rows; Python refuses to read numbers of thousands of digits.
+_MOST_DIGITS = 20
 
 
 @dataclass(frozen=True)
@@ -263,7 +265,7 @@ def _request_problems(config: RequestConfig, path: str) -> Iterator[Problem]:
 def _pagination_problems(pagination: Pagination, path: str) -> Iterator[Problem]:
     size = pagination.page_size
     if isinstance(size, str) and not parse_template(size).placeholders:
-        size = int(size) if size.strip().isdecimal() else 0
+        size = int(size) if size.strip().isdecimal() and len(size) < _MOST_DIGITS else 0
     if isinstance(size, int) and size < 1:
         yield Problem(
             f"{path}.pageSize",

@@ -111,7 +111,7 @@ def _config_kind(value: Any) -> str:
         if isinstance(value, dict)
         else getattr(value, "type", "request")
     )
-    return kind if kind in {"request", "transform", "tool"} else "request"
+    return kind if kind in ("request", "transform", "tool") else "request"
 
 
 StepConfig = Annotated[

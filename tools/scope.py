@@ -31,7 +31,13 @@ class Missing:
 MISSING = Missing()
 
 _SEGMENT = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+_MOST_DIGITS = 10
 _PATH = re.compile(r"[^.\[\]]+(?:\.[^.\[\]]+|\[\d+\])*")
+
+
+def _is_index(text: str) -> bool:
+    # No list is so long, and Python refuses to read numbers of thousands of digits.
+    return text.isdecimal() and len(text) < _MOST_DIGITS
 
 
 def read_dotted_path(value: Json, path: str) -> Json | Missing:
@@ -42,7 +48,7 @@ def read_dotted_path(value: Json, path: str) -> Json | Missing:
     for key, position in _SEGMENT.findall(path):
         if isinstance(value, dict) and key in cast("JsonObject", value):
             value = cast("JsonObject", value)[key]
-        elif isinstance(value, list) and (key or position).isdecimal():
+        elif isinstance(value, list) and _is_index(key or position):
             elements, index = cast("list[Any]", value), int(key or position)
             if index >= len(elements):
                 return MISSING

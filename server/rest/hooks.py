@@ -12,7 +12,7 @@ from server.callers import Caller, NotAllowedError
 from server.hooks import challenge_of, inputs_of
 from server.rest.answers import BadRequestError, JsonAnswer, error_answer
 from server.rest.asking import Asked
-from server.rest.shapes import Accepted
+from server.rest.shapes import Accepted, ErrorBody
 from storage.api_keys import Scope
 from tools.json_text import JsonObject
 
@@ -28,7 +28,11 @@ async def _automation(asked: Asked) -> Automation:
 Asking = Annotated[Automation, Depends(_automation)]
 
 
-@hooks.get("/{tool_id}", response_class=PlainTextResponse)
+@hooks.get(
+    "/{tool_id}",
+    response_class=PlainTextResponse,
+    responses={405: {"model": ErrorBody, "description": "There is nothing to say back."}},
+)
 async def answer_challenge(request: Request, automation: Asking, tool_id: str) -> Response:
     """Say back what a sender asks, to prove that the address is ours."""
     caller: Caller = request.state.caller

@@ -12,6 +12,7 @@ from server.reruns import RerunRequest
 from server.rest.answers import BadRequestError, JsonAnswer
 from server.rest.asking import Asked, JsonRoute, Page, needs, trace_id_of
 from server.rest.shapes import (
+    ErrorBody,
     FileDownload,
     FileList,
     RerunBody,
@@ -90,7 +91,11 @@ async def list_runs(
     "/{run_id}",
     dependencies=[_reads],
     response_model=RunView | WorkflowEnvelope,
-    responses={200: {"content": {WORKFLOW_MEDIA_TYPE: {}}}},
+    responses={
+        200: {"content": {WORKFLOW_MEDIA_TYPE: {}}},
+        # The workflow view has errors of its own.
+        404: {"model": ErrorBody | WorkflowEnvelope, "description": "There is no such run."},
+    },
 )
 async def get_run(
     request: Request,

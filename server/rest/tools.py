@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Header, Path, Query, Request
 
 from server.active_run import Derivation, RunRequest
 from server.callers import CallersService, NotAllowedError
@@ -124,7 +124,9 @@ async def list_versions(asked: Asked, tool_id: str) -> JsonAnswer:
     dependencies=[needs(Scope.WRITE)],
     response_model=ToolDefinition,
 )
-async def restore_version(asked: Asked, tool_id: str, number: int) -> JsonAnswer:
+async def restore_version(
+    asked: Asked, tool_id: str, number: Annotated[int, Path(ge=1, le=2**31)]
+) -> JsonAnswer:
     """Make an earlier version the newest one; brings a removed tool back."""
     await asked.restore_tool(tool_id, number)
     return JsonAnswer(_tool((await asked.get_tool(tool_id)).definition))

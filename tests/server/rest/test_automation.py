@@ -432,3 +432,27 @@ async def test_a_call_that_needs_an_upstream_is_told_of_by_webhook_when_it_was_a
         assert answer.status_code == 202
         await until(lambda: len(web.seen) == 2, "upstream and receiver were asked")
     assert json.loads(web.seen[1].body)["data"] == {"at": "/upstream"}
+
+
+async def test_a_fault_of_one_delivery_or_schedule_ends_nothing_else(
+    service: Service, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web.responds(lambda seen: Answer({}))
+    await store(service, script_tool("t", "1"), script_tool("broken", "1"))
+    real = service.start
+
+    async def start(request: RunRequest) -> Any:
+        if request.tool_id == "broken":
+            raise ZeroDivisionError
+        return await real(request)
+
+    monkeypatch.setattr(service, "start", start)
+    await service.schedules.put(Schedule("a", "broken", "0 0 1 1 *", "UTC", {}, next_at=1))
+    await service.schedules.put(Schedule("b", "t", "0 0 1 1 *", "UTC", {}, next_at=2))
+    async with http_server(service) as url:
+        await ended(service, "t")
+        await run_with_webhook(url, "tool:broken")
+        await run_with_webhook(url, web.url)
+        await until(lambda: bool(web.seen), "the webhook arrived")
+        waiting = [one for one in await Automation(service).deliveries("pending", 5) if one.error]
+        assert [one.error for one in waiting] == ["callslip itself failed: ZeroDivisionError"]
