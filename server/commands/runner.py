@@ -1,6 +1,7 @@
 """Commands as async functions over an open service, with their errors as exit codes."""
 
 from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import anyio
@@ -11,7 +12,7 @@ from server.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from server.service import Service
 
-__all__ = ["read_settings", "run_with_service", "unwrapped"]
+__all__ = ["loop_options", "read_settings", "run_with_service", "unwrapped"]
 
 T = TypeVar("T")
 
@@ -22,6 +23,11 @@ def read_settings() -> Settings:
         return Settings.read()
     except SettingsError as error:
         fail(str(error), USAGE)
+
+
+def loop_options() -> dict[str, object]:
+    """How the event loop of a server is made: by uvloop where that is installed."""
+    return {"use_uvloop": find_spec("uvloop") is not None}
 
 
 def run_with_service(work: "Callable[[Service], Awaitable[T]]") -> T:

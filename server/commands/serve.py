@@ -9,7 +9,7 @@ import anyio
 import typer
 
 from server.commands.output import HOME, INTERRUPTED, USAGE, fail
-from server.commands.runner import read_settings, unwrapped
+from server.commands.runner import loop_options, read_settings, unwrapped
 from server.settings import Settings
 from tools.faults import trace_of
 
@@ -46,7 +46,11 @@ def serve(
     from storage.errors import StorageError
 
     try:
-        unwrapped(lambda: anyio.run(serve_stdio, settings, Selection(**narrowed)))
+        unwrapped(
+            lambda: anyio.run(
+                serve_stdio, settings, Selection(**narrowed), backend_options=loop_options()
+            )
+        )
     except StorageError as error:
         fail(str(error), HOME)
     except KeyboardInterrupt:

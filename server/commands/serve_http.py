@@ -8,7 +8,7 @@ import anyio
 import typer
 
 from server.commands.output import HOME, INTERRUPTED, USAGE, fail, note
-from server.commands.runner import unwrapped
+from server.commands.runner import loop_options, unwrapped
 from server.settings import Settings
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -46,7 +46,14 @@ def serve_http(
     options = HttpOptions(host, port, allowed_hosts, needs_key)
     try:
         ended_by = unwrapped(
-            lambda: anyio.run(serve_http, settings, Selection(**narrowed), options, note)
+            lambda: anyio.run(
+                serve_http,
+                settings,
+                Selection(**narrowed),
+                options,
+                note,
+                backend_options=loop_options(),
+            )
         )
     except NoKeyError:
         fail(_NO_KEY, USAGE)

@@ -242,3 +242,39 @@ def test_input_from_a_file_is_served_too(tmp_path: Path) -> None:
         )
     assert found.returncode == 0, found.stderr
     assert json.loads(found.stdout)["result"]["serverInfo"]["name"] == "callslip"
+
+
+@pytest.mark.parametrize("has_uvloop", [False, True])
+def test_a_server_speaks_with_and_without_uvloop(has_uvloop: bool, tmp_path: Path) -> None:
+    if has_uvloop:
+        pytest.importorskip("uvloop")
+    hide = "" if has_uvloop else "sys.modules['uvloop'] = None; "
+    code = f"import sys; {hide}from server.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "serve"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment(tmp_path / "home"),
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process:
+        hello = {
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "initialize",
+            "params": {
+                "protocolVersion": "2025-06-18",
+                "capabilities": {},
+                "clientInfo": {"name": "pipe", "version": "1"},
+            },
+        }
+        process.stdin.write(json.dumps(hello).encode() + b"\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["id"] == 1
+        process.stdin.write(b'{"jsonrpc": "2.0", "id": 2, "method": "ping"}\n')
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline()) == {"jsonrpc": "2.0", "id": 2, "result": {}}
+        process.stdin.close()
+        assert process.stdout.read() == b""
+    assert process.returncode == 0

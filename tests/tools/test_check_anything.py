@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import anyio
 from hypothesis import given, settings
@@ -77,12 +77,13 @@ STRANGE = st.sampled_from(VALUES)
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     yield path
+    inner: dict[Any, Any] = {}
     if isinstance(value, dict):
-        for key, inner in value.items():  # pyright: ignore[reportUnknownVariableType]
-            yield from places(inner, (*path, key))
+        inner = cast("dict[Any, Any]", value)
     elif isinstance(value, list):
-        for index, inner in enumerate(value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-            yield from places(inner, (*path, index))
+        inner = dict(enumerate(cast("list[Any]", value)))
+    for key, one in inner.items():
+        yield from places(one, (*path, key))
 
 
 def changed(value: Any, path: tuple[Any, ...], strange: Any) -> Any:
