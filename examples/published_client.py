@@ -1,10 +1,10 @@
-"""Drive a run from a program: the published client of superglue, unchanged, against callslip.
+r"""Drive a run from a program: the published client of superglue, unchanged, against callslip.
 
 pip install superglue-client==2.0.0
 callslip tools add examples/weather_forecast.json
 callslip keys create program                      # shows the key once
 callslip serve --http
-python examples/published_client.py http://127.0.0.1:8484/v1 KEY weather_forecast \\
+python examples/published_client.py http://127.0.0.1:8484/v1 KEY weather_forecast \
     '{"place": "Lisbon"}'
 """
 

@@ -125,6 +125,8 @@ def _add_commands() -> None:
     from server.commands.frozen import run_frozen
     from server.commands.hooks import app as hooks_app
     from server.commands.hosts import install, uninstall
+    from server.commands.importing import app as import_app
+    from server.commands.importing_requests import COMMANDS
     from server.commands.keys import app as keys_app
     from server.commands.run import run
     from server.commands.runs import app as runs_app
@@ -143,6 +145,9 @@ def _add_commands() -> None:
     app.add_typer(schedules_app, name="schedules")
     app.add_typer(hooks_app, name="hooks")
     app.add_typer(keys_app, name="keys")
+    for name, command in COMMANDS.items():
+        import_app.command(name)(command)
+    app.add_typer(import_app, name="import")
     app.command()(install)
     app.command()(uninstall)
     app.command()(audit)

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +65,19 @@ async def test_a_tool_of_the_documents_can_be_stored(service: Service) -> None:
         assert not checked.problems
 
 
+@cache
+def the_command() -> Any:
+    """The whole program; made once, because each time adds every command again."""
+    vars(cli)["_add_commands"]()
+    return get_command(cli.app)
+
+
 @pytest.mark.parametrize("line", COMMANDS)
 def test_a_command_of_the_documents_exists(line: str) -> None:
     words = shlex.split(line)
     assert words[0] == "callslip"
     arguments = words[1 : words.index("<") if "<" in words else None]
-    vars(cli)["_add_commands"]()
-    command: Any = get_command(cli.app)
+    command = the_command()
     path = ["callslip"]
     while hasattr(command, "commands"):
         path.append(arguments.pop(0))

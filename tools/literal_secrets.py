@@ -9,7 +9,7 @@ from tools.model import RequestConfig
 from tools.problems import Problem
 from tools.templates import parse_template
 
-__all__ = ["literal_secrets"]
+__all__ = ["holds_issued_key", "literal_secrets"]
 
 _SECRET_HEADERS = frozenset(
     {"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token"}
@@ -30,6 +30,11 @@ _KEYS = re.compile(
     re.VERBOSE,
 )
 _PARAMETER = re.compile(r"[?&]([^=&#]+)=([^&#]*)")
+
+
+def holds_issued_key(text: str) -> bool:
+    """Whether a text holds what begins as an issuer of keys begins them."""
+    return _KEYS.search(text) is not None
 
 
 def literal_secrets(config: RequestConfig, path: str) -> Iterator[Problem]:

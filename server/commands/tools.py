@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -13,10 +14,13 @@ from server.commands.runner import run_with_service
 from server.service import Service
 from storage.tools import PutOutcome, ToolVersion
 from tools.check import CheckedTool
+from tools.exporters.arazzo import export_arazzo
+from tools.exporters.curl import export_curl
 from tools.json_text import Json, JsonObject, decode_json
 from tools.model import Tool
 from tools.problems import Problem
 from tools.run import rfc3339
+from tools.system import System
 from tools.touches import Touch
 from tools.touches import touches as touches_of
 
@@ -167,16 +171,48 @@ def _version(version: ToolVersion) -> JsonObject:
     return fields
 
 
+class ExportFormat(StrEnum):
+    """What stored tools are printed as."""
+
+    CALLSLIP = "callslip"
+    ARAZZO = "arazzo"
+    CURL = "curl"
+
+
 @app.command()
-def export(tool_ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]…")] = None) -> None:
-    """Print stored tools as a JSON list that `tools add` takes back."""
+def export(
+    tool_ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]…")] = None,
+    format_: Annotated[
+        ExportFormat,
+        typer.Option("--format", help="callslip: `tools add` takes it back; arazzo; curl."),
+    ] = ExportFormat.CALLSLIP,
+) -> None:
+    """Print stored tools as a JSON list, an Arazzo document, or curl commands."""
 
-    async def work(service: Service) -> list[JsonObject]:
+    async def work(service: Service) -> tuple[list[JsonObject], dict[str, System]]:
         if tool_ids:
-            return [(await service.get_tool(tool_id)).definition for tool_id in tool_ids]
-        return [stored.definition for stored in await service.list_tools()]
+            found = [(await service.get_tool(tool_id)).definition for tool_id in tool_ids]
+        else:
+            found = [stored.definition for stored in await service.list_tools()]
+        return found, {
+            one.id: System.model_validate(one.definition)
+            for one in await service.connections.store.list()
+            if one.environment == "prod"
+        }
 
-    print_json(run_with_service(work))
+    definitions, systems = run_with_service(work)
+    if format_ is ExportFormat.CALLSLIP:
+        print_json(definitions)
+        return
+    tools = [Tool.model_validate(one) for one in definitions]
+    if format_ is ExportFormat.CURL:
+        exported = export_curl(tools, systems)
+        typer.echo(exported.content)
+    else:
+        exported = export_arazzo(tools, systems)
+        print_json(exported.content)
+    for reason in exported.left_out:
+        note(f"not exported: {reason}")
 
 
 def _show_touches(found: list[Touch]) -> None:

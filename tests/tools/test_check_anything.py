@@ -68,10 +68,17 @@ VALUES: list[Any] = [
     "",
     "x",
     "<<",
-    "\0",
+    "\x00",
     "\ud800",
     "1" * 5000,
-] + [[], [[]], [None], {}, {"type": {}}, {"": ""}, {"type": "object", "properties": []}]
+    [],
+    [[]],
+    [None],
+    {},
+    {"type": {}},
+    {"": ""},
+    {"type": "object", "properties": []},
+]
 STRANGE = st.sampled_from(VALUES)
 
 

@@ -254,6 +254,8 @@ def _encode_form(fields: dict[str, Json], kind: str, given: str | None) -> tuple
     if kind == _FORM_TYPE:
         encoded = "&".join(f"{quote_plus(name)}={quote_plus(text)}" for name, text in pairs)
         return encoded.encode(), given
+    if not pairs:
+        return b"--empty--\r\n", f"{_MULTIPART_TYPE}; boundary=empty"
     import httpx
 
     request = httpx.Request(

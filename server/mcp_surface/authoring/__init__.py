@@ -1,6 +1,7 @@
 """Tools for writing tools, of `serve --authoring`: one file each."""
 
 from server.mcp_surface.authoring.check_tool import CHECK_TOOL
+from server.mcp_surface.authoring.import_api import IMPORT_API
 from server.mcp_surface.authoring.remove_tool import REMOVE_TOOL
 from server.mcp_surface.authoring.save_runs_as_tool import SAVE_RUNS_AS_TOOL
 from server.mcp_surface.authoring.save_tool import SAVE_TOOL
@@ -10,5 +11,6 @@ from server.mcp_surface.authoring.try_tool import TRY_TOOL
 __all__ = ["AUTHORING_TOOLS", "Asking", "AuthoringError", "AuthoringTool"]
 
 AUTHORING_TOOLS: dict[str, AuthoringTool] = {
-    tool.name: tool for tool in (CHECK_TOOL, TRY_TOOL, SAVE_TOOL, REMOVE_TOOL, SAVE_RUNS_AS_TOOL)
+    tool.name: tool
+    for tool in (CHECK_TOOL, TRY_TOOL, SAVE_TOOL, REMOVE_TOOL, IMPORT_API, SAVE_RUNS_AS_TOOL)
 }

@@ -1,0 +1,368 @@
+"""A document becomes stored tools and a system; the next import of it updates them.
+
+A tool that came from a document says so in `x-callslip-import`: which document, which operation,
+and the hash of what was stored, so that a tool that was edited since is left as it is.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+from urllib.parse import urlsplit, urlunsplit
+
+from server.service import Service
+from storage.tools import BOOKKEEPING, StoredTool, ToolChange
+from tools.auth.missing import set_credential_command
+from tools.check_system import check_system
+from tools.errors import RunError
+from tools.http import OutgoingRequest
+from tools.importers import DocumentError, ImportedSystem, ImportedTool, ImportResult
+from tools.json_text import JsonObject
+from tools.system import System, auth_credential_names
+
+__all__ = [
+    "FetchedDocument",
+    "ImportReport",
+    "fetch_document",
+    "is_url",
+    "put_system",
+    "store_import",
+]
+
+_PROVENANCE = "x-callslip-import"
+_FETCH_SECONDS = 60.0
+_LONGEST_ID = 48
+
+
+@dataclass(frozen=True)
+class FetchedDocument:
+    """A document from the network; `url` is where it was in the end."""
+
+    content: bytes
+    url: str
+
+
+@dataclass
+class ImportReport:
+    """What an import did, or would do."""
+
+    source: str
+    result: ImportResult
+    dry_run: bool
+    system: JsonObject = field(default_factory=dict[str, Any])
+    further_systems: list[JsonObject] = field(default_factory=list[JsonObject])
+    added: list[JsonObject] = field(default_factory=list[JsonObject])
+    changed: list[JsonObject] = field(default_factory=list[JsonObject])
+    removed: list[JsonObject] = field(default_factory=list[JsonObject])
+    unchanged: list[JsonObject] = field(default_factory=list[JsonObject])
+    #: Tools that were edited since they were imported; they are left as they are.
+    edited: list[JsonObject] = field(default_factory=list[JsonObject])
+    pagination: list[JsonObject] = field(default_factory=list[JsonObject])
+    renamed: list[JsonObject] = field(default_factory=list[JsonObject])
+
+    def wire(self) -> JsonObject:
+        notes = self.result.notes
+        return {
+            "source": self.source,
+            "format": self.result.format,
+            "title": self.result.title,
+            "dryRun": self.dry_run,
+            "counts": self.counts(),
+            "system": self.system,
+            "furtherSystems": self.further_systems,
+            "added": self.added,
+            "changed": self.changed,
+            "removed": self.removed,
+            "unchanged": self.unchanged,
+            "edited": self.edited,
+            "pagination": self.pagination,
+            "renamedInputs": self.renamed,
+            "notCarriedOver": [{"place": one.place, "reason": one.reason} for one in notes],
+            "notCarriedOverLeftOut": notes.left_out,
+        }
+
+    def counts(self) -> JsonObject:
+        return {
+            "added": len(self.added),
+            "changed": len(self.changed),
+            "removed": len(self.removed),
+            "unchanged": len(self.unchanged),
+            "edited": len(self.edited),
+            "notCarriedOver": len(self.result.notes.notes) + self.result.notes.left_out,
+        }
+
+
+def is_url(source: str) -> bool:
+    """Whether a source is fetched."""
+    return re.match(r"https?://", source, re.IGNORECASE) is not None
+
+
+async def fetch_document(service: Service, url: str) -> FetchedDocument:
+    """The document at a url, through the client and the addresses of every request.
+
+    Raises `DocumentError`.
+    """
+    request = OutgoingRequest(
+        "GET", url, [("Accept", "application/json, application/yaml, */*;q=0.5")]
+    )
+    try:
+        received = await service.engines.http.exchange(
+            request, timeout_seconds=_FETCH_SECONDS, policy=service.engines.address_policy
+        )
+    except RunError as error:
+        raise DocumentError(error.message, place=shown_url(url), hint=error.detail.hint) from None
+    if received.status != 200:
+        raise DocumentError(f"the answer is HTTP {received.status}", place=shown_url(url))
+    return FetchedDocument(received.body, received.url)
+
+
+def shown_url(url: str) -> str:
+    """A url without what may be secret in it: user, password and query."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+async def store_import(
+    service: Service,
+    result: ImportResult,
+    source: str,
+    *,
+    dry_run: bool,
+    client_name: str | None = None,
+) -> ImportReport:
+    """Store what a document gave, all of it or nothing; a dry run only says what would be.
+
+    Raises `DocumentError`, and `ToolExistsError` or `ToolChangedError` when tools are changed by
+    others meanwhile.
+    """
+    for one in (result.system, *result.further_systems):
+        problems = check_system(one.definition).problems
+        if refused := [problem for problem in problems if problem.severity == "error"]:
+            raise DocumentError(f"its system cannot be stored: {refused[0]}")
+    report = ImportReport(source, result, dry_run)
+    system_id = result.system.definition["id"]
+    origin = _Origin(system_id, source, result.title, result.format)
+    stored = await service.list_tools()
+    by_id = {one.id: one for one in stored}
+    placed = _with_new_ids(_Placement(origin, stored).place(result.tools))
+    checked = await service.check_tools(
+        [definition for _, definition in placed],
+        new_system_ids=[system_id, *(one.definition["id"] for one in result.further_systems)],
+    )
+    changes: list[ToolChange] = []
+    for (tool, _), one in zip(placed, checked, strict=True):
+        if one.definition is None:
+            problems = "; ".join(map(str, one.errors[:3]))
+            result.notes.add(tool.key, f"the tool is left out: {problems}")
+            continue
+        change = _compare(report, origin, tool, one.definition, by_id.get(str(one.id)))
+        if change is not None:
+            changes.append(change)
+        _describe(report, tool, str(one.id))
+    if result.is_whole:
+        changes.extend(_removals(report, origin, stored, result.all_keys))
+    report.system = await put_system(service, result.system, dry_run=dry_run)
+    for one in result.further_systems:
+        report.further_systems.append(await put_system(service, one, dry_run=dry_run))
+    if not dry_run:
+        await service.change_tools(changes, client_name=client_name)
+    return report
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """A document, as the tools that came from it know it."""
+
+    system_id: str
+    source: str
+    title: str
+    format: str
+
+    def owns(self, definition: JsonObject) -> bool:
+        """Whether a tool came from this document, wherever the document was then."""
+        mark = _mark(definition)
+        return mark.get("system") == self.system_id and (
+            mark.get("source") == self.source or mark.get("title") == self.title
+        )
+
+    def marked(self, definition: JsonObject, key: str) -> JsonObject:
+        mark = {
+            "format": self.format,
+            "source": self.source,
+            "title": self.title,
+            "system": self.system_id,
+            "operation": key,
+            "hash": _hash(definition),
+        }
+        return {**definition, _PROVENANCE: mark}
+
+
+class _Placement:
+    """Gives each tool its id: the one it has, the one it wants, or one that is free."""
+
+    def __init__(self, origin: _Origin, stored: Sequence[StoredTool]) -> None:
+        self._origin = origin
+        self._taken = {one.id for one in stored}
+        self._owned: dict[str, StoredTool] = {}
+        for one in stored:
+            if origin.owns(one.definition):
+                key = _mark(one.definition).get("operation")
+                # Of copies, the one that is as it was imported.
+                if key not in self._owned or not _is_edited(one.definition):
+                    self._owned[str(key)] = one
+
+    def place(self, tools: Sequence[ImportedTool]) -> list[tuple[ImportedTool, JsonObject]]:
+        placed: list[tuple[ImportedTool, JsonObject]] = []
+        for tool in tools:
+            owned = self._owned.get(tool.key)
+            tool_id = owned.id if owned is not None else self._free_id(tool)
+            self._taken.add(tool_id)
+            placed.append((tool, {**tool.definition, "id": tool_id}))
+        return placed
+
+    def _free_id(self, tool: ImportedTool) -> str:
+        wanted = str(tool.definition["id"])
+        digest = hashlib.sha256(f"{self._origin.system_id} {tool.key}".encode()).hexdigest()[:8]
+        prefixed = f"{self._origin.system_id}_{wanted}"
+        for candidate in (wanted, prefixed, f"{prefixed[: _LONGEST_ID - 9]}_{digest}"):
+            if candidate not in self._taken and len(candidate) <= _LONGEST_ID:
+                return candidate
+        return f"{prefixed[: _LONGEST_ID - 9]}_{digest}"
+
+
+def _with_new_ids(
+    placed: list[tuple[ImportedTool, JsonObject]],
+) -> list[tuple[ImportedTool, JsonObject]]:
+    """Steps that run tools of the same document name them by the ids that those got."""
+    ids = {tool.definition["id"]: definition["id"] for tool, definition in placed}
+
+    def renamed(step: JsonObject) -> JsonObject:
+        config = step["config"]
+        if config.get("type") != "tool" or config["toolId"] not in ids:
+            return step
+        return {**step, "config": {**config, "toolId": ids[config["toolId"]]}}
+
+    return [
+        (tool, {**definition, "steps": list(map(renamed, definition["steps"]))})
+        for tool, definition in placed
+    ]
+
+
+def _compare(
+    report: ImportReport,
+    origin: _Origin,
+    tool: ImportedTool,
+    definition: JsonObject,
+    before: StoredTool | None,
+) -> ToolChange | None:
+    """The change that makes the stored tool the imported one, if there is one to make."""
+    entry: JsonObject = {"id": definition["id"], "operation": tool.label}
+    if tool.is_deprecated:
+        entry["deprecated"] = True
+    marked = origin.marked(definition, tool.key)
+    if before is None:
+        report.added.append(entry)
+        return ToolChange(definition["id"], None, marked)
+    if _hash(before.definition) == _hash(definition):
+        report.unchanged.append(entry)
+        return None
+    if not origin.owns(before.definition) or _is_edited(before.definition):
+        is_new = _mark(before.definition).get("hash") != _hash(definition)
+        report.edited.append({**entry, "documentChanged": is_new})
+        return None
+    report.changed.append(entry)
+    return ToolChange(definition["id"], before.version_number, marked)
+
+
+def _removals(
+    report: ImportReport, origin: _Origin, stored: Sequence[StoredTool], keys: frozenset[str]
+) -> list[ToolChange]:
+    """Tools of operations that the document has no more; those that were edited stay."""
+    changes: list[ToolChange] = []
+    for one in stored:
+        key = _mark(one.definition).get("operation")
+        if not origin.owns(one.definition) or key in keys:
+            continue
+        entry: JsonObject = {"id": one.id, "operation": str(key)}
+        if _is_edited(one.definition):
+            report.edited.append({**entry, "gone": True})
+        else:
+            report.removed.append(entry)
+            changes.append(ToolChange(one.id, one.version_number, None))
+    return changes
+
+
+def _describe(report: ImportReport, tool: ImportedTool, tool_id: str) -> None:
+    if tool.pages is not None:
+        report.pagination.append(
+            {"id": tool_id, "type": tool.pages.type, "because": tool.pages.because}
+        )
+    report.renamed.extend(
+        {"id": tool_id, "place": one.place, "name": one.name, "input": one.input}
+        for one in tool.renamed
+    )
+
+
+async def put_system(service: Service, found: ImportedSystem, *, dry_run: bool) -> JsonObject:
+    """Store a system unless there is one of its id, which is kept with its credentials.
+
+    Raises `DocumentError` when it is refused.
+    """
+    wanted = found.definition
+    stored = await service.connections.store.get(wanted["id"], "prod")
+    definition = wanted if stored is None else stored.definition
+    system = System.model_validate(definition)
+    names = dict.fromkeys((*found.credentials, *auth_credential_names(system.auth)))
+    if stored is not None:
+        # Its own way to sign in counts, not the document's.
+        own = auth_credential_names(system.auth)
+        given = auth_credential_names(System.model_validate(wanted).auth) if own else []
+        keys = [name for name in found.credentials if name not in given]
+        names = dict.fromkeys((*own, *keys))
+    known = set(found.values) if stored is None else {one.name for one in stored.credentials}
+    view: JsonObject = {
+        "id": system.id,
+        "outcome": "added" if stored is None else "kept",
+        "url": system.url or None,
+        "auth": system.auth.type if system.auth is not None else None,
+        "credentials": [
+            {
+                "name": name,
+                "isSet": name in known,
+                "command": set_credential_command(system, name),
+            }
+            for name in names
+        ],
+    }
+    if stored is not None:
+        view["differs"] = [
+            key
+            for key in ("url", "auth", "allowedOrigins")
+            if wanted.get(key) != stored.definition.get(key)
+        ]
+    elif not dry_run:
+        put = await service.connections.put({**definition, "credentials": dict(found.values)})
+        if put["outcome"] == "refused":
+            raise DocumentError(
+                f"its system is refused: {put['problems']}", hint="Name another id with --system."
+            )
+    return {key: value for key, value in view.items() if value is not None}
+
+
+def _mark(definition: JsonObject) -> JsonObject:
+    mark = definition.get(_PROVENANCE)
+    return cast("JsonObject", mark) if isinstance(mark, dict) else {}
+
+
+def _is_edited(definition: JsonObject) -> bool:
+    return _mark(definition).get("hash") != _hash(definition)
+
+
+def _hash(definition: JsonObject) -> str:
+    """A hash of what a tool does, whatever version it is."""
+    apart = BOOKKEEPING | {_PROVENANCE}
+    content = {key: value for key, value in definition.items() if key not in apart}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,98 @@
+"""Definitions of tools from elsewhere, stored as they are: an export, or a server's list."""
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit, urlunsplit
+
+from server.importing import put_system, shown_url
+from server.service import Service
+from tools.errors import RunError
+from tools.http import OutgoingRequest
+from tools.importers import DocumentError
+from tools.importers.openapi.words import object_of
+from tools.importers.superglue import FoundTools, find_tools, listed_tools
+from tools.json_text import Json, JsonObject, decode_json
+
+__all__ = ["fetch_tools", "store_found_tools"]
+
+_FETCH_SECONDS = 60.0
+_PAGE_SIZE = 100
+_MOST_PAGES = 100
+
+
+async def fetch_tools(service: Service, url: str, key: str | None) -> list[Json]:
+    """All tools of a server, page by page, with `key` as bearer token. Raises `DocumentError`."""
+    place = shown_url(url)
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.query:
+        raise DocumentError(
+            "the url holds more than an address",
+            place=place,
+            hint="Hand the key over by --key-env.",
+        )
+    path = parts.path.rstrip("/")
+    path = path if path.endswith("/tools") else f"{path.removesuffix('/v1')}/v1/tools"
+    listed: list[Json] = []
+    for page in range(1, _MOST_PAGES + 1):
+        query = f"page={page}&limit={_PAGE_SIZE}"
+        address = urlunsplit((parts.scheme, parts.netloc, path, query, ""))
+        content = await _fetch(service, address, key)
+        tools = listed_tools(content)
+        listed.extend(tools)
+        if not tools or object_of(decode_json(content)).get("hasMore") is not True:
+            return listed
+    raise DocumentError(f"it lists more than {_MOST_PAGES * _PAGE_SIZE:,} tools", place=place)
+
+
+async def _fetch(service: Service, address: str, key: str | None) -> bytes:
+    headers = [("Accept", "application/json")]
+    if key is not None:
+        headers.append(("Authorization", f"Bearer {key}"))
+    place = shown_url(address)
+    try:
+        received = await service.engines.http.exchange(
+            OutgoingRequest("GET", address, headers),
+            timeout_seconds=_FETCH_SECONDS,
+            policy=service.engines.address_policy,
+        )
+    except RunError as error:
+        raise DocumentError(error.message, place=place, hint=error.detail.hint) from None
+    if received.status in {401, 403}:
+        raise DocumentError(
+            f"the server does not take the key: HTTP {received.status}",
+            place=place,
+            hint="Name the variable that holds it with --key-env, or pipe it in with --key-stdin.",
+        )
+    if received.status != 200:
+        raise DocumentError(f"the answer is HTTP {received.status}", place=place)
+    return received.body
+
+
+async def store_found_tools(
+    service: Service, listed: Sequence[Json], *, dry_run: bool
+) -> JsonObject:
+    """Store the valid ones of some definitions, and the systems of their secrets.
+
+    Raises `DocumentError`.
+    """
+    found: FoundTools = find_tools(listed)
+    systems = [await put_system(service, one, dry_run=dry_run) for one in found.systems]
+    reports: list[JsonObject] = []
+    for definition in found.definitions:
+        if dry_run:
+            checked, outcome = await service.check_tool(definition), None
+        else:
+            checked, outcome = await service.put_tool(definition)
+        report: JsonObject = {
+            "id": checked.id,
+            "outcome": "valid" if checked.is_valid else "refused",
+        }
+        if outcome is not None:
+            report |= {"outcome": outcome.outcome, "version": outcome.version}
+        reports.append({**report, "problems": [one.wire() for one in checked.problems]})
+    return {
+        "format": "superglue",
+        "dryRun": dry_run,
+        "tools": reports,
+        "systems": systems,
+        "notCarriedOver": [{"place": one.place, "reason": one.reason} for one in found.notes],
+    }

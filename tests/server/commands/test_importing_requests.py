@@ -1,0 +1,166 @@
+"""`callslip import curl | har | postman | superglue`: what was copied runs, and nothing leaks."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from anyio.from_thread import start_blocking_portal
+from typer.testing import CliRunner, Result
+
+from server.commands.audit import audit
+from server.commands.importing_requests import COMMANDS
+from server.commands.run import run
+from server.commands.systems import app as systems_app
+from server.commands.tools import app as tools_app
+from tests.web import Answer, Web, serve
+
+TOKEN = "tok-3f9A-planted-77"
+COOKIE = "sid=planted-cookie-4411"
+PASSWORD = "planted-password-99"
+SECRETS = (TOKEN, COOKIE, PASSWORD)
+
+Callslip = Callable[..., Result]
+
+
+@pytest.fixture
+def callslip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callslip:
+    """The command on a home of its own; every output is checked for the secrets."""
+    monkeypatch.setenv("CALLSLIP_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CALLSLIP_CONFIG_DIRECTORY", str(tmp_path / "config"))
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.delenv("CALLSLIP_MASTER_KEY", raising=False)
+    imports = typer.Typer()
+    for name, command in COMMANDS.items():
+        imports.command(name)(command)
+    app = typer.Typer()
+    app.add_typer(imports, name="import")
+    app.add_typer(tools_app, name="tools")
+    app.add_typer(systems_app, name="systems")
+    app.command()(audit)
+    app.command()(run)
+
+    def call(*arguments: str, code: int = 0, stdin: str = "") -> Result:
+        result = CliRunner().invoke(app, arguments, input=stdin)
+        assert result.exit_code == code, (result.output, result.exception)
+        assert not any(secret in result.output for secret in SECRETS)
+        return result
+
+    return call
+
+
+@pytest.fixture
+def outside() -> Iterator[Web]:
+    """The outside world in a thread of its own: a command has the main one."""
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(serve()) as web:
+        yield web
+
+
+def test_a_curl_command_becomes_a_tool_that_runs_and_leaks_nothing(
+    callslip: Callslip, outside: Web
+) -> None:
+    outside.answers(Answer({"ok": True}))
+    command = (
+        f"curl -sS '{outside.url}/users/7?limit=5' -H 'Authorization: Bearer {TOKEN}' "
+        f"-b '{COOKIE}' "
+        f"""--json '{{"name": "ann", "deep": {{"password": "{PASSWORD}"}}}}' -X PUT"""
+    )
+    report = callslip("import", "curl", "--json", stdin=command)
+    (tool,) = json.loads(report.stdout)["added"]
+    system = json.loads(report.stdout)["system"]
+    assert {one["name"]: one["isSet"] for one in system["credentials"]} == {
+        "token": True,
+        "cookie": True,
+        "password": True,
+    }
+    ran = callslip("run", tool["id"], "--inputs", '{"name": "bob"}')
+    assert json.loads(ran.stdout) == {"ok": True}
+    (seen,) = outside.seen
+    assert (seen.method, seen.target) == ("PUT", "/users/7?limit=5")
+    assert seen.headers["authorization"] == f"Bearer {TOKEN}"
+    assert seen.headers["cookie"] == COOKIE
+    assert json.loads(seen.body) == {"name": "bob", "deep": {"password": PASSWORD}}
+    audit = callslip("audit", "--json", "--secrets", "-", stdin="\n".join(SECRETS))
+    assert json.loads(audit.stdout)["hits"] == 0
+
+
+def test_a_system_that_is_there_keeps_its_credentials(callslip: Callslip) -> None:
+    command = f"curl https://api.example.com/a -H 'X-Api-Key: {TOKEN}'"
+    callslip("import", "curl", command)
+    again = callslip("import", "curl", command.replace("com/a", "com/b").replace(TOKEN, PASSWORD))
+    assert "system api-example-com kept" in again.output
+    listed = json.loads(callslip("tools", "list", "--json").stdout)
+    assert [one["id"] for one in listed] == ["get_a", "get_b"]
+
+
+def test_a_dry_run_stores_nothing(callslip: Callslip) -> None:
+    assert (
+        "a dry run" in callslip("import", "curl", "curl https://a.example.com", "--dry-run").output
+    )
+    assert json.loads(callslip("tools", "list", "--json").stdout) == []
+    assert json.loads(callslip("systems", "list", "--json").stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "said"),
+    [
+        (("curl",), "wget https://a.example.com", "there is no curl command"),
+        (("curl", "curl 'https://a"), "", "line 1, column 6: a quote is not closed"),
+        (("har", "-"), "{", "this is not JSON"),
+        (("har", "-"), '{"log": {}}', "#/log: this is no HTTP archive"),
+        (("postman", "-"), "[]", "this is no JSON object"),
+        (("postman", "-"), "[" * 90_000, "JSON"),
+        (("postman", "nowhere.json"), "", "cannot be read"),
+        (("superglue", "-"), '{"data": 7}', "there are no tools in it"),
+    ],
+)
+def test_what_cannot_be_imported_is_refused_with_its_place(
+    arguments: tuple[str, ...], stdin: str, said: str, callslip: Callslip
+) -> None:
+    assert said in callslip("import", *arguments, code=2, stdin=stdin).output
+    assert json.loads(callslip("tools", "list", "--json").stdout) == []
+
+
+def test_the_tools_of_a_server_are_fetched_with_a_key_from_the_environment(
+    callslip: Callslip, outside: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = {
+        "id": "old",
+        "steps": [
+            {
+                "id": "get",
+                "apiConfig": {
+                    "urlHost": "https://api.example.com",
+                    "urlPath": "/things",
+                    "headers": {"Authorization": f"Bearer {PASSWORD}"},
+                },
+            }
+        ],
+    }
+    pages = [Answer({"data": [tool], "hasMore": True}), Answer({"data": [], "hasMore": False})]
+    outside.answers(*pages)
+    monkeypatch.setenv("OTHER_KEY", TOKEN)
+    result = callslip("import", "superglue", outside.url, "--key-env", "OTHER_KEY", "--json")
+    assert [one["outcome"] for one in json.loads(result.stdout)["tools"]] == ["added"]
+    assert [one.target for one in outside.seen] == [
+        "/v1/tools?page=1&limit=100",
+        "/v1/tools?page=2&limit=100",
+    ]
+    assert {one.headers["authorization"] for one in outside.seen} == {f"Bearer {TOKEN}"}
+    shown = json.loads(callslip("tools", "show", "old").stdout)
+    config = shown["steps"][0]["config"]
+    assert config["headers"] == {"Authorization": "Bearer <<api-example-com_token>>"}
+    assert config["systemId"] == "api-example-com"
+
+
+def test_exported_tools_are_taken_back_unchanged_and_hold_no_secret(callslip: Callslip) -> None:
+    callslip("import", "curl", f"curl 'https://api.example.com/a?n=1' -u 'ann:{PASSWORD}'")
+    exported = callslip("tools", "export").stdout
+    added = json.loads(callslip("tools", "add", "-", "--json", stdin=exported).stdout)
+    assert [one["outcome"] for one in added["tools"]] == ["unchanged"]
+    command = callslip("tools", "export", "get_a", "--format", "curl").stdout
+    assert '-u "${API_EXAMPLE_COM_USERNAME}:${API_EXAMPLE_COM_PASSWORD}"' in command
+    document = json.loads(callslip("tools", "export", "--format", "arazzo").stdout)
+    assert [one["workflowId"] for one in document["workflows"]] == ["get_a"]
+    callslip("import", "arazzo", "-", "--dry-run", stdin=json.dumps(document))

@@ -1,0 +1,172 @@
+"""Arazzo workflows: what becomes of steps, runtime expressions, criteria and outputs."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tools.exporters.arazzo import export_arazzo
+from tools.importers import DocumentError, ImportResult
+from tools.importers.arazzo import import_arazzo
+from tools.importers.curl import import_curl
+from tools.model import Tool
+from tools.system import System
+
+PETS: dict[str, Any] = {
+    "openapi": "3.0.3",
+    "info": {"title": "Pets", "version": "1"},
+    "servers": [{"url": "https://pets.test/v1"}],
+    "security": [{"token": []}],
+    "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+    "paths": {
+        "/pets": {
+            "get": {
+                "operationId": "findPets",
+                "parameters": [
+                    {"name": "tag", "in": "query", "schema": {"type": "string"}},
+                    {"name": "limit", "in": "query", "schema": {"type": "integer"}},
+                ],
+                "responses": {"200": {"description": "ok"}},
+            },
+            "post": {
+                "operationId": "addPet",
+                "requestBody": {
+                    "required": True,
+                    "content": {
+                        "application/json": {
+                            "schema": {
+                                "type": "object",
+                                "required": ["name", "mother"],
+                                "properties": {
+                                    "name": {"type": "string"},
+                                    "mother": {"type": "integer"},
+                                },
+                            }
+                        }
+                    },
+                },
+                "responses": {"201": {"description": "ok"}},
+            },
+        },
+    },
+}
+WORKFLOW: dict[str, Any] = {
+    "workflowId": "breed",
+    "summary": "Add a pup",
+    "inputs": {
+        "type": "object",
+        "properties": {"tag": {"type": "string"}, "name": {"type": "string"}},
+        "required": ["name"],
+    },
+    "steps": [
+        {
+            "stepId": "find",
+            "operationId": "findPets",
+            "parameters": [
+                {"name": "tag", "in": "query", "value": "$inputs.tag"},
+                {"name": "limit", "in": "query", "value": 1},
+                {"name": "page", "in": "query", "value": "$statusCode"},
+            ],
+            "successCriteria": [
+                {"condition": "$statusCode == 200"},
+                {"condition": "$response.body#/0 != null"},
+            ],
+            "onFailure": [{"name": "again", "type": "retry", "retryLimit": 3}],
+            "outputs": {"mother": "$response.body#/0/id", "rate": "$response.header.X-Rate"},
+        },
+        {
+            "stepId": "add",
+            "operationPath": "{$sourceDescriptions.pets.url}#/paths/~1pets/post",
+            "requestBody": {
+                "payload": {
+                    "name": "{$inputs.name} the pup <<",
+                    "mother": "$steps.find.outputs.mother",
+                }
+            },
+            "outputs": {"id": "$response.body#/id"},
+        },
+    ],
+    "outputs": {"id": "$steps.add.outputs.id", "mother": "$steps.find.outputs.mother"},
+}
+
+
+def document(**fields: Any) -> bytes:
+    return json.dumps(
+        {
+            "arazzo": "1.0.0",
+            "info": {"title": "Breeding", "version": "1"},
+            "sourceDescriptions": [{"name": "pets", "url": "./pets.json", "type": "openapi"}],
+            "workflows": [WORKFLOW],
+            **fields,
+        }
+    ).encode()
+
+
+def read(content: bytes) -> ImportResult:
+    return import_arazzo(content, read_bytes={"pets.json": json.dumps(PETS).encode()}.__getitem__)
+
+
+def test_a_workflow_runs_the_tools_of_its_operations() -> None:
+    result = read(document())
+    find, add, breed = (tool.definition for tool in result.tools)
+    assert [find["id"], add["id"], breed["id"]] == ["findPets", "addPet", "breed"]
+    first, second = (step["config"] for step in breed["steps"])
+    assert first == {
+        "type": "tool",
+        "toolId": "findPets",
+        "inputs": '<<(s) => ({["tag"]: s["tag"], ["limit"]: 1})>>',
+    }
+    assert second["inputs"] == {
+        "name": '<<name>> the pup <<(s) => "<<">>',
+        "mother": "<<find.data.0.id>>",
+    }
+    assert breed["outputTransform"] == (
+        '(s) => ({["id"]: s["add"]?.["data"]?.["id"], '
+        '["mother"]: s["find"]?.["data"]?.["0"]?.["id"]})'
+    )
+    assert result.system.definition["auth"] == {"type": "bearer", "credential": "token"}
+
+
+def test_what_is_not_mapped_is_named_with_its_place() -> None:
+    notes = {one.place: one.reason for one in read(document()).notes}
+    step = "#/workflows/0/steps/0"
+    assert "not mapped" in notes[f"{step}/successCriteria/1"]
+    assert f"{step}/successCriteria/0" not in notes
+    assert notes[f"{step}/onFailure"] == "onFailure is not mapped"
+    assert notes[f"{step}/outputs/rate"] == "only the body of an answer is mapped"
+    assert "no such input" in notes[f"{step}/parameters/2"]
+
+
+def test_a_workflow_without_its_description_is_refused_with_the_reason() -> None:
+    sources = [{"name": "pets", "url": "https://pets.test/openapi.json", "type": "openapi"}]
+    with pytest.raises(DocumentError, match="not fetched"):
+        read(document(sourceDescriptions=sources))
+
+
+def test_a_secret_in_a_parameter_becomes_the_credential_of_the_system() -> None:
+    secret = "tok-77-planted-value"
+    step: dict[str, Any] = {
+        **WORKFLOW["steps"][0],
+        "parameters": [{"name": "Authorization", "in": "header", "value": f"Bearer {secret}"}],
+    }
+    workflow: dict[str, Any] = {**WORKFLOW, "steps": [step], "outputs": {}}
+    result = read(document(workflows=[workflow]))
+    assert result.system.values == {"token": secret}
+    assert secret not in repr(result)
+
+
+def test_an_exported_tool_comes_back() -> None:
+    first = import_curl("curl 'https://a.test/users/7?limit=3' -u ann:some-password")
+    definition = first.tools[0].definition
+    systems = {first.system.definition["id"]: System.model_validate(first.system.definition)}
+    exported = export_arazzo([Tool.model_validate(definition)], systems)
+    assert not exported.left_out
+    result = import_arazzo(json.dumps(exported.content).encode())
+    operation, workflow = (tool.definition for tool in result.tools)
+    assert operation["steps"][0]["config"]["url"] == "/users/<<user_id>>"
+    assert operation["steps"][0]["config"]["queryParams"] == {"limit": "<<limit>>"}
+    assert workflow["inputSchema"] == definition["inputSchema"]
+    assert workflow["steps"][0]["config"]["inputs"] == {
+        "user_id": "<<user_id>>",
+        "limit": "<<limit>>",
+    }

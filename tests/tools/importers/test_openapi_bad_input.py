@@ -1,0 +1,213 @@
+"""Documents that are broken, huge, deep, circular or hostile: a clear error, and little memory."""
+
+import json
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools.importers import DocumentError, ImportResult
+from tools.importers.openapi import OpenApiOptions, import_openapi, reader_of_folder
+from tools.json_text import JsonObject, encode_json
+
+HEAD: JsonObject = {
+    "openapi": "3.0.0",
+    "info": {"title": "T"},
+    "servers": [{"url": "https://x.eu"}],
+}
+#: What a small document of any kind may take.
+MOST_BYTES = 150_000_000
+
+
+def read(value: Any, **options: Any) -> ImportResult:
+    content = value if isinstance(value, bytes) else encode_json(value)
+    return import_openapi(content, OpenApiOptions(**options))
+
+
+def with_schemas(schema: Any, **schemas: Any) -> JsonObject:
+    parameter = {"name": "p", "in": "query", "schema": schema}
+    return {
+        **HEAD,
+        "paths": {"/a": {"get": {"operationId": "it", "parameters": [parameter]}}},
+        "components": {"schemas": schemas},
+    }
+
+
+def inputs_of(result: ImportResult) -> JsonObject:
+    return result.tools[0].definition["inputSchema"]
+
+
+REFUSED: list[tuple[bytes, str]] = [
+    (b"", "the document is empty"),
+    (b"\xff\xfe\x00", "not text in UTF-8: byte 0"),
+    (b'{"openapi": "3.0.0", ', "the document is not JSON"),
+    (b"openapi: 3.0.0\npaths: [a\n", "line 3"),
+    (b"[1, 2]", "#: this is not an OpenAPI document"),
+    (b"just words", "this is not an OpenAPI document"),
+    (b'{"asyncapi": "3.0.0"}', "neither `openapi` nor `swagger`. Its keys are asyncapi"),
+    (b'{"swagger": "1.2"}', "#/swagger: version '1.2' is not known"),
+    (b'{"openapi": "2.0"}', "#/openapi: version '2.0' is not known"),
+    (b'{"openapi": "3.1.0", "paths": []}', "#/paths: `paths` is no object"),
+    (b'{"openapi": "3.1.0"}', "#/paths: it has no operations"),
+    (b'{"a":' * 400 + b"1" + b"}" * 400, "nested more than 150 levels deep"),
+    (b"[" * 5_000, "the document is not JSON"),
+    (b"{" + b"[]," * 2_000_000 + b"}", "more than 3,000,000 values"),
+    (b"openapi: 3.0.0\nx: &a [*a]\n", "stands inside what it refers to"),
+]
+
+
+@pytest.mark.parametrize(("content", "message"), REFUSED)
+def test_what_cannot_be_imported_is_refused_with_its_place(content: bytes, message: str) -> None:
+    with pytest.raises(DocumentError) as raised:
+        read(content)
+    assert message in str(raised.value)
+
+
+def test_a_yaml_bomb_is_refused_before_it_goes_off() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    tracemalloc.start()
+    try:
+        with pytest.raises(DocumentError, match="nodes with its aliases"):
+            read("\n".join(lines).encode())
+        assert tracemalloc.get_traced_memory()[1] < MOST_BYTES
+    finally:
+        tracemalloc.stop()
+
+
+def test_objects_of_a_program_are_not_built() -> None:
+    with pytest.raises(DocumentError, match="python/object"):
+        read(b"openapi: !!python/object/apply:os.system ['true']\n")
+
+
+def test_a_million_references_take_little() -> None:
+    count = 1_000_000
+    text = b'{"openapi":"3.0.0","info":{},"paths":{"/a":{"post":{"requestBody":{"content":'
+    text += b'{"application/json":{"schema":{"type":"object","properties":{'
+    text += b",".join(b'"p%d":{"$ref":"#/components/schemas/%d"}' % (n, n) for n in range(count))
+    text += b"}}}}}}}}}"
+    with pytest.raises(
+        DocumentError, match=r"^#/paths/~1a/post/.*: a schema of more than 50,000 parts"
+    ):
+        read(text)
+
+
+def test_references_of_references_that_multiply_are_cut() -> None:
+    schemas: dict[str, Any] = {
+        f"s{n}": {
+            "type": "object",
+            "properties": {f"p{m}": {"$ref": f"#/components/schemas/s{n + 1}"} for m in range(50)},
+        }
+        for n in range(500)
+    }
+    result = read(with_schemas({"$ref": "#/components/schemas/s0"}, **schemas))
+    assert len(encode_json(result.tools[0].definition)) < 1_000_000
+
+
+def test_a_schema_that_is_part_of_itself_is_cut_where_it_would_never_end() -> None:
+    node = {"type": "object", "properties": {"next": {"$ref": "#/components/schemas/Node"}}}
+    loop = {"allOf": [{"$ref": "#/components/schemas/Loop"}, {"type": "object"}]}
+    itself = {"$ref": "#/components/schemas/Itself"}
+    schema = {
+        "type": "object",
+        "properties": {
+            "node": {"$ref": "#/components/schemas/Node"},
+            "loop": {"$ref": "#/components/schemas/Loop"},
+            "itself": {"$ref": "#/components/schemas/Itself"},
+        },
+    }
+    result = read(with_schemas(schema, Node=node, Loop=loop, Itself=itself))
+    inputs = inputs_of(result)
+    assert inputs["$defs"]["Node"]["properties"]["next"] == {"$ref": "#/$defs/Node"}
+    assert inputs["$defs"]["Loop"] == {"allOf": [{}, {"type": "object"}]}
+    assert inputs["properties"]["p"]["properties"]["itself"] == {}
+    assert ["circle" in note.reason for note in result.notes] == [True]
+
+
+@pytest.mark.parametrize(
+    ("reference", "reason"),
+    [
+        ("http://169.254.169.254/latest", "is in another document, which is not fetched"),
+        ("//internal/x.json", "is in another document"),
+        ("file:///etc/passwd", "is in another document"),
+        ("/etc/passwd", "is in another document"),
+        ("other.json#/a", "only a document in a folder has files beside it"),
+        ("#/components/schemas/Missing", "leads nowhere"),
+        ("#anchor", "names an anchor"),
+    ],
+)
+def test_a_reference_that_is_not_followed_is_noted_with_its_place(
+    reference: str, reason: str
+) -> None:
+    result = read(with_schemas({"$ref": reference}))
+    notes = list(result.notes)
+    assert [note.place for note in notes] == ["#/paths/~1a/get/parameters/0/schema/$ref"]
+    assert reason in notes[0].reason
+    assert inputs_of(result)["properties"]["p"] == {}
+
+
+def test_files_are_read_only_inside_the_folder_of_the_document(tmp_path: Path) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (tmp_path / "secret.json").write_text('{"type": "integer"}', "utf-8")
+    (folder / "link.json").symlink_to(tmp_path / "secret.json")
+    for reference in ("../secret.json", "link.json", "a/../../secret.json"):
+        document = with_schemas({"$ref": reference})
+        result = import_openapi(
+            json.dumps(document).encode(), OpenApiOptions(), reader_of_folder(folder)
+        )
+        assert inputs_of(result)["properties"]["p"] == {}
+        assert "leads out of the document's folder" in next(iter(result.notes)).reason
+
+
+ODD: list[Any] = [None, 5, "text", [], {}, [None], {"a": None}, True, [[]]]
+
+
+@pytest.mark.parametrize("value", ODD, ids=repr)
+@pytest.mark.parametrize(
+    "key", ["parameters", "requestBody", "responses", "tags", "security", "servers", "summary"]
+)
+def test_anything_may_stand_anywhere_in_an_operation(key: str, value: Any) -> None:
+    document = {**HEAD, "paths": {"/a": {"post": {"operationId": "it", key: value}}}}
+    assert len(read(document).tools) == 1
+
+
+@pytest.mark.parametrize("value", ODD, ids=repr)
+@pytest.mark.parametrize(
+    "key",
+    [
+        "type",
+        "properties",
+        "required",
+        "items",
+        "enum",
+        "allOf",
+        "anyOf",
+        "default",
+        "format",
+        "pattern",
+        "minimum",
+        "maxLength",
+        "description",
+        "additionalProperties",
+        "nullable",
+        "example",
+        "not",
+        "patternProperties",
+        "dependentRequired",
+    ],
+)
+def test_anything_may_stand_anywhere_in_a_schema(key: str, value: Any) -> None:
+    result = read(with_schemas({key: value}))
+    assert "p" in inputs_of(result)["properties"]
+    body = {"content": {"application/json": {"schema": {"type": "object", key: value}}}}
+    document = {**HEAD, "paths": {"/a": {"post": {"requestBody": body}}}}
+    assert len(read(document).tools) == 1
+
+
+@pytest.mark.parametrize("value", ODD, ids=repr)
+@pytest.mark.parametrize("key", ["info", "servers", "components", "security", "tags", "webhooks"])
+def test_anything_may_stand_anywhere_at_the_root(key: str, value: Any) -> None:
+    document: JsonObject = {**HEAD, "paths": {"/a": {"get": {}}}, key: value}
+    assert len(read(document).tools) == 1

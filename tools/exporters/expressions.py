@@ -1,0 +1,84 @@
+"""Values of a template in another notation: literal text, and what stands for each placeholder."""
+
+import re
+from collections.abc import Callable
+from typing import cast
+
+from tools.importers.requests.text import (
+    json_with_references,
+    only_reference,
+    readable,
+    reference,
+)
+from tools.json_text import Json, JsonObject, decode_json, encode_json_text
+from tools.scope import MISSING, Missing, read_dotted_path
+from tools.scripts import js_text
+from tools.templates import parse_template
+
+__all__ = ["default_of", "json_with_values", "translated"]
+
+_TEXT_FUNCTION = re.compile(r"\(s\) => (\"(?:[^\"\\]|\\.)*\")")
+
+
+def translated(
+    template: str, named: Callable[[str], str | None], literal: Callable[[str], str] = str
+) -> str | None:
+    """The template with `named` in the place of each name; None when it holds what `named` cannot.
+
+    A function is code, which other notations have no place for, unless it only gives a text.
+    """
+    parts: list[str] = []
+    for part in parse_template(template).parts:
+        if isinstance(part, str):
+            parts.append(literal(part))
+            continue
+        text = _TEXT_FUNCTION.fullmatch(part.expression)
+        if text is not None:
+            parts.append(literal(str(decode_json(text[1].encode()))))
+            continue
+        value = None if part.is_function else named(part.expression.removeprefix("raw:").strip())
+        if value is None:
+            return None
+        parts.append(value)
+    return "".join(parts)
+
+
+def default_of(schema: Json, path: str) -> Json | Missing:
+    """The default of an input in an input schema, also inside of the default of an object."""
+    properties = read_dotted_path(schema, "properties")
+    if isinstance(properties, Missing):
+        return MISSING
+    first, _, rest = path.partition(".")
+    default = read_dotted_path(properties, f"{first}.default")
+    return default if not rest or isinstance(default, Missing) else read_dotted_path(default, rest)
+
+
+def json_with_values(template: str, value_of: Callable[[str], Json]) -> str | None:
+    """A JSON body with a value for each name; None when it is no JSON or holds code."""
+    text = translated(template, reference)
+    try:
+        value = None if text is None else json_with_references(text)
+    except ValueError:
+        return None
+    if not isinstance(value, dict | list):
+        return None
+    return encode_json_text(_filled(cast("Json", value), value_of))
+
+
+def _filled(value: Json, value_of: Callable[[str], Json]) -> Json:
+    if isinstance(value, dict):
+        members = cast("JsonObject", value).items()
+        return {_filled_text(name, value_of): _filled(one, value_of) for name, one in members}
+    if isinstance(value, list):
+        return [_filled(one, value_of) for one in cast("list[Json]", value)]
+    if isinstance(value, str):
+        name = only_reference(value)
+        # `=` begins the name of a reference outside of a text: any JSON value may stand there.
+        if name is not None and name.startswith("="):
+            return value_of(name[1:])
+        return _filled_text(value, value_of)
+    return value
+
+
+def _filled_text(text: str, value_of: Callable[[str], Json]) -> str:
+    return readable(text, lambda name: js_text(value_of(name)))

@@ -1,0 +1,185 @@
+"""HTTP archives (HAR 1.2), as browsers save them: the calls of an API become tools."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from urllib.parse import parse_qsl, urlsplit
+
+from tools.importers import DocumentError, ImportResult, NoteList
+from tools.importers.openapi.words import list_of, object_of, text_of
+from tools.importers.requests import BuildOptions, SeenBody, SeenRequest, build_result
+from tools.importers.requests.document import read_json_object
+from tools.importers.requests.draft import VARYING
+from tools.importers.requests.text import without_marks
+from tools.json_text import Json, JsonObject
+
+__all__ = ["HarOptions", "import_har"]
+
+_DATA = re.compile(
+    r"(?:application|text)/(?:[\w.+-]*\+)?(?:json|xml|csv|x-ndjson|ndjson|yaml|protobuf)\b", re.I
+)
+_ASSET = re.compile(
+    r"\.(?:js|mjs|css|map|png|jpe?g|gif|svg|webp|avif|ico|woff2?|ttf|otf|eot|mp[34]|webm|wasm|html?)$",
+    re.IGNORECASE,
+)
+_TRACKING = re.compile(
+    r"(?:^|\.)(?:google-analytics|googletagmanager|doubleclick|googlesyndication|googleadservices|"
+    r"facebook|hotjar|segment|mixpanel|amplitude|sentry|bugsnag|datadoghq|newrelic|nr-data|"
+    r"fullstory|intercom|clarity|optimizely|cloudflareinsights|matomo|plausible|snowplow)\."
+    r"(?:com|io|net|ms|org)$",
+    re.IGNORECASE,
+)
+_BROWSER_HEADERS = re.compile(
+    r"(?:sec-.*|cookie2?|user-agent|origin|referer|dnt|priority|pragma|cache-control|"
+    r"accept-language|if-(?:none-match|modified-since)|x-client-data|purpose|save-data)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class HarOptions:
+    """Which of the recorded calls, and what to make of them."""
+
+    #: Patterns (`*`, `?`) for urls, paths or `METHOD /path`; none: all API calls.
+    include: Sequence[str] = ()
+    limit: int = 200
+    system_id: str | None = None
+    folder: str | None = None
+    literal: bool = False
+
+
+def import_har(content: bytes, options: HarOptions) -> ImportResult:
+    """The tools and systems of an archive. Raises `DocumentError`."""
+    root = read_json_object(content, 'an HTTP archive: {"log": {"entries": […]}}')
+    entries = object_of(root.get("log")).get("entries")
+    if not isinstance(entries, list):
+        raise DocumentError("this is no HTTP archive: it has no list of entries", place="#/log")
+    notes = NoteList()
+    left_out: Counter[str] = Counter()
+    merged: dict[tuple[str, str], list[SeenRequest]] = {}
+    for index, entry in enumerate(list_of(entries)):
+        fields = object_of(entry)
+        place = f"#/log/entries/{index}/request"
+        request = _request(object_of(fields.get("request")), place)
+        reason = "no http url" if request is None else _left_out(fields, request, options)
+        if request is None or reason is not None:
+            left_out[str(reason)] += 1
+        else:
+            merged.setdefault((request.method, _template(request.url)), []).append(request)
+    for reason, count in left_out.items():
+        notes.add("#/log/entries", f"{count} left out: {reason}")
+    if not merged:
+        raise DocumentError("none of its entries is a call of an API", place="#/log/entries")
+    requests = [_merged(same) for same in merged.values()]
+    if (repeated := sum(map(len, merged.values())) - len(requests)) > 0:
+        notes.add("#/log/entries", f"{repeated} calls are repetitions of others with other values")
+    if len(requests) > options.limit:
+        notes.add(
+            "#/log/entries",
+            f"{len(requests) - options.limit} calls are beyond --limit {options.limit}",
+        )
+    if any("cookie" in one.lower() for one in _header_names(entries)):
+        notes.add("#/log/entries", "cookies are not carried over: sign in to the system otherwise")
+    return build_result(
+        requests[: options.limit],
+        BuildOptions(
+            "har", "HTTP archive", options.system_id, options.folder, options.literal,
+            is_whole=False,
+            is_one_session=True,
+        ),
+        notes,
+    )  # fmt: skip
+
+
+def _header_names(entries: Json) -> set[str]:
+    return {
+        text_of(object_of(header).get("name"))
+        for entry in list_of(entries)
+        for header in list_of(object_of(object_of(entry).get("request")).get("headers"))
+    }
+
+
+def _left_out(entry: JsonObject, request: SeenRequest, options: HarOptions) -> str | None:
+    """Why an entry is no call of an API; None when it is one."""
+    parts = urlsplit(request.url)
+    label = f"{request.method} {parts.path}"
+    response = object_of(entry.get("response"))
+    status = response.get("status")
+    if request.method in {"OPTIONS", "CONNECT", "TRACE"}:
+        return "questions of the browser (OPTIONS)"
+    if isinstance(status, int) and 300 <= status < 400:
+        return "redirects"
+    if options.include:
+        bare = f"{parts.scheme}://{parts.netloc}{parts.path}"
+        names = (request.url, bare, parts.path, label)
+        wanted = any(fnmatchcase(name, one) for one in options.include for name in names)
+        return None if wanted else "not among --include"
+    if isinstance(status, int) and (status >= 400 or status == 0):
+        return "calls that failed"
+    if _TRACKING.search(parts.hostname or ""):
+        return "tracking"
+    kind = text_of(object_of(response.get("content")).get("mimeType"))
+    if _DATA.match(kind):
+        return None
+    is_call = text_of(entry.get("_resourceType")) in {"xhr", "fetch"} or request.method != "GET"
+    if is_call and not _ASSET.search(parts.path) and not kind.startswith(("image/", "font/")):
+        return None
+    return "pages, scripts, images and other files"
+
+
+def _request(fields: JsonObject, place: str) -> SeenRequest | None:
+    url = without_marks(text_of(fields.get("url")))
+    try:
+        is_http = urlsplit(url).scheme in {"http", "https"}
+    except ValueError:
+        is_http = False
+    if not is_http:
+        return None
+    headers = [
+        (name, without_marks(text_of(one.get("value"))))
+        for one in map(object_of, list_of(fields.get("headers")))
+        if (name := without_marks(text_of(one.get("name"))))
+        and not _BROWSER_HEADERS.fullmatch(name)
+    ]
+    method = text_of(fields.get("method")) or "GET"
+    return SeenRequest(place, method.upper(), url, [], headers, _body(fields.get("postData")))
+
+
+def _body(given: Json) -> SeenBody | None:
+    fields = object_of(given)
+    if not fields:
+        return None
+    media_type = text_of(fields.get("mimeType")) or None
+    text = without_marks(text_of(fields.get("text")))
+    params = [
+        (without_marks(text_of(one.get("name"))), without_marks(text_of(one.get("value"))))
+        for one in map(object_of, list_of(fields.get("params")))
+    ]
+    is_form = (media_type or "").startswith(("application/x-www-form", "multipart/"))
+    if is_form and params and not (text and "urlencoded" in (media_type or "")):
+        return SeenBody(media_type, fields=tuple(params))
+    return SeenBody(media_type, text)
+
+
+def _template(url: str) -> str:
+    """The same for urls that differ in ids and query alone."""
+    parts = urlsplit(url)
+    path = "/".join("*" if VARYING.fullmatch(one) else one for one in parts.path.split("/"))
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"
+
+
+def _merged(same: Sequence[SeenRequest]) -> SeenRequest:
+    """The first of several calls, with every query parameter that one of them had."""
+    first = same[0]
+    queries = [dict(parse_qsl(urlsplit(one.url).query, keep_blank_values=True)) for one in same]
+    names = dict.fromkeys(name for query in queries for name in query)
+    first.optional = frozenset(one for one in names if any(one not in query for query in queries))
+    first.query = [
+        (name, next(query[name] for query in queries if name in query))
+        for name in names
+        if name not in queries[0]
+    ]
+    first.key = f"{first.method} {_template(first.url)}"
+    return first

@@ -1,0 +1,201 @@
+"""OpenAPI 3.0 and 3.1, and Swagger 2.0, as tools and a system."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from tools.importers import DocumentError, ImportedSystem, ImportedTool, ImportResult, NoteList
+from tools.importers.openapi.document import (
+    MAX_DOCUMENT_BYTES,
+    format_of,
+    read_document,
+    reader_of_folder,
+)
+from tools.importers.openapi.naming import operation_ids, system_id_of
+from tools.importers.openapi.operations import Operation, OperationReader
+from tools.importers.openapi.references import Document, Place, ReferenceProblem
+from tools.importers.openapi.schemas import SchemaConverter
+from tools.importers.openapi.security import SignIn, choose_sign_in
+from tools.importers.openapi.servers import first_server, swagger_server
+from tools.importers.openapi.words import list_of, object_of, short_text, text_of
+from tools.json_text import Json, JsonObject
+from tools.urls import origin_of
+
+__all__ = ["MAX_DOCUMENT_BYTES", "OpenApiOptions", "import_openapi", "reader_of_folder"]
+
+_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_MOST_OPERATIONS = 10_000
+_LONGEST_TITLE = 100
+
+
+@dataclass(frozen=True)
+class OpenApiOptions:
+    """What to make of a document."""
+
+    #: The id of the system; without it the title gives one.
+    system_id: str | None = None
+    #: Patterns (`*`, `?`) for paths, `METHOD /path`, or operationIds; none: all operations.
+    include: Sequence[str] = ()
+    tags: Sequence[str] = ()
+    folder: str | None = None
+    with_output_schemas: bool = False
+    #: Where the document was read from, for addresses that are relative to it.
+    base_url: str | None = None
+
+
+def import_openapi(
+    content: bytes, options: OpenApiOptions, read_file: Callable[[str], Json] | None = None
+) -> ImportResult:
+    """The tools and the system of a document. `read_file` reads the files it refers to.
+
+    Raises `DocumentError`; nothing is fetched.
+    """
+    document = read_document(content, read_file)
+    kind = format_of(document)
+    notes = NoteList()
+    title = short_text(object_of(document.root.get("info")).get("title"), _LONGEST_TITLE) or "API"
+    operations = _operations(document, notes)
+    chosen = [one for one in operations if _is_chosen(one, options)]
+    if operations and not chosen:
+        raise DocumentError(
+            "none of its operations was chosen",
+            place="#/paths",
+            hint=f"There are {len(operations)}, such as {operations[0].label}"
+            f" with the tags {', '.join(operations[0].tags) or '(none)'}.",
+        )
+    if not operations:
+        raise DocumentError("it has no operations", place="#/paths")
+    is_swagger = kind.startswith("swagger")
+    system_id = options.system_id or system_id_of(title)
+    url = _server(document, options.base_url, is_swagger, notes)
+    sign_in = _sign_in(document, chosen, url or options.base_url, is_swagger, notes)
+    reader = OperationReader(
+        document,
+        notes,
+        SchemaConverter(document, notes, has_nullable=kind != "openapi 3.1"),
+        system_id,
+        url,
+        options.base_url,
+        sign_in,
+        is_swagger,
+        options.folder,
+        options.with_output_schemas,
+    )
+    ids = operation_ids(
+        (one.method, one.path, text_of(one.fields.get("operationId")) or None) for one in operations
+    )
+    tools = [
+        tool for one in chosen if (tool := reader.read(one, ids[one.method, one.path])) is not None
+    ]
+    if not tools:
+        last = list(notes)[-1]
+        raise DocumentError(f"no tool can be made of it: {last.reason}", place=last.place)
+    _note_rest(document, notes)
+    return ImportResult(
+        kind,
+        title,
+        _system(system_id, title, url, sign_in, tools),
+        tuple(tools),
+        frozenset(one.key for one in operations),
+        notes,
+    )
+
+
+def _operations(document: Document, notes: NoteList) -> list[Operation]:
+    """All operations by path and method. Raises `DocumentError`."""
+    paths = document.root.get("paths")
+    if paths is None:
+        paths = {}
+    if not isinstance(paths, dict):
+        raise DocumentError("`paths` is no object", place="#/paths")
+    if len(object_of(paths)) > _MOST_OPERATIONS:
+        raise DocumentError(f"it has more than {_MOST_OPERATIONS:,} paths", place="#/paths")
+    found: list[Operation] = []
+    for path in sorted(object_of(paths)):
+        at = Place(("paths", path))
+        if path.startswith("x-"):
+            continue
+        if not path.startswith("/"):
+            notes.add(at, "a path begins with /; its operations are left out")
+            continue
+        try:
+            value, at = document.follow(object_of(paths)[path], at)
+        except ReferenceProblem as problem:
+            notes.add(at, f"the path is left out: {problem}")
+            continue
+        item = object_of(value)
+        for method in _METHODS:
+            if method not in item:
+                continue
+            if not isinstance(item[method], dict):
+                notes.add(at / method, "this is no operation")
+                continue
+            fields = object_of(item[method])
+            found.append(Operation(method.upper(), path, fields, at / method, item, at))
+        if len(found) > _MOST_OPERATIONS:
+            raise DocumentError(
+                f"it has more than {_MOST_OPERATIONS:,} operations", place="#/paths"
+            )
+    return found
+
+
+def _is_chosen(operation: Operation, options: OpenApiOptions) -> bool:
+    names = (operation.path, operation.label, text_of(operation.fields.get("operationId")))
+    if options.include and not any(
+        fnmatchcase(name, pattern) for pattern in options.include for name in names if name
+    ):
+        return False
+    wanted = {tag.lower() for tag in options.tags}
+    return not wanted or any(tag.lower() in wanted for tag in operation.tags)
+
+
+def _server(
+    document: Document, base_url: str | None, is_swagger: bool, notes: NoteList
+) -> str | None:
+    if is_swagger:
+        return swagger_server(document.root, base_url, notes)
+    servers = document.root.get("servers")
+    if list_of(servers):
+        return first_server(servers, Place(("servers",)), base_url, notes)
+    if base_url is not None:
+        # The specification: without servers it is where the document is, at the root.
+        return origin_of(base_url)
+    notes.add(Place(), "it names no server; set the url of the system")
+    return None
+
+
+def _sign_in(
+    document: Document,
+    operations: Sequence[Operation],
+    base_url: str | None,
+    is_swagger: bool,
+    notes: NoteList,
+) -> SignIn:
+    if is_swagger:
+        schemes, place = document.root.get("securityDefinitions"), Place(("securityDefinitions",))
+    else:
+        components = object_of(document.root.get("components"))
+        schemes, place = components.get("securitySchemes"), Place(("components", "securitySchemes"))
+    everywhere = document.root.get("security")
+    requirements = [one.fields.get("security", everywhere) for one in operations]
+    return choose_sign_in(document, schemes, place, requirements, base_url, notes)
+
+
+def _system(
+    system_id: str, title: str, url: str | None, sign_in: SignIn, tools: Sequence[ImportedTool]
+) -> ImportedSystem:
+    definition: JsonObject = {"id": system_id, "name": title}
+    if url is not None:
+        definition["url"] = url
+    if sign_in.auth is not None:
+        definition["auth"] = sign_in.auth
+    origins = {origin_of(tool.definition["steps"][0]["config"]["url"]) for tool in tools}
+    others = sorted(one for one in origins if one is not None and one != origin_of(url or ""))
+    if others:
+        definition["allowedOrigins"] = others
+    return ImportedSystem(definition, sign_in.credentials)
+
+
+def _note_rest(document: Document, notes: NoteList) -> None:
+    for name in object_of(document.root.get("webhooks")):
+        notes.add(Place(("webhooks", name)), "webhooks are calls of the API, not to it")

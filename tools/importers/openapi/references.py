@@ -1,0 +1,101 @@
+"""Places in a document, and what a `$ref` at one of them means. Nothing is fetched."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from posixpath import join, normpath
+from typing import Any, cast
+from urllib.parse import unquote, urldefrag
+
+from tools.json_text import Json, JsonObject
+
+__all__ = ["Document", "Place", "ReferenceProblem"]
+
+#: References that lead to references; more is taken for a loop.
+_LONGEST_CHAIN = 50
+
+
+class ReferenceProblem(Exception):  # noqa: N818 - it is told, not fatal: the reference is left out
+    """A reference that leads nowhere, in a circle, or out of what may be read."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A JSON pointer into a file of the document; the document itself is the file without name."""
+
+    path: tuple[str | int, ...] = ()
+    file: str = ""
+
+    def __truediv__(self, step: str | int) -> "Place":
+        return Place((*self.path, step), self.file)
+
+    def __str__(self) -> str:
+        parts = (str(part).replace("~", "~0").replace("/", "~1") for part in self.path)
+        return f"{self.file}#{''.join(f'/{part}' for part in parts)}"
+
+
+class Document:
+    """A description with the files beside it that it may refer to.
+
+    `read_file` gives the value of a file by its path below the document's folder; it raises
+    `ReferenceProblem` for files that may not be read.
+    """
+
+    def __init__(self, root: JsonObject, read_file: Callable[[str], Json] | None = None) -> None:
+        self.root = root
+        self._read_file = read_file
+        self._files: dict[str, Json] = {"": root}
+
+    def follow(self, value: Json, place: Place) -> tuple[Json, Place]:
+        """The value, or what its `$ref` leads to in the end, and where that is.
+
+        Raises `ReferenceProblem`.
+        """
+        for _ in range(_LONGEST_CHAIN):
+            if not isinstance(value, dict):
+                return value, place
+            reference = cast("JsonObject", value).get("$ref")
+            if not isinstance(reference, str):
+                return cast("JsonObject", value), place
+            value, place = self.resolve(reference, place)
+        raise ReferenceProblem("its references lead in a circle, or through more than 50 others")
+
+    def resolve(self, reference: str, place: Place) -> tuple[Json, Place]:
+        """What a reference written at a place means. Raises `ReferenceProblem`."""
+        shown = reference[:200]
+        target, fragment = urldefrag(reference)
+        file = self._file(unquote(target), place, shown)
+        found = Place((), file)
+        value = self._files[file]
+        if fragment and not fragment.startswith("/"):
+            raise ReferenceProblem(f"{shown} names an anchor; only JSON pointers are followed")
+        for part in fragment.split("/")[1:]:
+            name = unquote(part).replace("~1", "/").replace("~0", "~")
+            if isinstance(value, dict) and name in value:
+                value, found = cast("JsonObject", value)[name], found / name
+            elif isinstance(value, list) and name.isdecimal() and len(name) < 8:
+                items, index = cast("list[Any]", value), int(name)
+                if index >= len(items):
+                    raise ReferenceProblem(f"{shown} leads nowhere")
+                value, found = items[index], found / index
+            else:
+                raise ReferenceProblem(f"{shown} leads nowhere")
+        return value, found
+
+    def _file(self, target: str, place: Place, shown: str) -> str:
+        """The name of the file that a reference means, read if it was not yet."""
+        if not target:
+            return place.file
+        if "://" in target or target.startswith(("//", "/", "\\")) or target[1:2] == ":":
+            raise ReferenceProblem(
+                f"{shown} is in another document, which is not fetched; put it into this one"
+            )
+        name = normpath(join(place.file, "..", target) if place.file else target)
+        if name.startswith("../") or name == "..":
+            raise ReferenceProblem(f"{shown} leads out of the document's folder")
+        if name not in self._files:
+            if self._read_file is None:
+                raise ReferenceProblem(
+                    f"{shown} is another file, and only a document in a folder has files beside it"
+                )
+            self._files[name] = self._read_file(name)
+        return name

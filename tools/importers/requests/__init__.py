@@ -1,0 +1,10 @@
+"""Requests that somebody made or wrote down, as tools: what curl, HAR, Postman and Arazzo share.
+
+`seen.py` is a request as it was found, `secrets.py` knows what of it is secret, `systems.py` gives
+secrets their places in systems, `build.py` makes tools of the rest.
+"""
+
+from tools.importers.requests.build import BuildOptions, build_result
+from tools.importers.requests.seen import SeenAuth, SeenBody, SeenRequest
+
+__all__ = ["BuildOptions", "SeenAuth", "SeenBody", "SeenRequest", "build_result"]

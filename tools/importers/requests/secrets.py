@@ -1,0 +1,156 @@
+"""What in a request is secret: by the name it has, or by its look."""
+
+import base64
+import binascii
+import itertools
+import re
+
+from tools.importers.requests.text import only_reference, references
+from tools.literal_secrets import holds_issued_key
+
+__all__ = ["basic_pair", "is_blank", "is_secret_name", "looks_secret", "mask_in_text"]
+
+_SECRET_WORDS = frozenset(
+    [
+        "apikey",
+        "appid",
+        "assertion",
+        "auth",
+        "authentication",
+        "authorization",
+        "bearer",
+        "cookie",
+        "credential",
+        "credentials",
+        "csrf",
+        "jwt",
+        "key1",
+        "otp",
+        "passphrase",
+        "passwd",
+        "password",
+        "pwd",
+        "secret",
+        "session",
+        "sessionid",
+        "sid",
+        "sig",
+        "signature",
+        "sso",
+        "token",
+        "xsrf",
+        "accesskey",
+        "accesstoken",
+        "authtoken",
+        "clientsecret",
+        "privatekey",
+        "refreshtoken",
+        "secretkey",
+        "sessiontoken",
+        "pin",
+    ]
+)
+_SECRET_PAIRS = frozenset(
+    {
+        ("api", "key"),
+        ("access", "key"),
+        ("app", "key"),
+        ("auth", "key"),
+        ("private", "key"),
+        ("secret", "key"),
+        ("account", "key"),
+        ("subscription", "key"),
+        ("function", "key"),
+        ("functions", "key"),
+        ("license", "key"),
+        ("master", "key"),
+        ("shared", "key"),
+        ("app", "id"),
+    }
+)
+#: `page_token` says where to go on, `token_type` what a token is.
+_HARMLESS_FIRST = frozenset(
+    ["page", "next", "previous", "prev", "continuation", "sync", "max", "min", "num", "total"]
+)
+_HARMLESS_LAST = frozenset(
+    ["type", "types", "url", "uri", "expires", "method", "mode", "length", "count", "limit", "name"]
+)
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_DENSE = re.compile(r"[A-Za-z0-9_\-+/=.:~%|!$]{24,}")
+_HEX = re.compile(r"[0-9a-fA-F]{32,}")
+_SCHEME = re.compile(r"(?:bearer|basic|token|apikey|digest|negotiate|aws4-hmac-sha256)\s", re.I)
+_PLACEHOLDER = re.compile(
+    r"<[^<>]*>|\[[^\[\]]*\]|\{[^{}]*\}|(?:your|my|insert|enter)[-_ ][\w -]*|x{3,}|\*{3,}|\.{3}|…|"
+    r"(?:api[_-]?key|token|secret|password|username|user)",
+    re.IGNORECASE,
+)
+_RUN = re.compile(r"[A-Za-z0-9_\-+/=.]{24,}")
+_MARKED_UP = re.compile(
+    r"(?P<open><(?P<name>[\w:.-]{1,80})(?:\s[^<>]{0,500})?>)(?P<value>[^<>]+)(?=</)"
+)
+_PAIRED = re.compile(
+    r"(?P<open>(?<![\w.-])(?P<name>[\w.-]{1,80})\"?\s*[:=]\s*\"?)(?P<value>[^\s\"'&,;<>]+)"
+)
+#: Data, not a key.
+_LONGEST_KEY = 4_096
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a header, parameter or field of this name holds a secret."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    if not words or words[-1] in _HARMLESS_LAST:
+        return False
+    joined = "".join(words)
+    if joined in _SECRET_WORDS or joined in {"key", "xapikey", "xamzcredential"}:
+        return True
+    if any(word in _SECRET_WORDS for word in words):
+        return not (words[-1] == "token" and words[0] in _HARMLESS_FIRST)
+    return any(pair in _SECRET_PAIRS for pair in itertools.pairwise(words))
+
+
+def looks_secret(value: str) -> bool:
+    """Whether a value looks like a key, whatever it is called."""
+    value = value.strip()
+    if len(value) > _LONGEST_KEY:
+        return False
+    if _SCHEME.match(value) and len(value) > 15:
+        return True
+    if holds_issued_key(value) or _HEX.fullmatch(value):
+        return True
+    return "://" not in value and _DENSE.fullmatch(value) is not None and _is_mixed(value)
+
+
+def _is_mixed(value: str) -> bool:
+    digits = sum(one.isdigit() for one in value)
+    return digits >= 3 and value.lower() != value and value.upper() != value
+
+
+def is_blank(value: str) -> bool:
+    """Whether a value only says that a secret belongs here: `$TOKEN`, `<token>`, `YOUR_KEY`."""
+    text = value.strip()
+    if not text or only_reference(text) is not None:
+        return True
+    return not any(references(text)) and _PLACEHOLDER.fullmatch(text) is not None
+
+
+def basic_pair(encoded: str) -> tuple[str, str] | None:
+    """User and password of `Authorization: Basic`."""
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode()
+    except (binascii.Error, ValueError):
+        text = encoded.strip()
+    user, colon, password = text.partition(":")
+    return (user, password) if colon else None
+
+
+def mask_in_text(text: str) -> list[str]:
+    """The secrets inside a text that is neither JSON nor a form, such as XML."""
+    found: list[str] = []
+    for pattern in (_MARKED_UP, _PAIRED):
+        found.extend(
+            match["value"].strip()
+            for match in pattern.finditer(text)
+            if is_secret_name(match["name"]) and not is_blank(match["value"])
+        )
+    found.extend(match[0] for match in _RUN.finditer(text) if looks_secret(match[0]))
+    return list(dict.fromkeys(one for one in found if one))

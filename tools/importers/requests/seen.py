@@ -1,0 +1,48 @@
+"""A request as it was found, whatever wrote it down."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tools.json_text import Json
+
+__all__ = ["SeenAuth", "SeenBody", "SeenRequest"]
+
+
+@dataclass(frozen=True)
+class SeenAuth:
+    """A sign-in; `values` are the credentials by their names, empty where they are not known."""
+
+    kind: Literal["bearer", "basic", "digest", "apiKey", "oauth2", "aws_sigv4"]
+    values: dict[str, str] = field(repr=False)
+    #: Further fields of the auth of a system, such as `tokenUrl`; nothing of them is secret.
+    settings: dict[str, Json] = field(default_factory=dict[str, Json])
+
+
+@dataclass(frozen=True)
+class SeenBody:
+    """A body: form fields, or text of which a JSON value may be known."""
+
+    media_type: str | None
+    text: str = field(default="", repr=False)
+    fields: tuple[tuple[str, str], ...] | None = field(default=None, repr=False)
+
+
+@dataclass
+class SeenRequest:
+    """One request. Its texts may hold references (`text.py`) to variables."""
+
+    place: str
+    method: str
+    #: The whole url; its query may also stand in `query`.
+    url: str = field(repr=False)
+    query: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]], repr=False)
+    headers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]], repr=False)
+    body: SeenBody | None = None
+    auth: SeenAuth | None = None
+    name: str | None = None
+    description: str | None = None
+    folder: str | None = None
+    #: What it is known by when the document is imported again; else method and path.
+    key: str | None = None
+    #: Query parameters that not every request of this kind had.
+    optional: frozenset[str] = frozenset()

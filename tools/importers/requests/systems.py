@@ -1,0 +1,100 @@
+"""The systems that requests went to: one for each origin and way to sign in to it."""
+
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from tools.importers import ImportedSystem
+from tools.importers.openapi.naming import system_id_of
+from tools.importers.requests.seen import SeenAuth
+from tools.json_text import JsonObject
+
+__all__ = ["FoundSystem", "Systems", "auth_definition", "signature_of"]
+
+#: The names of the fields in a system's auth that name a credential, by kind.
+_FIELDS = {
+    "bearer": ("credential",),
+    "apiKey": ("credential",),
+    "basic": ("username", "password"),
+    "digest": ("username", "password"),
+    "oauth2": ("clientId", "clientSecret"),
+    "aws_sigv4": ("accessKeyId", "secretAccessKey", "sessionToken"),
+}
+
+
+@dataclass
+class FoundSystem:
+    """A system under construction; `values` has None for credentials that are not known."""
+
+    id: str
+    url: str | None
+    auth: JsonObject | None = None
+    values: dict[str, str | None] = field(default_factory=dict[str, str | None], repr=False)
+
+    def credential(self, wanted: str, value: str | None) -> str:
+        """The name of a credential with this value."""
+        name, number = wanted, 2
+        while name in self.values and self.values[name] != value:
+            name, number = f"{wanted}_{number}", number + 1
+        self.values[name] = value
+        return name
+
+    def result(self) -> ImportedSystem:
+        definition: JsonObject = {"id": self.id}
+        if self.url:
+            definition["url"] = self.url
+        if self.auth is not None:
+            definition["auth"] = self.auth
+        known = {name: value for name, value in self.values.items() if value}
+        return ImportedSystem(definition, tuple(self.values), known)
+
+
+def signature_of(auth: SeenAuth | None, *, by_value: bool) -> tuple[object, ...] | None:
+    """Equal for sign-ins that one system can make."""
+    if auth is None:
+        return None
+    values = sorted(auth.values.items()) if by_value else ()
+    return (auth.kind, *values, repr(sorted(auth.settings.items())))
+
+
+def auth_definition(auth: SeenAuth, system: FoundSystem) -> JsonObject:
+    """The auth of a system; its credentials get names in the system."""
+    fields: JsonObject = {"type": auth.kind, **auth.settings}
+    names = _FIELDS[auth.kind]
+    for name, (wanted, value) in zip(names, auth.values.items(), strict=False):
+        fields[name] = system.credential(wanted, value or None)
+    return fields
+
+
+class Systems:
+    """All systems of one import, by origin and sign-in."""
+
+    def __init__(self, wanted_id: str | None, *, by_value: bool) -> None:
+        """Without `by_value`, sign-ins that differ in their values alone are one that changed."""
+        self._wanted_id = wanted_id
+        self._by_value = by_value
+        self._taken: set[str] = set()
+        self._found: dict[tuple[object, ...], FoundSystem] = {}
+
+    def all(self) -> list[FoundSystem]:
+        return list(self._found.values())
+
+    def get(self, origin: str, title: str, auth: SeenAuth | None) -> FoundSystem:
+        """The system for an origin (empty when it is not known) and a sign-in."""
+        key = (origin, signature_of(auth, by_value=self._by_value))
+        found = self._found.get(key)
+        if found is None:
+            host = urlsplit(origin).netloc if origin else title
+            found = FoundSystem(
+                self._free_id(self._wanted_id or system_id_of(host)), origin or None
+            )
+            if auth is not None:
+                found.auth = auth_definition(auth, found)
+            self._found[key] = found
+        return found
+
+    def _free_id(self, wanted: str) -> str:
+        candidate, number = wanted, 2
+        while candidate in self._taken:
+            candidate, number = f"{wanted}-{number}", number + 1
+        self._taken.add(candidate)
+        return candidate

@@ -1,0 +1,192 @@
+"""Tools exported by superglue, or listed by a server that speaks its REST: definitions as they are.
+
+Their format is this one, or an older spelling of it. What is typed into them as a secret becomes a
+credential of the step's system.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+from urllib.parse import unquote, urlsplit
+
+from tools.importers import DocumentError, ImportedSystem, NoteList
+from tools.importers.openapi.naming import system_id_of
+from tools.importers.openapi.words import list_of, object_of, text_of
+from tools.importers.requests.document import read_json
+from tools.importers.requests.draft import credential_name
+from tools.importers.requests.secrets import is_blank, is_secret_name, looks_secret, mask_in_text
+from tools.importers.requests.systems import FoundSystem
+from tools.json_text import Json, JsonObject
+from tools.legacy import modernise
+from tools.redaction import Redactor
+from tools.templates import parse_template
+from tools.urls import origin_of
+
+__all__ = ["FoundTools", "find_tools", "listed_tools"]
+
+_MOST_TOOLS = 10_000
+_SCHEME = re.compile(r"((?:bearer|basic|token|apikey)\s+)(.+)", re.IGNORECASE | re.DOTALL)
+_USER = re.compile(r"^(https?://)([^/?#@<>]*)@", re.IGNORECASE)
+_PARAMETER = re.compile(r"(?<=[?&])([^=&#<>]+)=([^&#<>]+)")
+
+
+@dataclass(frozen=True)
+class FoundTools:
+    """Definitions without secrets, and the systems whose credentials those became."""
+
+    definitions: tuple[JsonObject, ...]
+    systems: tuple[ImportedSystem, ...]
+    notes: NoteList
+
+
+def listed_tools(content: bytes) -> list[Json]:
+    """The tools of an export or of an answer: one, a list, or a list in `data` or `tools`.
+
+    Raises `DocumentError`.
+    """
+    value = read_json(content, "a tool, or a list of tools")
+    fields = object_of(value)
+    if fields and "steps" not in fields:
+        inner = fields.get("data", fields.get("tools"))
+        if not isinstance(inner, list):
+            raise DocumentError("there are no tools in it", hint="Valid is a tool, or a list.")
+        return list_of(cast("Json", inner))
+    return list_of(value) if isinstance(value, list) else [fields]
+
+
+def find_tools(listed: Sequence[Json]) -> FoundTools:
+    """The definitions in today's spelling, their secrets taken out. Raises `DocumentError`."""
+    if len(listed) > _MOST_TOOLS:
+        raise DocumentError(f"it has more than {_MOST_TOOLS:,} tools")
+    if not listed:
+        raise DocumentError("there are no tools in it")
+    reader = _Reader(NoteList(), {})
+    definitions = [
+        reader.read(cast("JsonObject", one), f"tool {index + 1}")
+        if isinstance(one, dict)
+        else reader.refuse(f"tool {index + 1}")
+        for index, one in enumerate(listed)
+    ]
+    redactor = Redactor({})
+    for system in reader.systems.values():
+        for name, value in system.values.items():
+            if value and name != "username":
+                redactor.add(f"{system.id}.{name}", value)
+    for value in reader.elsewhere:
+        redactor.add("not carried over", value)
+    return FoundTools(
+        tuple(redactor.json(one) for one in definitions if one is not None),
+        tuple(one.result() for one in reader.systems.values()),
+        reader.notes,
+    )
+
+
+class _Reader:
+    """Takes the secrets out of tools, one after the other."""
+
+    def __init__(self, notes: NoteList, systems: dict[str, FoundSystem]) -> None:
+        self.notes = notes
+        self.systems = systems
+        #: Keys in code, which no credential can stand for.
+        self.elsewhere: list[str] = []
+
+    def refuse(self, place: str) -> None:
+        self.notes.add(place, "this is no tool")
+
+    def read(self, definition: JsonObject, place: str) -> JsonObject:
+        tool = modernise(definition)
+        steps: list[Json] = []
+        for index, step in enumerate(list_of(tool.get("steps"))):
+            fields = object_of(step)
+            config = object_of(fields.get("config"))
+            if config.get("type", "request") == "request" and isinstance(config.get("url"), str):
+                config = self._config(dict(config), f"{place}, steps[{index}].config")
+                steps.append({**fields, "config": config})
+            else:
+                steps.append(step)
+        if isinstance(tool.get("steps"), list):
+            tool["steps"] = steps
+        rest = [text for text in _texts(tool) if not parse_template(text).is_only_placeholders]
+        found = [one for text in rest for one in mask_in_text(text) if looks_secret(one)]
+        if found:
+            self.elsewhere.extend(found)
+            self.notes.add(
+                place, "a key in its code or texts is not carried over; name a credential"
+            )
+        return tool
+
+    def _config(self, config: JsonObject, place: str) -> JsonObject:
+        self._origin = origin_of(text_of(config["url"])) or ""
+        self._system_id = text_of(config.get("systemId"))
+        for key in ("queryParams", "headers"):
+            if isinstance(config.get(key), dict):
+                config[key] = {
+                    name: self._field(name, value) for name, value in object_of(config[key]).items()
+                }
+        config["url"] = self._url(text_of(config["url"]), config, place)
+        if isinstance(config.get("body"), str):
+            body = text_of(config["body"])
+            for one in mask_in_text(body):
+                if not parse_template(one).placeholders and "<<" not in one:
+                    body = body.replace(one, self._secret("secret", one))
+            config["body"] = body
+        if self._system_id:
+            config["systemId"] = self._system_id
+        return config
+
+    def _field(self, name: str, value: Json) -> Json:
+        if not isinstance(value, str) or parse_template(value).placeholders or is_blank(value):
+            return value
+        if not (is_secret_name(name) or looks_secret(value)):
+            return value
+        scheme = _SCHEME.fullmatch(value)
+        if scheme is not None:
+            return scheme[1] + self._secret("token", scheme[2])
+        return self._secret(credential_name(name), value)
+
+    def _url(self, url: str, config: JsonObject, place: str) -> str:
+        if (user := _USER.match(url)) is not None:
+            name, _, password = user[2].partition(":")
+            pair = (
+                self._secret("username", unquote(name)),
+                self._secret("password", unquote(password)),
+            )
+            headers = config.get("headers")
+            if not isinstance(headers, str):
+                config["headers"] = {
+                    **object_of(headers),
+                    "Authorization": f"Basic {':'.join(pair)}",
+                }
+            self.notes.add(place, "user and password of the url are credentials now")
+            url = user[1] + url[user.end() :]
+
+        def parameter(match: re.Match[str]) -> str:
+            value = unquote(match[2])
+            if not (is_secret_name(match[1]) or looks_secret(value)) or is_blank(value):
+                return match[0]
+            return f"{match[1]}={self._secret(credential_name(match[1]), value)}"
+
+        base, mark, query = url.partition("?")
+        base = "/".join(
+            self._secret("path_secret", unquote(one)) if looks_secret(unquote(one)) else one
+            for one in base.split("/")
+        )
+        return base + _PARAMETER.sub(parameter, mark + query)
+
+    def _secret(self, wanted: str, value: str) -> str:
+        """The placeholder of a credential of the step's system."""
+        if not self._system_id:
+            self._system_id = system_id_of(urlsplit(self._origin).netloc or "imported")
+        system = self.systems.setdefault(
+            self._system_id, FoundSystem(self._system_id, self._origin or None)
+        )
+        return f"<<{self._system_id}_{system.credential(wanted, value)}>>"
+
+
+def _texts(value: Json) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        return [text for one in object_of(value).values() for text in _texts(one)]
+    return [text for one in list_of(value) for text in _texts(one)]
