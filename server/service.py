@@ -53,6 +53,7 @@ from storage.runs import RunStore
 from storage.schedules import ScheduleStore
 from storage.systems import SystemStore
 from storage.tools import (
+    BOOKKEEPING,
     Author,
     PutOutcome,
     StoredTool,
@@ -68,6 +69,7 @@ from tools.decoders import StoredFile
 from tools.errors import ErrorDetail, ErrorKind, RunError
 from tools.execution import Execution
 from tools.faults import trace_of
+from tools.json_diff import json_diff
 from tools.json_text import Json, JsonObject
 from tools.redaction import Redactor
 from tools.replay import ReplayClient, credential_mark
@@ -284,6 +286,25 @@ class Service:
         if not versions:
             raise await self._unknown_tool(tool_id)
         return versions
+
+    async def compare_versions(self, tool_id: str, a: int, b: int) -> JsonObject:
+        """What is different between two versions of a tool: `{a, b, changes, total, truncated}`.
+
+        Raises `UnknownToolError`, `UnknownVersionError`.
+        """
+        found = {one.version_number: one for one in await self.tool_versions(tool_id)}
+        definitions: list[JsonObject] = []
+        for number in (a, b):
+            version = found.get(number)
+            if version is None or version.definition is None:
+                known = ", ".join(map(str, sorted(found)))
+                raise UnknownVersionError(
+                    f"version {number} of tool {tool_id} not found; it has: {known}"
+                )
+            definitions.append(
+                {key: one for key, one in version.definition.items() if key not in BOOKKEEPING}
+            )
+        return {"a": a, "b": b, **json_diff(*definitions).wire()}
 
     async def restore_tool(self, tool_id: str, version_number: int) -> PutOutcome:
         """Make an earlier version the newest one; brings a removed tool back.

@@ -7,7 +7,7 @@ import typer
 from server.commands.output import print_table
 from tools.json_text import Json, JsonObject, encode_json_text
 
-__all__ = ["print_comparison", "print_explanation", "print_workflow"]
+__all__ = ["print_comparison", "print_difference", "print_explanation", "print_workflow"]
 
 _DIFFERENCES = (
     ("tool", "definition of the tool"),
@@ -29,7 +29,7 @@ def print_comparison(comparison: JsonObject) -> None:
         _say(f"- the same: {', '.join(comparison['same'])}")
     for name, title in _DIFFERENCES:
         if name in comparison:
-            _print_difference(title, comparison[name])
+            print_difference(title, comparison[name])
     steps = comparison["steps"]
     if steps:
         _say("\nsteps")
@@ -38,7 +38,8 @@ def print_comparison(comparison: JsonObject) -> None:
         print_table(("step", "a", "b", "requests", "took", ""), rows)
 
 
-def _print_difference(title: str, difference: JsonObject) -> None:
+def print_difference(title: str, difference: JsonObject) -> None:
+    """The changes from a to b as a table."""
     changes = difference["changes"]
     shown = f", {len(changes)} shown" if len(changes) < difference["total"] else ""
     _say(f"\n{title} ({difference['total']:,} changes{shown})")
@@ -100,9 +101,9 @@ def print_explanation(explanation: JsonObject) -> None:
         changes = last["changes"]
         for name, title in _DIFFERENCES[:2]:
             if name in changes:
-                _print_difference(f"{title} since then", changes[name])
+                print_difference(f"{title} since then", changes[name])
         for step_id, difference in changes.get("data", {}).items():
-            _print_difference(f"shape of the data of step {step_id} since then", difference)
+            print_difference(f"shape of the data of step {step_id} since then", difference)
     for step in explanation.get("steps", ()):
         _say(f"step {step['stepId']}: {step['status']}, {step['requests']} requests")
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from server.commands.output import USAGE, fail, note, print_json, print_table
+from server.commands.run_reports import print_difference
 from server.commands.runner import run_with_service
 from server.service import Service
 from storage.tools import PutOutcome, ToolVersion
@@ -142,6 +143,27 @@ def versions(tool_id: ToolId, as_json: JsonFlag = False) -> None:
             for one in found
         ],
     )
+
+
+@app.command()
+def compare(
+    tool_id: ToolId,
+    a: Annotated[int, typer.Argument(metavar="A", help="The older, as `tools versions` shows it.")],
+    b: Annotated[int, typer.Argument(metavar="B", help="The newer.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Say what is different between two versions of a tool."""
+
+    async def work(service: Service) -> JsonObject:
+        return await service.compare_versions(tool_id, a, b)
+
+    difference = run_with_service(work)
+    if as_json:
+        print_json(difference)
+    elif difference["total"]:
+        print_difference(f"{tool_id}, version {a} to {b}", difference)
+    else:
+        note(f"versions {a} and {b} of {tool_id} are the same")
 
 
 @app.command()

@@ -269,6 +269,16 @@ class ToolVersions(Shape):
     data: list[ToolVersionView]
 
 
+class ToolDifference(Shape):
+    """What is different between two versions; of many changes the first ones."""
+
+    a: int
+    b: int
+    changes: list[JsonObject]
+    total: int
+    truncated: bool
+
+
 class SystemView(Shape):
     """A system; of its credentials only that they are set."""
 

@@ -16,6 +16,7 @@ from server.rest.shapes import (
     RunOptionsBody,
     RunView,
     ToolDefinition,
+    ToolDifference,
     ToolFields,
     ToolList,
     ToolVersions,
@@ -33,6 +34,8 @@ __all__ = ["published_run", "run_view", "tools"]
 
 #: Of definitions that are not stored.
 _NO_VERSION = 0
+
+VersionNumber = Annotated[int, Path(ge=1, le=2**31)]
 
 tools = APIRouter(prefix="/v1/tools", tags=["tools"], route_class=JsonRoute)
 
@@ -119,14 +122,24 @@ async def list_versions(asked: Asked, tool_id: str) -> JsonAnswer:
     return JsonAnswer({"data": [_version(version) for version in versions]})
 
 
+@tools.get(
+    "/{tool_id}/versions/{number}/compare/{other}",
+    dependencies=[needs(Scope.READ)],
+    response_model=ToolDifference,
+)
+async def compare_versions(
+    asked: Asked, tool_id: str, number: VersionNumber, other: VersionNumber
+) -> JsonAnswer:
+    """What is different between two versions of a tool, from the first to the second."""
+    return JsonAnswer(await asked.compare_versions(tool_id, number, other))
+
+
 @tools.post(
     "/{tool_id}/versions/{number}/restore",
     dependencies=[needs(Scope.WRITE)],
     response_model=ToolDefinition,
 )
-async def restore_version(
-    asked: Asked, tool_id: str, number: Annotated[int, Path(ge=1, le=2**31)]
-) -> JsonAnswer:
+async def restore_version(asked: Asked, tool_id: str, number: VersionNumber) -> JsonAnswer:
     """Make an earlier version the newest one; brings a removed tool back."""
     await asked.restore_tool(tool_id, number)
     return JsonAnswer(_tool((await asked.get_tool(tool_id)).definition))

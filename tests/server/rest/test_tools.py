@@ -226,3 +226,18 @@ async def test_a_client_that_goes_away_does_not_end_its_run(
     release.set()
     await service.wait_for_run("left", 15)
     assert (await rest.get("/runs/left")).json()["status"] == "success"
+
+
+async def test_versions_are_compared(rest: httpx.AsyncClient, service: Service) -> None:
+    await store(service, script_tool("t", "1"))
+    await store(service, script_tool("t", "2", instruction="Says two."))
+    found = (await rest.get("/tools/t/versions/1/compare/2")).json()
+    assert (found["a"], found["b"], found["total"]) == (1, 2, 2)
+    assert {change["path"]: change["change"] for change in found["changes"]} == {
+        "$.instruction": "added",
+        "$.outputTransform": "changed",
+    }
+    assert (await rest.get("/tools/t/versions/1/compare/1")).json()["total"] == 0
+    missing = await rest.get("/tools/t/versions/1/compare/9")
+    assert "version 9 of tool t not found; it has: 1, 2" in message_of(missing, 404)
+    assert (await rest.get("/tools/nobody/versions/1/compare/2")).status_code == 404

@@ -1,6 +1,7 @@
 """Workers: started late, shared fairly, killed at once, never left behind."""
 
 import asyncio
+import sys
 import time
 from importlib.util import find_spec
 
@@ -223,3 +224,25 @@ async def test_a_worker_is_replaced_after_ten_thousand_evaluations() -> None:
         for number in range(10_005):
             assert (await session.evaluate(TINY, {"a": number})).value == number + 1
         assert engine.worker_pids != first
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process starts with no memory")
+async def test_a_server_that_once_took_much_memory_keeps_its_workers() -> None:
+    code = (
+        "import anyio\n"
+        "taken = b'x' * 1_200_000_000\n"
+        "del taken\n"
+        "from tools.scripts import Script, ScriptEngine, ScriptForm\n"
+        "async def main():\n"
+        "    async with ScriptEngine(workers=1) as engine:\n"
+        "        seen = set()\n"
+        "        for number in range(5):\n"
+        "            async with engine.session() as session:\n"
+        "                script = Script(f's => s.a + {number}', ScriptForm.TRANSFORM)\n"
+        "                await session.evaluate(script, {'a': 1})\n"
+        "            seen.update(engine.worker_pids)\n"
+        "        print(len(seen))\n"
+        "anyio.run(main)\n"
+    )
+    done = await anyio.run_process([sys.executable, "-c", code])
+    assert done.stdout.strip() == b"1"
