@@ -1,9 +1,13 @@
-"""`/metrics`: counts in the text format of Prometheus."""
+"""`/metrics`: counts for Prometheus, and for what reads its format."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 
-from fastapi import APIRouter
-from starlette.responses import PlainTextResponse
+from fastapi import APIRouter, Request
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from starlette.responses import Response
 
 from server.rest.asking import Asked, needs
 from server.version import VERSION
@@ -12,49 +16,47 @@ from storage.counters import RunCount
 
 __all__ = ["metrics"]
 
-_Samples = Iterable[tuple[Mapping[str, str], int]]
-_MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
 metrics = APIRouter(tags=["server"])
 
 
 @metrics.get(
     "/metrics",
     dependencies=[needs(Scope.READ, whole=True)],
-    response_class=PlainTextResponse,
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}},
 )
-async def get_metrics(asked: Asked) -> PlainTextResponse:
+async def get_metrics(request: Request, asked: Asked) -> Response:
     """Runs by tool, status and source, and how many wait, for Prometheus."""
-    lines = [
-        *_family("callslip_info", "The version that serves.", [({"version": VERSION}, 1)]),
-        *_family("callslip_tools", "Stored tools.", [({}, len(await asked.list_tools()))]),
-        *_family(
+    counts = _Counts(
+        tools=len(await asked.list_tools()),
+        runs=await asked.counters.runs(),
+        waiting=await asked.counters.waiting(),
+    )
+    # Made for this answer: the counts are the database's, not this process's.
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(counts)
+    encode, media_type = choose_encoder(request.headers.get("accept", ""))
+    return Response(encode(registry), headers={"content-type": media_type})
+
+
+class _Counts(Collector):
+    def __init__(self, tools: int, runs: Sequence[RunCount], waiting: int) -> None:
+        self._tools = tools
+        self._runs = runs
+        self._waiting = waiting
+
+    def collect(self) -> Iterator[Metric]:
+        yield InfoMetricFamily("callslip", "The version that serves.", {"version": VERSION})
+        # All are gauges: pruning and deleting make them smaller.
+        yield GaugeMetricFamily("callslip_tools", "Stored tools.", self._tools)
+        runs = GaugeMetricFamily(
             "callslip_runs",
             "Runs in the history; retention takes old ones out.",
-            map(_labelled, await asked.counters.runs()),
-        ),
-        *_family(
-            "callslip_runs_waiting",
-            "Accepted runs that have not begun.",
-            [({}, await asked.counters.waiting())],
-        ),
-    ]
-    return PlainTextResponse("\n".join(lines) + "\n", media_type=_MEDIA_TYPE)
-
-
-def _labelled(count: RunCount) -> tuple[dict[str, str], int]:
-    labels = {"tool": count.tool_id, "status": count.status, "source": count.request_source}
-    return labels, count.runs
-
-
-def _family(name: str, text: str, samples: _Samples) -> Iterator[str]:
-    # All are gauges: pruning and deleting make them smaller.
-    yield f"# HELP {name} {text}"
-    yield f"# TYPE {name} gauge"
-    for labels, value in samples:
-        written = ",".join(f'{key}="{_escaped(one)}"' for key, one in labels.items())
-        yield f"{name}{{{written}}} {value}" if written else f"{name} {value}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+            labels=("tool", "status", "source"),
+        )
+        for one in self._runs:
+            runs.add_metric((one.tool_id, one.status, one.request_source), one.runs)
+        yield runs
+        yield GaugeMetricFamily(
+            "callslip_runs_waiting", "Accepted runs that have not begun.", self._waiting
+        )
