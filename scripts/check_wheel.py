@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("server", "tools", "storage")
 #: Files beside Python that the program reads.
-DATA_SUFFIXES = (".sql", ".js")
+DATA_SUFFIXES = (".sql", ".js", ".md")
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> str:
