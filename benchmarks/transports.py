@@ -49,7 +49,7 @@ async def measure(url: str, requests: int, rounds: int) -> dict[str, dict[str, f
 
         ways: dict[str, Get] = {
             "httpx, its own transport": through_httpx,
-            "tools.http (aiohttp under httpx)": through_ours,
+            "tools.http": through_ours,
             "aiohttp alone": through_aiohttp,
         }
         if len({await get() for get in ways.values()}) != 1:

@@ -1,7 +1,8 @@
 """The database of a home: one writer with group commit, readers beside it, migrations.
 
 SQLite in WAL mode. Any number of processes may have the same home open. Functions handed to
-`read` and `write` get a `sqlite3.Connection` and run on that connection's thread.
+`read` and `write` get a `sqlite3.Connection` and run on that connection's thread; brief ones of the
+writer run on the event loop's, where a commit takes less than the way to another thread and back.
 """
 
 import asyncio
@@ -32,6 +33,8 @@ _READERS = 2
 #: The log of changes is moved into the database when it is longer, and cut to this on the way.
 _LONG_WAL_BYTES = 4 * 1024 * 1024
 _CHECKPOINT_SECONDS = 0.25
+#: Brief functions that are committed together on the event loop's thread: a few milliseconds.
+_MOST_BRIEF = 64
 
 
 class _Connection(aiosqlite.Connection):
@@ -41,6 +44,10 @@ class _Connection(aiosqlite.Connection):
 
     async def run(self, work: Work[T]) -> T:
         return await self._execute(work, self._conn)  # pyright: ignore[reportUnknownMemberType]: aiosqlite leaves it untyped
+
+    def run_here(self, work: Work[T]) -> T:
+        """Run a function on this thread, while the connection's own has nothing to do."""
+        return work(self._conn)
 
     def stop(self) -> "asyncio.Future[Any] | None":
         self._stopped = super().stop()  # pyright: ignore[reportUnknownMemberType]: as above
@@ -62,14 +69,24 @@ class _Connection(aiosqlite.Connection):
 class _Pending:
     work: Work[Any]
     done: asyncio.Future[Any]
+    is_brief: bool
 
 
 class Database:
     """An open database; made by `open_database`."""
 
-    def __init__(self, path: Path, writer: _Connection, readers: list[_Connection]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        writer: _Connection,
+        readers: list[_Connection],
+        *,
+        syncs_commits: bool,
+    ) -> None:
         self.path = path
         self._writer = writer
+        #: A commit waits for the disk, which the event loop must not.
+        self._syncs_commits = syncs_commits
         self._readers = readers
         self._next_reader = 0
         self._pending: list[_Pending] = []
@@ -86,17 +103,18 @@ class Database:
         except (sqlite3.Error, UnicodeEncodeError) as error:
             raise _storage_error(error, self.path) from error
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, is_brief: bool = False) -> T:
         """Run a function that writes; returns after the commit. Raises `StorageError`.
 
         Functions of concurrent callers share one transaction. When one of them fails, the others
         are run again without it, so a function must not keep state between calls. A caller that is
-        cancelled while it waits does not stop the write.
+        cancelled while it waits does not stop the write. A brief function executes a few
+        statements on few rows and writes a few kilobytes.
         """
         if self._is_closing:
             raise StorageError("the database is closing")
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._pending.append(_Pending(work, done))
+        self._pending.append(_Pending(work, done, is_brief))
         self._wake.set()
         return await done
 
@@ -142,7 +160,9 @@ class Database:
 
     async def _commit(self, batch: list[_Pending]) -> None:
         try:
-            results = await self._writer.run(lambda connection: _transact(connection, batch))
+            results = self._commit_here(batch) or await self._writer.run(
+                lambda connection: _transact_in_turn(connection, batch)
+            )
         except Exception as error:
             if len(batch) == 1:
                 _settle(batch[0], _wrapped(error, self.path))
@@ -154,6 +174,19 @@ class Database:
         for one, result in zip(batch, results, strict=True):
             if not one.done.done():
                 one.done.set_result(result)
+
+    def _commit_here(self, batch: list[_Pending]) -> list[Any] | None:
+        """The results of brief functions; None when they are for the writer's thread."""
+        is_brief = len(batch) <= _MOST_BRIEF and all(one.is_brief for one in batch)
+        if self._syncs_commits or not is_brief:
+            return None
+        try:
+            return self._writer.run_here(lambda connection: _transact(connection, batch))
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY"):
+                raise
+            # Another process is writing, and only a thread may wait for it.
+            return None
 
 
 def _settle(pending: _Pending, error: Exception) -> None:
@@ -172,6 +205,15 @@ def _read(connection: sqlite3.Connection, work: Work[T]) -> T:
     finally:
         if connection.in_transaction:
             connection.execute("COMMIT")
+
+
+def _transact_in_turn(connection: sqlite3.Connection, batch: list[_Pending]) -> list[Any]:
+    """Wait for other processes that write. The writer itself never waits, see `_commit_here`."""
+    connection.execute(f"PRAGMA busy_timeout={round(_BUSY_TIMEOUT_SECONDS * 1000)}")
+    try:
+        return _transact(connection, batch)
+    finally:
+        connection.execute("PRAGMA busy_timeout=0")
 
 
 def _transact(connection: sqlite3.Connection, batch: list[_Pending]) -> list[Any]:
@@ -203,13 +245,14 @@ async def open_database(
             writer = await _connect(path, durability)
             connections.append(writer)
             await writer.run(_migrate)
+            await writer.run(lambda connection: connection.execute("PRAGMA busy_timeout=0"))
             for _ in range(_READERS + 1):
                 connections.append(await _connect(path, durability))
         except sqlite3.Error as error:
             found = _storage_error(error, path)
             raise (found if isinstance(found, HomeError) else HomeError(str(found))) from error
         *readers, checkpointer = connections[1:]
-        database = Database(path, writer, readers)
+        database = Database(path, writer, readers, syncs_commits=durability == "full")
         async with anyio.create_task_group() as group:
             group.start_soon(database.flush_forever)
             async with anyio.create_task_group() as beside:

@@ -43,6 +43,8 @@ _STATUSES = frozenset(RunStatus)
 
 #: Results up to this size are packed where they are; a thread would cost more than it gains.
 _PACKED_INLINE_BYTES = 64 * 1024
+#: Ends with less than this are written in a moment.
+_BRIEF_BYTES = 64 * 1024
 _INDEXED_AT_ONCE = 100
 _DERIVED_SHOWN = 20
 
@@ -72,7 +74,9 @@ class RunStore:
         for this tool.
         """
         inputs = PackedDocument.of(encode_json(run.inputs))
-        return await self._database.write(lambda connection: _start(connection, run, inputs))
+        return await self._database.write(
+            lambda connection: _start(connection, run, inputs), is_brief=inputs.packed is None
+        )
 
     async def finish(self, seq: int, outcome: RunOutcome) -> bool:
         """Record how a run ended. False when it had ended before: the first end stays."""
@@ -89,7 +93,8 @@ class RunStore:
             placed = []
         try:
             is_first, unused = await self._database.write(
-                lambda connection: _finish(connection, seq, outcome, details, placed)
+                lambda connection: _finish(connection, seq, outcome, details, placed),
+                is_brief=details.stored_bytes < _BRIEF_BYTES,
             )
         except StorageError:
             await self._delete_objects([str(one.uri) for one in placed])
@@ -328,6 +333,11 @@ class _FinishedDetails:
         documents = (self.result, self.logs, self.sub_tools)
         packed = [one.packed for one in documents if one is not None and one.packed is not None]
         return [*packed, *self.step_blobs.values()]
+
+    @property
+    def stored_bytes(self) -> int:
+        """What the database gets, but for small documents."""
+        return sum(len(one.data or b"") for one in self.payloads())
 
     @classmethod
     def of(cls, outcome: RunOutcome) -> "_FinishedDetails":

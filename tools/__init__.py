@@ -1,1 +1,1 @@
-"""What a tool is and how it runs. Knows httpx and pydantic; no SQL, no MCP, no web framework."""
+"""What a tool is and how it runs. Knows aiohttp and pydantic; no SQL, no MCP, no web framework."""

@@ -6,6 +6,7 @@ used under a stricter one.
 
 import ipaddress
 from enum import IntEnum
+from functools import lru_cache
 
 from tools.errors import ErrorKind, RunError
 
@@ -34,7 +35,7 @@ def check_address(host: str, address: str, policy: AddressPolicy) -> None:
 
     Raises `RunError` of kind `blocked_address`; `host` is the name that led to the address.
     """
-    needed = _needed_policy(ipaddress.ip_address(address.partition("%")[0]))
+    needed = _policy_for(address)
     if needed <= policy:
         return
     seen = host if host == address else f"{host} ({address})"
@@ -49,6 +50,11 @@ def check_address(host: str, address: str, policy: AddressPolicy) -> None:
         f"{seen} is a link-local or cloud metadata address",
         hint="only a system with allowPrivate may be reached there",
     )
+
+
+@lru_cache(maxsize=1024)
+def _policy_for(address: str) -> AddressPolicy:
+    return _needed_policy(ipaddress.ip_address(address.partition("%")[0]))
 
 
 def _needed_policy(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> AddressPolicy:

@@ -462,3 +462,44 @@ async def test_a_long_log_of_changes_is_moved_into_the_database_while_it_is_open
         await database.write(write)
 
         await until(lambda: path.stat().st_size > 6_000_000, "the change is in the file")
+
+
+async def test_a_brief_write_waits_for_another_program_beside_the_event_loop(path: Path) -> None:
+    async with open_database(path) as database:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        turns = 0
+        async with anyio.create_task_group() as group:
+            written = anyio.Event()
+
+            async def write() -> None:
+                await database.write(put("mine"), is_brief=True)
+                written.set()
+
+            group.start_soon(write)
+            with anyio.fail_after(WAIT_SECONDS):
+                while turns < 1000:
+                    await anyio.lowlevel.checkpoint()
+                    turns += 1
+                assert not written.is_set()
+                other.execute("COMMIT")
+                await written.wait()
+        other.close()
+        assert "mine" in await database.read(subjects)
+
+
+async def test_brief_writes_of_one_moment_share_a_commit_and_fail_alone(path: Path) -> None:
+    async with open_database(path) as database:
+        failed: list[StorageError] = []
+
+        async def write(value: str) -> None:
+            try:
+                await database.write(put(value), is_brief=True)
+            except StorageError as error:
+                failed.append(error)
+
+        async with anyio.create_task_group() as group:
+            for value in ("a", "b", "a", "c"):
+                group.start_soon(write, value)
+        assert len(failed) == 1
+        assert {"a", "b", "c"} <= await database.read(subjects)

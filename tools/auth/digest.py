@@ -9,6 +9,4 @@ __all__ = ["with_digest"]
 
 def with_digest(request: OutgoingRequest, username: str, password: str) -> OutgoingRequest:
     """The request with an answer to the challenge that its first attempt gets."""
-    import httpx
-
-    return replace(request, auth=httpx.DigestAuth(username, password))
+    return replace(request, digest=(username, password))

@@ -10,17 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import anyio
 
 from tools.addresses import AddressPolicy
 from tools.decoders import Decompressor, supported_encodings
 from tools.errors import ErrorKind, HttpFailure, RunError
+from tools.urls import origin_of
 
 if TYPE_CHECKING:
-    import httpx
+    import aiohttp
 
+    from tools.http.pool import ConnectionPool
     from tools.system import TlsFiles
 
 __all__ = ["CONNECT_TIMEOUT_SECONDS", "HttpClient", "NotSentError", "OutgoingRequest", "Received"]
@@ -49,8 +51,8 @@ class OutgoingRequest:
     is_signed: bool = True
     #: PEM files of the system's own: a CA, a client certificate and its key.
     tls: "TlsFiles | None" = None
-    #: Signs the request, and answers challenges; never used for another origin.
-    auth: "httpx.Auth | None" = None
+    #: Name and password that answer a digest challenge; never used for another origin.
+    digest: tuple[str, str] | None = field(default=None, repr=False)
     #: Whether a text holds a credential; no redirect takes one to another origin in its url.
     holds_credential: "Callable[[str], bool] | None" = field(
         default=None, repr=False, compare=False
@@ -91,7 +93,7 @@ class HttpClient:
         self._proxies = dict(proxies or {})
         self._max_response_bytes = max_response_bytes
         self._connect_timeout_seconds = connect_timeout_seconds
-        self._clients: dict[tuple[AddressPolicy, TlsFiles | None], httpx.AsyncClient] = {}
+        self._pools: dict[tuple[AddressPolicy, TlsFiles | None], ConnectionPool] = {}
         self._tls: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> Self:
@@ -104,13 +106,13 @@ class HttpClient:
         traceback: TracebackType | None,
     ) -> None:
         with anyio.CancelScope(shield=True):
-            clients, self._clients = list(self._clients.values()), {}
-            for client in clients:
-                await client.aclose()
+            pools, self._pools = list(self._pools.values()), {}
+            for pool in pools:
+                await pool.aclose()
 
     def warm(self) -> None:
         """Import what the first request would import."""
-        self._client(AddressPolicy.PUBLIC, None)
+        self._pool(AddressPolicy.PUBLIC, None)
 
     async def exchange(
         self, request: OutgoingRequest, *, timeout_seconds: float, policy: AddressPolicy
@@ -145,107 +147,72 @@ class HttpClient:
         )
 
     async def _send(self, outgoing: OutgoingRequest, policy: AddressPolicy) -> Received:
-        import httpx
+        from aiohttp import ClientError
+        from httpx import InvalidURL
 
-        from tools.http.transport import CertificateError
-
-        client = self._client(policy, outgoing.tls)
-        names = {name.lower() for name, _ in outgoing.headers}
         headers = list(outgoing.headers)
-        for name, value in (
-            ("User-Agent", self._user_agent),
-            ("Accept", "*/*"),
-            ("Accept-Encoding", ", ".join(supported_encodings())),
-        ):
-            if name.lower() not in names:
-                headers.append((name, value))
+        names = {name.lower() for name, _ in headers}
+        headers += [own for own in self._own_headers() if own[0].lower() not in names]
         try:
-            request = httpx.Request(
-                outgoing.method, outgoing.url, headers=headers, content=outgoing.body
-            )
-        except (httpx.InvalidURL, ValueError) as error:
-            raise RunError(ErrorKind.CONNECTION, f"{outgoing.url} is not a URL: {error}") from None
-        if proxy := self._proxy_for(request.url.scheme, request.url.host):
-            request.extensions["callslip_proxy"] = proxy
-        try:
-            response = await client.send(
-                request, auth=outgoing.auth, stream=True, follow_redirects=False
+            response = await self._pool(policy, outgoing.tls).request(
+                outgoing.method,
+                outgoing.url,
+                headers,
+                outgoing.body,
+                proxy=self._proxy_for(outgoing.url),
+                digest=outgoing.digest,
             )
             try:
                 return await self._read(response, outgoing)
             finally:
-                await response.aclose()
-        except httpx.ConnectTimeout:
-            raise RunError(
-                ErrorKind.TIMEOUT,
-                f"{_origin(request.url)} did not accept a connection within "
-                f"{self._connect_timeout_seconds:g} s",
-                retryable=True,
-                http=_failure(outgoing),
-            ) from None
-        except CertificateError as error:
-            raise RunError(
-                ErrorKind.CONNECTION,
-                f"the certificate of {_origin(request.url)} is not accepted: {error}",
-                hint="check the address; for a CA of your own, name it as tls.ca of the system",
-                http=_failure(outgoing),
-            ) from None
-        except (httpx.ConnectError, httpx.ProxyError) as error:
-            raise NotSentError(
-                ErrorKind.CONNECTION,
-                f"cannot connect to {_origin(request.url)}: {error}",
-                hint="check that the address is right and the upstream is up",
-                retryable=True,
-                http=_failure(outgoing),
-            ) from None
-        except httpx.UnsupportedProtocol:
-            raise RunError(
-                ErrorKind.CONNECTION,
-                f"{outgoing.url} is not an http or https url",
-                http=_failure(outgoing),
-            ) from None
-        except httpx.TransportError as error:
-            raise RunError(
-                ErrorKind.CONNECTION,
-                f"the connection to {_origin(request.url)} broke: {error}",
-                retryable=True,
-                http=_failure(outgoing),
-            ) from None
+                # Keeps the connection when the body was read and closes it when it was not.
+                response.release()
+        except (ClientError, InvalidURL, OSError, ValueError) as error:
+            from tools.http.failures import failure_of
 
-    async def _read(self, response: "httpx.Response", outgoing: OutgoingRequest) -> Received:
+            raise failure_of(error, outgoing, self._connect_timeout_seconds) from None
+
+    def _own_headers(self) -> tuple[tuple[str, str], ...]:
+        """What every request has unless it brings its own."""
+        return (
+            ("User-Agent", self._user_agent),
+            ("Accept", "*/*"),
+            ("Accept-Encoding", ", ".join(supported_encodings())),
+        )
+
+    async def _read(
+        self, response: "aiohttp.ClientResponse", outgoing: OutgoingRequest
+    ) -> Received:
         received = Received(
-            response.status_code,
+            response.status,
             outgoing.url,
-            [(name.lower(), value) for name, value in response.headers.multi_items()],
+            [(_text(name).lower(), _text(value)) for name, value in response.raw_headers],
         )
         decompressor = Decompressor(
             received.header("content-encoding"), max_bytes=self._max_response_bytes
         )
         chunks: list[bytes] = []
         if outgoing.method != "HEAD":
-            async for chunk in response.aiter_raw():
+            async for chunk in response.content.iter_any():
                 received.bytes_in += len(chunk)
                 chunks.append(decompressor.feed(chunk))
             chunks.append(decompressor.finish())
         received.body = b"".join(chunks)
         return received
 
-    def _client(self, policy: AddressPolicy, tls: "TlsFiles | None") -> "httpx.AsyncClient":
+    def _pool(self, policy: AddressPolicy, tls: "TlsFiles | None") -> "ConnectionPool":
         """The pool of this policy and these TLS files; no connection is shared between pools."""
-        client = self._clients.get((policy, tls))
-        if client is None:
-            import httpx
+        pool = self._pools.get((policy, tls))
+        if pool is None:
+            from tools.http.pool import ConnectionPool
 
-            from tools.http.transport import AiohttpTransport
-
-            transport = AiohttpTransport(
+            pool = ConnectionPool(
                 policy,
                 self._tls_context(tls),
                 connect_timeout_seconds=self._connect_timeout_seconds,
             )
-            client = httpx.AsyncClient(transport=transport, timeout=None, trust_env=False)  # noqa: S113 - `exchange` bounds the whole
-            self._clients[policy, tls] = client
-        return client
+            self._pools[policy, tls] = pool
+        return pool
 
     def _tls_context(self, tls: "TlsFiles | None") -> ssl.SSLContext:
         import truststore
@@ -269,9 +236,13 @@ class HttpClient:
             ) from None
         return context
 
-    def _proxy_for(self, scheme: str, host: str) -> str | None:
-        proxy = self._proxies.get(scheme) or self._proxies.get("all")
-        return None if proxy is None or _is_exempt(host, self._proxies.get("no", "")) else proxy
+    def _proxy_for(self, url: str) -> str | None:
+        if not self._proxies:
+            return None
+        parts = urlsplit(url)
+        proxy = self._proxies.get(parts.scheme) or self._proxies.get("all")
+        exempt = self._proxies.get("no", "")
+        return None if proxy is None or _is_exempt(parts.hostname or "", exempt) else proxy
 
 
 class NotSentError(RunError):
@@ -306,7 +277,7 @@ def _redirected(request: OutgoingRequest, status: int, location: str) -> Outgoin
         body=None if to_get else request.body,
         credential_headers=request.credential_headers,
         body_holds_credentials=request.body_holds_credentials,
-        auth=request.auth if same_origin else None,
+        digest=request.digest if same_origin else None,
         holds_credential=request.holds_credential,
         tls=request.tls if same_origin else None,
     )
@@ -321,10 +292,15 @@ def _is_exempt(host: str, no_proxy: str) -> bool:
     return False
 
 
-def _origin(url: object) -> str:
-    from tools.urls import origin_of
+def _text(header: bytes) -> str:
+    try:
+        return header.decode()
+    except UnicodeDecodeError:
+        return header.decode("latin-1")
 
-    return origin_of(str(url)) or str(url)
+
+def _origin(url: str) -> str:
+    return origin_of(url) or url
 
 
 def _failure(request: OutgoingRequest) -> HttpFailure:

@@ -1,0 +1,59 @@
+"""Why an exchange failed, in our words."""
+
+import aiohttp
+import httpx
+
+from tools.errors import ErrorKind, HttpFailure, RunError
+from tools.http.client import NotSentError, OutgoingRequest
+from tools.urls import origin_of
+
+__all__ = ["failure_of"]
+
+
+def failure_of(
+    error: Exception, request: OutgoingRequest, connect_timeout_seconds: float
+) -> RunError:
+    """The error of a run for what aiohttp and httpx raise.
+
+    https://docs.aiohttp.org/en/stable/client_reference.html#client-exceptions
+    """
+    origin = origin_of(request.url) or request.url
+    http = HttpFailure(method=request.method, url=request.url)
+    words = str(error) or type(error).__name__
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return RunError(
+                ErrorKind.CONNECTION,
+                f"the certificate of {origin} is not accepted: {words}",
+                hint="check the address; for a CA of your own, name it as tls.ca of the system",
+                http=http,
+            )
+        case aiohttp.ConnectionTimeoutError():
+            return RunError(
+                ErrorKind.TIMEOUT,
+                f"{origin} did not accept a connection within {connect_timeout_seconds:g} s",
+                retryable=True,
+                http=http,
+            )
+        case aiohttp.ClientConnectorError() | aiohttp.ClientHttpProxyError():
+            return NotSentError(
+                ErrorKind.CONNECTION,
+                f"cannot connect to {origin}: {words}",
+                hint="check that the address is right and the upstream is up",
+                retryable=True,
+                http=http,
+            )
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError() | httpx.InvalidURL():
+            return RunError(
+                ErrorKind.CONNECTION, f"{request.url} is not an http or https url", http=http
+            )
+        case aiohttp.ClientError() | OSError():
+            return RunError(
+                ErrorKind.CONNECTION,
+                f"the connection to {origin} broke: {words}",
+                retryable=True,
+                http=http,
+            )
+        case _:
+            # A header that HTTP cannot carry.
+            return RunError(ErrorKind.CONNECTION, f"the request cannot be sent: {words}", http=http)
