@@ -1,16 +1,14 @@
 """`tools/call` of a stored tool: arguments in, one run, its answer out."""
 
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from mcp.server.context import ServerRequestContext
+from anyio.streams.memory import MemoryObjectReceiveStream
 from pydantic import ValidationError
 
 from server.active_run import ActiveRun, JoinedRun, RunRequest
+from server.mcp_surface.call_context import CallContext, ReportProgress
 from server.mcp_surface.published import PublishedTool
 from server.mcp_surface.uris import run_uri
 from server.rendering import AnswerContext, render_error, render_handle, render_result
@@ -26,7 +24,7 @@ from tools.errors import ErrorDetail, ErrorKind
 from tools.json_text import JsonObject
 from tools.run import RequestSource, RunOptions, RunStatus
 
-__all__ = ["answer_run", "call_stored_tool", "named_by_client"]
+__all__ = ["StoredCall", "answer_run", "call_stored_tool", "named_by_client"]
 
 #: `resource_link` came with this version; clients of older ones refuse the whole answer.
 _RESOURCE_LINKS_SINCE = "2025-06-18"
@@ -34,59 +32,77 @@ _RESOURCE_LINKS_SINCE = "2025-06-18"
 _PROGRESS_BUFFER = 64
 
 
-async def call_stored_tool(
-    service: Service,
-    published: PublishedTool,
-    arguments: JsonObject,
-    context: ServerRequestContext[Any],
-    *,
-    idempotency_key: str | None = None,
-) -> JsonObject:
-    """The answer of a call. Cancelling it ends the run as `aborted`.
+@dataclass(frozen=True)
+class StoredCall:
+    """A call of a stored tool, by its own name or through `run_tool`."""
 
-    `idempotency_key` is for callers that cannot set `_meta["callslip/idempotencyKey"]`.
-    """
+    tool: PublishedTool
+    arguments: JsonObject
+    #: For callers that cannot set `_meta["callslip/idempotencyKey"]`.
+    idempotency_key: str | None = None
+
+
+async def call_stored_tool(service: Service, call: StoredCall, context: CallContext) -> JsonObject:
+    """The answer of a call. Cancelling it ends the run as `aborted`."""
     try:
-        request = _run_request(published, arguments, context)
+        options = RunOptions.model_validate(context.meta.get("callslip/options") or {})
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
             for one in error.errors(include_url=False)
         )
         return _refusal(f"callslip/options are not valid: {problems}")
-    if idempotency_key:
-        request = replace(request, idempotency_key=idempotency_key)
-    return await answer_run(service, published, request, context)
+    request = RunRequest(call.tool.tool_id, call.arguments, RequestSource.MCP, options)
+    request = named_by_client(request, context)
+    if call.idempotency_key:
+        request = replace(request, idempotency_key=call.idempotency_key)
+    return await answer_run(service, call.tool, request, context)
 
 
 async def answer_run(
     service: Service,
     published: PublishedTool,
     request: RunRequest,
-    context: ServerRequestContext[Any],
+    context: CallContext,
 ) -> JsonObject:
     """Start a run and answer with its result, its error or a handle."""
+    if context.report_progress is None:
+        return await _answer_run(service, published, request, context, None)
     send, receive = anyio.create_memory_object_stream[RunEvent](_PROGRESS_BUFFER)
+
+    def on_event(event: RunEvent) -> None:
+        # A run that was handed over goes on when nobody listens to it any more.
+        with suppress(anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError):
+            send.send_nowait(event)
+
     with send, receive:
-        return await _answer_run(service, published, request, context, send, receive)
+        reporter = _Reporter(receive, context.report_progress)
+        request = replace(request, on_event=on_event)
+        return await _answer_run(service, published, request, context, reporter)
+
+
+@dataclass(frozen=True)
+class _Reporter:
+    """Sends the progress of a run on to the client."""
+
+    events: MemoryObjectReceiveStream[RunEvent]
+    report_progress: ReportProgress
+
+    async def run(self) -> None:
+        """Send it until cancelled, each value above the one before as the protocol asks."""
+        last = -1.0
+        async for event in self.events:
+            last = max(event.progress, last + 0.001)
+            await self.report_progress(last, event.total, event.message)
 
 
 async def _answer_run(
     service: Service,
     published: PublishedTool,
     request: RunRequest,
-    context: ServerRequestContext[Any],
-    send: MemoryObjectSendStream[RunEvent],
-    receive: MemoryObjectReceiveStream[RunEvent],
+    context: CallContext,
+    reporter: _Reporter | None,
 ) -> JsonObject:
-    def on_event(event: RunEvent) -> None:
-        # A run that was handed over goes on when nobody listens to it any more.
-        with suppress(anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError):
-            send.send_nowait(event)
-
-    wants_progress = _meta_of(context).get("progress_token") is not None
-    if wants_progress:
-        request = replace(request, on_event=on_event)
     try:
         active = await service.start(request)
     except (ArchivedToolError, UnknownToolError) as error:
@@ -101,23 +117,22 @@ async def _answer_run(
             f"nothing was run, because it could not be recorded: {error}", detail, None
         )
     answer = _answer_context(service, published, active, context)
-    return await _wait(service, active, answer, context, receive if wants_progress else None)
+    return await _wait(service, active, answer, reporter)
 
 
 async def _wait(
     service: Service,
     active: ActiveRun | JoinedRun,
     answer: AnswerContext,
-    context: ServerRequestContext[Any],
-    events: Any,
+    reporter: _Reporter | None,
 ) -> JsonObject:
     try:
         with anyio.move_on_after(service.settings.soft_deadline_seconds):
-            if events is None:
+            if reporter is None:
                 await active.done.wait()
             else:
                 async with anyio.create_task_group() as group:
-                    group.start_soon(_report, events, context)
+                    group.start_soon(reporter.run)
                     await active.done.wait()
                     group.cancel_scope.cancel()
     except anyio.get_cancelled_exc_class():
@@ -141,40 +156,15 @@ async def _wait(
     return render_error(outcome.error or str(outcome.status), outcome.error_detail, answer)
 
 
-async def _report(events: Any, context: ServerRequestContext[Any]) -> None:
-    """Send progress on, each value above the one before as the protocol asks."""
-    last = -1.0
-    async for event in events:
-        last = max(event.progress, last + 0.001)
-        await context.session.report_progress(last, event.total, event.message)
-
-
-def _run_request(
-    published: PublishedTool,
-    arguments: JsonObject,
-    context: ServerRequestContext[Any],
-) -> RunRequest:
-    meta = _meta_of(context)
-    options = RunOptions.model_validate(meta.get("callslip/options") or {})
-    request = RunRequest(published.tool_id, arguments, RequestSource.MCP, options)
-    return named_by_client(request, context)
-
-
-def _meta_of(context: ServerRequestContext[Any]) -> Mapping[str, Any]:
-    return context.meta or {}
-
-
-def named_by_client(request: RunRequest, context: ServerRequestContext[Any]) -> RunRequest:
+def named_by_client(request: RunRequest, context: CallContext) -> RunRequest:
     """A run with the client's name, and the id and the key that its call gives it."""
-    meta = _meta_of(context)
-    client = context.session.client_params
     return replace(
         request,
-        run_id=_text(meta.get("callslip/runId")),
-        idempotency_key=_text(meta.get("callslip/idempotencyKey")),
-        traceparent=_text(meta.get("traceparent")),
-        client_name=client.client_info.name if client is not None else None,
-        client_version=client.client_info.version if client is not None else None,
+        run_id=_text(context.meta.get("callslip/runId")),
+        idempotency_key=_text(context.meta.get("callslip/idempotencyKey")),
+        traceparent=_text(context.meta.get("traceparent")),
+        client_name=context.client_name,
+        client_version=context.client_version,
     )
 
 
@@ -190,7 +180,7 @@ def _answer_context(
     service: Service,
     published: PublishedTool,
     active: ActiveRun | JoinedRun,
-    context: ServerRequestContext[Any],
+    context: CallContext,
 ) -> AnswerContext:
     schema = published.output_schema
     return AnswerContext(

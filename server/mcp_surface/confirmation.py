@@ -4,16 +4,16 @@ Clients of 2026-07-28 get an interim result and call again with the answer; clie
 handshake are asked over their connection. Nothing is run until the person has said yes.
 """
 
-from typing import Any, cast
-
-import mcp_types as types
-from mcp.server.context import ServerRequestContext
-from mcp.shared.exceptions import MCPError
+from typing import TYPE_CHECKING, Any, cast
 
 from server.mcp_surface.published import PublishedTool
 from server.rendering import render_error
 from tools.errors import ErrorDetail, ErrorKind
 from tools.json_text import JsonObject, encode_json_text
+
+if TYPE_CHECKING:
+    import mcp_types as types
+    from mcp.server.context import ServerRequestContext
 
 __all__ = ["confirm_write"]
 
@@ -27,8 +27,8 @@ _EMPTY_FORM: dict[str, Any] = {"type": "object", "properties": {}}
 async def confirm_write(
     published: PublishedTool,
     arguments: JsonObject,
-    params: types.CallToolRequestParams,
-    context: ServerRequestContext[Any],
+    params: "types.CallToolRequestParams",
+    context: "ServerRequestContext[Any]",
 ) -> JsonObject | None:
     """None when the run may start, else the answer of the call: a question, or a refusal."""
     if published.wire["annotations"]["readOnlyHint"]:
@@ -45,6 +45,8 @@ async def confirm_write(
             return _question(published, arguments)
         action = getattr(response, "action", None)
     else:
+        from mcp.shared.exceptions import MCPError
+
         try:
             answer = await context.session.elicit_form(
                 _message(published, arguments), cast("Any", _EMPTY_FORM), context.request_id

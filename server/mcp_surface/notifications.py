@@ -47,6 +47,8 @@ class Notifier:
         self._status_of = status_of
         self._announces_runs = announces_runs
         self._connections: dict[int, Connection] = {}
+        #: Set once a client has done the handshake.
+        self.has_met_client = anyio.Event()
         #: Addresses of runs that somebody watches, by run; each counted once a subscriber.
         self._watched: dict[str, Counter[str]] = {}
         self._of_connection: dict[int, set[str]] = {}
@@ -118,6 +120,7 @@ class Notifier:
             connection = _connection_of(ctx)
             self._connections[id(connection)] = connection
             connection.exit_stack.callback(self._forget, id(connection))
+            self.has_met_client.set()
         return result
 
     async def run(self) -> None:

@@ -1,7 +1,7 @@
-"""JSON-RPC lines over pipes without a thread: standard input and output as the SDK's streams.
+"""Lines over this process's standard input and output, without a thread.
 
-The SDK's own transport hops to a thread for each line, each write and each flush. It stays for what
-no event loop can wait for: Windows' pipes, files and terminals.
+A transport that hops to a thread for each line, each write and each flush takes half as many
+calls. Windows' pipes, files and terminals are left to the SDK's: no event loop can wait for them.
 """
 
 import asyncio
@@ -10,35 +10,56 @@ import stat
 import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, cast
 
 import anyio
-import orjson
-from mcp import types
-from mcp.server.stdio import stdio_server
-from mcp.shared.message import SessionMessage
 
-__all__ = ["message_lines"]
+__all__ = ["Pipes", "can_wait_for_pipes", "open_pipes", "standard_pipes"]
 
 #: Lines that wait to be handled before reading pauses; what the client writes waits in the pipe.
 _MOST_WAITING = 64
 
 
+class Pipes:
+    """Both directions: iterate over the lines that arrive, `write` those that leave."""
+
+    def __init__(
+        self,
+        reader: "_Reader",
+        writer: "_Writer",
+        writing: asyncio.WriteTransport,
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._writing = writing
+
+    def __aiter__(self) -> "_Reader":
+        return self._reader
+
+    async def write(self, line: bytes) -> None:
+        """Write a line with its end; returns when the client has room for more.
+
+        What nobody can read any more is dropped.
+        """
+        await self._writer.write(self._writing, line)
+
+
+def can_wait_for_pipes() -> bool:
+    """Whether an event loop can wait for both pipes, and nobody else is disturbed by that."""
+    return sys.platform != "win32" and _are_pipes_of_their_own()
+
+
 @asynccontextmanager
-async def message_lines() -> AsyncGenerator[tuple[Any, Any]]:
-    """Streams of messages over this process's standard input and output, for `Server.run`.
+async def standard_pipes() -> AsyncGenerator[Pipes]:
+    """The pipes of this process.
 
     Meanwhile descriptor 0 is empty and 1 is standard error, so that nothing printed reaches the
     client. Reading ends at the end of input, and when the client has closed the other pipe.
     """
-    if sys.platform == "win32" or not _are_pipes_of_their_own():
-        async with stdio_server() as streams:
-            yield streams
-        return
     with _moved_aside() as (reading_fd, writing_fd):
-        async with _message_lines(reading_fd, writing_fd) as streams:
-            yield streams
+        async with open_pipes(reading_fd, writing_fd) as pipes:
+            yield pipes
 
 
 def _are_pipes_of_their_own() -> bool:
@@ -74,7 +95,8 @@ def _moved_aside() -> Generator[tuple[int, int]]:
 
 
 @asynccontextmanager
-async def _message_lines(reading_fd: int, writing_fd: int) -> AsyncGenerator[tuple[Any, Any]]:
+async def open_pipes(reading_fd: int, writing_fd: int) -> AsyncGenerator[Pipes]:
+    """The pipes of two descriptors, which stay open; what was written last still leaves."""
     loop = asyncio.get_running_loop()
     # The transports close what they are given; the numbers themselves go back to their places.
     with (
@@ -84,62 +106,15 @@ async def _message_lines(reading_fd: int, writing_fd: int) -> AsyncGenerator[tup
         writing, writer = await loop.connect_write_pipe(_Writer, target)
         reading, reader = await loop.connect_read_pipe(_Reader, source)
         writer.on_lost = reader.end
-        # The buffers are small: what a client does not read must be felt by those who answer.
-        received, read = anyio.create_memory_object_stream[SessionMessage | Exception](8)
-        write, unsent = anyio.create_memory_object_stream[SessionMessage](0)
-
-        async def take() -> None:
-            async with received:
-                async for line in reader:
-                    with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
-                        await received.send(_message_of(line))
-
-        async def give() -> None:
-            async with unsent:
-                async for message in unsent:
-                    await writer.write(writing, _line_of(message))
-
         try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(take)
-                group.start_soon(give)
-                try:
-                    yield read, write
-                finally:
-                    # What was sent is still written; what was not taken never will be.
-                    reader.end()
-                    read.close()
-                    write.close()
+            yield Pipes(reader, writer, writing)
         finally:
+            reader.end()
             reading.close()
             with anyio.CancelScope(shield=True), anyio.move_on_after(1):
                 await writer.flush(writing)
             if not writer.is_lost:
                 writing.abort()
-
-
-def _message_of(line: bytes) -> SessionMessage | Exception:
-    try:
-        message = types.jsonrpc_message_adapter.validate_json(line, by_name=False)
-    except ValueError as error:
-        try:
-            text = line.decode("utf-8", "replace")
-            message = types.jsonrpc_message_adapter.validate_json(text, by_name=False)
-        except ValueError:
-            return error
-    return SessionMessage(message)
-
-
-def _line_of(sent: SessionMessage) -> bytes:
-    message = sent.message
-    if isinstance(message, types.JSONRPCResponse):
-        answer = {"jsonrpc": "2.0", "id": message.id, "result": message.result}
-        try:
-            return orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE)
-        except TypeError:
-            # Integers of more than 64 bits.
-            pass
-    return message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
 
 
 class _Reader(asyncio.Protocol):

@@ -5,12 +5,9 @@ addresses gets the run's error, which names the command.
 """
 
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
-import mcp_types as types
-from mcp.server.context import ServerRequestContext
-from mcp.shared.exceptions import MCPError
 
 from server.connections import PendingSignIn
 from server.mcp_surface.published import PublishedTool
@@ -18,8 +15,13 @@ from server.service import Service
 from storage.errors import StorageError
 from tools.errors import RunError
 from tools.json_text import JsonObject
+from tools.system import System
 
-__all__ = ["offer_sign_in"]
+if TYPE_CHECKING:
+    import mcp_types as types
+    from mcp.server.context import ServerRequestContext
+
+__all__ = ["offer_sign_in", "waiting_for_sign_in"]
 
 _MODERN = "2026-07-28"
 _KEY = "signIn"
@@ -28,8 +30,8 @@ _KEY = "signIn"
 async def offer_sign_in(
     service: Service,
     published: PublishedTool,
-    params: types.CallToolRequestParams,
-    context: ServerRequestContext[Any],
+    params: "types.CallToolRequestParams",
+    context: "ServerRequestContext[Any]",
 ) -> JsonObject | None:
     """None when the run may start, else the question that the call is answered with.
 
@@ -40,15 +42,7 @@ async def offer_sign_in(
     elicitation = capabilities.elicitation if capabilities is not None else None
     if elicitation is None or elicitation.url is None:
         return None
-    entry = service.catalog.get(published.tool_id)
-    if entry is None:
-        return None
-    try:
-        systems = await service.connections.waiting_for_sign_in(entry.prepared.tool, "prod")
-    except (RunError, StorageError):
-        # The run itself says what is wrong with the credentials.
-        return None
-    for system in systems:
+    for system in await waiting_for_sign_in(service, published):
         pending = await service.connections.begin_sign_in(system)
         if pending.address is None:
             return None
@@ -66,13 +60,27 @@ async def offer_sign_in(
     return None
 
 
+async def waiting_for_sign_in(service: Service, published: PublishedTool) -> list[System]:
+    """The systems of a tool that a person has to sign in to before it can run."""
+    entry = service.catalog.get(published.tool_id)
+    if entry is None:
+        return []
+    try:
+        return await service.connections.waiting_for_sign_in(entry.prepared.tool, "prod")
+    except (RunError, StorageError):
+        # The run itself says what is wrong with the credentials.
+        return []
+
+
 def _question(message: str, address: str) -> JsonObject:
     params = {"mode": "url", "message": message, "url": address}
     request = {"method": "elicitation/create", "params": params}
     return {"resultType": "input_required", "inputRequests": {_KEY: request}}
 
 
-async def _ask(context: ServerRequestContext[Any], message: str, address: str) -> str | None:
+async def _ask(context: "ServerRequestContext[Any]", message: str, address: str) -> str | None:
+    from mcp.shared.exceptions import MCPError
+
     try:
         answer = await context.session.elicit_url(
             message, address, str(uuid.uuid4()), context.request_id

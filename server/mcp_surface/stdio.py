@@ -4,17 +4,25 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import anyio
+from anyio.abc import TaskGroup
 
 from server.app import open_service
-from server.mcp_surface.pipes import message_lines
+from server.mcp_surface.direct import DirectAnswers
+from server.mcp_surface.pipes import Pipes, can_wait_for_pipes, standard_pipes
+from server.mcp_surface.sdk_connection import SdkConnection
 from server.mcp_surface.selection import Selection
-from server.mcp_surface.surface import McpSurface
+from server.mcp_surface.shown_tools import ShownTools
 from server.service import Service
 from server.settings import Settings
 
 __all__ = ["serve_stdio"]
+
+#: The first answers go out before anything else is made ready.
+_WARM_AFTER_SECONDS = 0.5
 
 
 async def serve_stdio(settings: Settings, selection: Selection) -> None:
@@ -23,27 +31,57 @@ async def serve_stdio(settings: Settings, selection: Selection) -> None:
     Nothing but JSON-RPC reaches standard output: it is moved aside before anything else runs, and
     what else is printed goes to standard error.
     """
-    async with message_lines() as (read, write):
-        ended_by: list[signal.Signals] = []
-        async with open_service(settings) as service:
-            surface = McpSurface(service, selection)
-            async with anyio.create_task_group() as group:
-                group.start_soon(surface.notifier.run)
-                group.start_soon(_warm, service)
-                if sys.platform != "win32":
-                    group.start_soon(_end_on_signal, group.cancel_scope, ended_by)
-                options = surface.server.create_initialization_options()
-                await surface.server.run(read, write, options)
-                surface.notifier.close()
-                group.cancel_scope.cancel()
-        if ended_by:
-            # Everything is recorded and closed. The SDK reads stdin in a thread that nothing
-            # interrupts, and neither it nor Python would end before the client closes the pipe.
-            logging.shutdown()
-            os._exit(0 if ended_by[0] is signal.SIGTERM else 128 + signal.SIGINT)
+    if can_wait_for_pipes():
+        async with standard_pipes() as pipes, open_service(settings) as service:
+            ended_by = await _until_signal(_serve_pipes, service, selection, pipes)
+    else:
+        from mcp.server.stdio import stdio_server
+
+        async with stdio_server() as streams:
+            async with open_service(settings) as service:
+                ended_by = await _until_signal(_serve_streams, service, selection, streams)
+            _exit_if(ended_by)
+    _exit_if(ended_by)
 
 
-async def _end_on_signal(scope: anyio.CancelScope, ended_by: "list[signal.Signals]") -> None:
+async def _until_signal(
+    serve: Callable[..., Awaitable[None]], *arguments: Any
+) -> signal.Signals | None:
+    """Serve to the end; the signal that came before it."""
+    ended_by: list[signal.Signals] = []
+    async with anyio.create_task_group() as group:
+        if sys.platform != "win32":
+            group.start_soon(_end_on_signal, group.cancel_scope, ended_by)
+        await serve(*arguments, group)
+        group.cancel_scope.cancel()
+    return ended_by[0] if ended_by else None
+
+
+async def _serve_pipes(
+    service: Service, selection: Selection, pipes: Pipes, group: TaskGroup
+) -> None:
+    tools = ShownTools(service, selection)
+    sdk = SdkConnection(service, tools, pipes.write, group)
+    direct = DirectAnswers(service, tools, pipes.write, sdk, group)
+    group.start_soon(_warm, service, sdk.start)
+    async for line in pipes:
+        await direct.take(line)
+    await sdk.end()
+
+
+async def _serve_streams(
+    service: Service, selection: Selection, streams: tuple[Any, Any], group: TaskGroup
+) -> None:
+    from server.mcp_surface.surface import McpSurface
+
+    surface = McpSurface(service, selection)
+    group.start_soon(surface.notifier.run)
+    group.start_soon(_warm, service)
+    await surface.server.run(*streams, surface.server.create_initialization_options())
+    surface.notifier.close()
+
+
+async def _end_on_signal(scope: anyio.CancelScope, ended_by: list[signal.Signals]) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for one in signals:
             ended_by.append(one)
@@ -51,8 +89,18 @@ async def _end_on_signal(scope: anyio.CancelScope, ended_by: "list[signal.Signal
             return
 
 
-async def _warm(service: Service) -> None:
+def _exit_if(ended_by: signal.Signals | None) -> None:
+    if ended_by is not None:
+        # Everything is recorded and closed. The SDK may read stdin in a thread that nothing
+        # interrupts, and neither it nor Python would end before the client closes the pipe.
+        logging.shutdown()
+        os._exit(0 if ended_by is signal.SIGTERM else 128 + signal.SIGINT)
+
+
+async def _warm(service: Service, *starts: Callable[[], Awaitable[Any]]) -> None:
     """Have ready what the first call needs, once the first answers are out."""
-    await anyio.sleep(0.5)
+    await anyio.sleep(_WARM_AFTER_SECONDS)
     await anyio.to_thread.run_sync(service.engines.http.warm, abandon_on_cancel=True)
     await service.engines.scripts.warm()
+    for start in starts:
+        await start()

@@ -1,11 +1,10 @@
 """The MCP server over a service: translates, and does nothing else."""
 
 import base64
-import binascii
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any, cast
+from typing import Any
 
 import mcp_types as types
 from mcp.server.caching import CacheHint
@@ -13,29 +12,33 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.shared.exceptions import MCPError
 
-from server.mcp_surface.authoring import AUTHORING_TOOLS, Asking, AuthoringError, AuthoringTool
+from server.mcp_surface.authoring import Asking, AuthoringError, AuthoringTool
+from server.mcp_surface.call_context import CallContext
 from server.mcp_surface.calls import call_stored_tool
 from server.mcp_surface.completions import COMPLETIONS_SHOWN, complete
 from server.mcp_surface.confirmation import confirm_write
-from server.mcp_surface.finding_tools import (
-    MOST_FOUND,
-    RUN_TOOL,
-    SEARCH_TOOLS,
-    found_tools,
+from server.mcp_surface.greeting import (
+    DISCOVER_TTL_MS,
+    INSTRUCTIONS,
+    MODERN_VERSION,
+    SERVER_INFO,
 )
 from server.mcp_surface.history_tools import (
     RERUN_RUN,
-    HistoryTool,
-    HistoryToolError,
-    history_tools,
     rerun_run,
 )
 from server.mcp_surface.notifications import Notifier
 from server.mcp_surface.prompts import PromptError, prompts
-from server.mcp_surface.published import PublishedTool
-from server.mcp_surface.published_list import PublishedList
 from server.mcp_surface.resources import BadParameterError, NotFoundError, read_resource
 from server.mcp_surface.selection import Selection
+from server.mcp_surface.shown_tools import (
+    BadCursorError,
+    ShownTools,
+    decode_cursor,
+    encode_cursor,
+    structured,
+    tool_error,
+)
 from server.mcp_surface.sign_in import offer_sign_in
 from server.mcp_surface.uris import TEMPLATES, TOOL_FORMAT_URI, run_uri
 from server.service import Service
@@ -44,26 +47,17 @@ from storage.errors import StorageError
 from storage.run_lists import RunFilter
 from storage.run_record import StoredRun
 from tools.decoders import StoredFile
-from tools.errors import ErrorDetail, ErrorKind
-from tools.json_text import JsonObject, encode_json_text, encode_unicode
+from tools.errors import ErrorKind
+from tools.json_text import JsonObject, encode_json_text
 from tools.run import rfc3339
-from tools.suggestions import did_you_mean
 
 __all__ = ["McpSurface"]
 
 Context = ServerRequestContext[Any]
 
-_TOOLS_PAGE = 100
 _RUNS_PAGE = 50
-_MODERN = "2026-07-28"
 #: Resource not found, before 2026-07-28.
 _LEGACY_NOT_FOUND = -32002
-
-_INSTRUCTIONS = (
-    "Each tool is a stored program that calls HTTP APIs. Every call is recorded as a run; answers "
-    "name it as callslip://runs/<id>. Large results come as a preview: read on with read_result. "
-    "A call that takes long is answered with a handle: wait for it with get_run."
-)
 
 
 class _DualEraServer(Server[Any]):
@@ -85,41 +79,32 @@ class _DualEraServer(Server[Any]):
 class McpSurface:
     """One MCP server; `server` speaks on any transport while `notifier.run` is under way."""
 
-    def __init__(self, service: Service, selection: Selection | None = None) -> None:
+    def __init__(
+        self,
+        service: Service,
+        selection: Selection | None = None,
+        tools: ShownTools | None = None,
+    ) -> None:
         self._service = service
-        selection = selection or Selection()
-        self._history = history_tools(selection.history_tools)
-        self._selection = selection
-        self._confirms_writes = selection.confirm_writes
-        leaves_out = selection.max_listed_tools is not None
-        self._searches = leaves_out or selection.history_tools != "none"
-        self._runs_by_id = leaves_out or selection.history_tools == "all"
-        own = [tool.wire for tool in self._history.values()]
-        self._reruns = selection.history_tools == "all"
-        if self._reruns:
-            own.append(RERUN_RUN)
-        self._authoring = AUTHORING_TOOLS if selection.authoring else {}
-        own += [tool.wire for tool in self._authoring.values()]
-        self._prompts = prompts(with_authoring=selection.authoring)
-        own += [SEARCH_TOOLS] if self._searches else []
-        own += [RUN_TOOL] if self._runs_by_id else []
-        self._published = PublishedList(service.catalog, selection, own)
+        self._selection = selection or Selection()
+        self.tools = tools or ShownTools(service, self._selection)
+        self._prompts = prompts(with_authoring=self._selection.authoring)
         self.notifier = Notifier(service.run_status, announces_runs=service.settings.announce_runs)
         service.tools_changed.append(self.notifier.tools_changed)
         service.runs_changed.append(self.notifier.resources_changed)
         service.run_updated.append(self.notifier.run_updated)
         self.server: Server[Any] = _DualEraServer(
-            "callslip",
+            SERVER_INFO["name"],
             version=VERSION,
-            title="callslip",
-            instructions=_INSTRUCTIONS,
+            title=SERVER_INFO["title"],
+            instructions=INSTRUCTIONS,
             cache_hints={
                 "tools/list": CacheHint(0, "private"),
                 "prompts/list": CacheHint(3_600_000, "public"),
                 "resources/list": CacheHint(0, "private"),
                 "resources/read": CacheHint(0, "private"),
                 "resources/templates/list": CacheHint(3_600_000, "public"),
-                "server/discover": CacheHint(60_000, "private"),
+                "server/discover": CacheHint(DISCOVER_TTL_MS, "private"),
             },
             get_tool_input_schema=self._input_schema,
             on_list_tools=self._list_tools,
@@ -143,98 +128,55 @@ class McpSurface:
     # signatures do not say so, hence `Any`.
 
     async def _list_tools(self, context: Context, params: Any) -> Any:
-        cursor = _decode_cursor(params)
-        page, following = self._published.page(cursor, _TOOLS_PAGE)
-        result: JsonObject = {"tools": page}
-        if following is not None:
-            result["nextCursor"] = _encode_cursor(following)
-        return _finished(context, result)
+        try:
+            return _finished(context, self.tools.page(params and params.cursor))
+        except BadCursorError as error:
+            raise MCPError(types.INVALID_PARAMS, str(error)) from None
 
     def _input_schema(self, name: str) -> Mapping[str, Any] | None:
-        tool = self._tool(name)
+        tool = self.tools.get(name)
         return None if tool is None else tool.wire["inputSchema"]
 
-    def _tool(self, name: str) -> PublishedTool | HistoryTool | AuthoringTool | None:
-        own = self._history.get(name) or self._authoring.get(name)
-        return own or self._published.get(name)
-
     async def _call_tool(self, context: Context, params: types.CallToolRequestParams) -> Any:
-        arguments: JsonObject = dict(params.arguments or {})
-        tool = self._tool(params.name)
-        key: str | None = None
-        if isinstance(tool, HistoryTool):
-            return _finished(context, await self._call_history_tool(tool, arguments))
-        if isinstance(tool, AuthoringTool):
-            asking = Asking(context, params, self._selection)
-            answer = await self._call_authoring_tool(tool, arguments, asking)
-            return answer if "resultType" in answer else _finished(context, answer)
-        if tool is None and self._reruns and params.name == RERUN_RUN["name"]:
-            answer = await rerun_run(self._service, self._selection, arguments, params, context)
-            return answer if "resultType" in answer else _finished(context, answer)
-        if tool is None and self._searches and params.name == SEARCH_TOOLS["name"]:
-            return _finished(context, self._search(arguments))
-        if tool is None and self._runs_by_id and params.name == RUN_TOOL["name"]:
-            tool = self._published.by_id(str(arguments.get("toolId")))
-            if tool is None:
-                message = f"no stored tool has the id {arguments.get('toolId')}; search_tools"
-                return _finished(context, _tool_error(f"{message} shows ids"))
-            inputs = arguments.get("inputs")
-            key = arguments.get("idempotencyKey")
-            arguments = cast("JsonObject", inputs) if isinstance(inputs, dict) else {}
-        if tool is None:
-            near = did_you_mean(params.name, self._published.names())
-            raise MCPError(
-                types.INVALID_PARAMS,
-                f"Unknown tool: {params.name}"
-                + (f"; did you mean {near}?" if near else "")
-                + "; list the tools again",
-            )
-        if self._confirms_writes:
-            answer = await confirm_write(tool, arguments, params, context)
-            if answer is not None:
-                return answer if "resultType" in answer else _finished(context, answer)
-        answer = await offer_sign_in(self._service, tool, params, context)
-        if answer is None:
-            answer = await call_stored_tool(
-                self._service, tool, arguments, context, idempotency_key=key
-            )
+        answer = await self._answer(context, params, dict(params.arguments or {}))
         return answer if "resultType" in answer else _finished(context, answer)
 
-    def _search(self, arguments: JsonObject) -> JsonObject:
-        query, limit = arguments.get("query"), arguments.get("limit", 10)
-        if not isinstance(query, str) or not query or not isinstance(limit, int):
-            return _tool_error("search_tools takes query, a text, and limit, a number")
-        return _structured(
-            found_tools(*self._published.search(query, max(1, min(limit, MOST_FOUND))))
-        )
-
-    async def _call_history_tool(self, tool: HistoryTool, arguments: JsonObject) -> JsonObject:
-        problems = tool.problems(arguments)
-        if problems:
-            return _tool_error("Input validation failed: " + "\n".join(problems))
-        try:
-            limit = self._service.settings.inline_limit_characters
-            structured = await tool.call(self._service, arguments, limit)
-        except HistoryToolError as error:
-            return _tool_error(str(error))
-        except StorageError as error:
-            return _tool_error(str(error), ErrorKind.INTERNAL)
-        return _structured(structured)
+    async def _answer(
+        self, context: Context, params: types.CallToolRequestParams, arguments: JsonObject
+    ) -> JsonObject:
+        answer = await self.tools.answer_from_history(params.name, arguments)
+        if answer is not None:
+            return answer
+        authoring = self.tools.authoring.get(params.name)
+        if authoring is not None:
+            asking = Asking(context, params, self._selection)
+            return await self._call_authoring_tool(authoring, arguments, asking)
+        if self.tools.reruns and params.name == RERUN_RUN["name"]:
+            return await rerun_run(self._service, self._selection, arguments, params, context)
+        call = self.tools.stored_call(params.name, arguments)
+        if call is None:
+            raise MCPError(types.INVALID_PARAMS, self.tools.unknown(params.name))
+        if isinstance(call, dict):
+            return call
+        if self._selection.confirm_writes:
+            answer = await confirm_write(call.tool, call.arguments, params, context)
+        answer = answer or await offer_sign_in(self._service, call.tool, params, context)
+        return answer or await call_stored_tool(self._service, call, CallContext.of(context))
 
     async def _call_authoring_tool(
         self, tool: AuthoringTool, arguments: JsonObject, asking: Asking
     ) -> JsonObject:
         problems = tool.problems(arguments)
         if problems:
-            return _tool_error("Input validation failed: " + "\n".join(problems))
+            return tool_error("Input validation failed: " + "\n".join(problems))
         try:
             answer = await tool.call(self._service, arguments, asking)
         except AuthoringError as error:
-            return _tool_error(str(error))
+            return tool_error(str(error))
         except StorageError as error:
-            return _tool_error(str(error), ErrorKind.INTERNAL)
+            return tool_error(str(error), ErrorKind.INTERNAL)
         # A run is answered like every other call, or with a question before it.
-        return answer if {"content", "resultType"} & answer.keys() else _structured(answer)
+        return answer if {"content", "resultType"} & answer.keys() else structured(answer)
 
     async def _list_prompts(self, context: Context, params: Any) -> Any:
         return _finished(context, {"prompts": [one.wire for one in self._prompts.values()]})
@@ -254,9 +196,12 @@ class McpSurface:
         )
 
     async def _list_resources(self, context: Context, params: Any) -> Any:
-        cursor = _decode_cursor(params)
-        if cursor and not cursor.isdecimal():
-            raise _bad_cursor()
+        try:
+            cursor = decode_cursor(params and params.cursor)
+            if cursor and not cursor.isdecimal():
+                raise BadCursorError
+        except BadCursorError as error:
+            raise MCPError(types.INVALID_PARAMS, str(error)) from None
         page = await self._service.list_runs(
             RunFilter(), limit=_RUNS_PAGE, before_seq=int(cursor) if cursor else None
         )
@@ -284,7 +229,7 @@ class McpSurface:
         resources.extend(map(_resource_of, page.runs))
         result: JsonObject = {"resources": resources}
         if page.has_more:
-            result["nextCursor"] = _encode_cursor(str(page.runs[-1].seq))
+            result["nextCursor"] = encode_cursor(str(page.runs[-1].seq))
         return _finished(context, result)
 
     async def _list_templates(self, context: Context, params: Any) -> Any:
@@ -310,7 +255,7 @@ class McpSurface:
         try:
             value = await read_resource(self._service, uri)
         except NotFoundError as error:
-            modern = context.protocol_version >= _MODERN
+            modern = context.protocol_version >= MODERN_VERSION
             code = types.INVALID_PARAMS if modern else _LEGACY_NOT_FOUND
             raise MCPError(code, f"Resource not found: {error}", {"uri": uri}) from None
         except BadParameterError as error:
@@ -346,7 +291,7 @@ def tool_format() -> str:
 
 def _finished(context: Context, result: JsonObject) -> JsonObject:
     """Plain dicts say themselves what 2026-07-28 requires of every result."""
-    if context.protocol_version >= _MODERN:
+    if context.protocol_version >= MODERN_VERSION:
         result["resultType"] = "complete"
     return result
 
@@ -362,41 +307,3 @@ def _resource_of(run: StoredRun) -> JsonObject:
         "description": description,
         "mimeType": "application/json",
     }
-
-
-def _structured(structured: JsonObject) -> JsonObject:
-    value, text = encode_unicode(structured)
-    return {
-        "content": [{"type": "text", "text": text}],
-        "structuredContent": value,
-        "isError": False,
-    }
-
-
-def _tool_error(message: str, kind: ErrorKind = ErrorKind.INVALID_INPUT) -> JsonObject:
-    detail = ErrorDetail(kind=kind)
-    return {
-        "content": [{"type": "text", "text": message}],
-        "isError": True,
-        "_meta": {"callslip/error": detail.wire()},
-    }
-
-
-def _encode_cursor(value: str) -> str:
-    return base64.urlsafe_b64encode(value.encode()).decode()
-
-
-def _decode_cursor(params: Any) -> str:
-    cursor = None if params is None else params.cursor
-    if not cursor:
-        return ""
-    try:
-        return base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
-        raise _bad_cursor() from None
-
-
-def _bad_cursor() -> MCPError:
-    return MCPError(
-        types.INVALID_PARAMS, "Invalid cursor: it is not one that this server gave; start anew"
-    )

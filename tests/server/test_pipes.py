@@ -16,9 +16,8 @@ from mcp import types
 from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
 
-from server.mcp_surface.pipes import (
-    _message_lines,  # pyright: ignore[reportPrivateUsage]: over other pipes than the process's own
-)
+from server.mcp_surface.pipes import open_pipes
+from server.mcp_surface.sdk_streams import sdk_streams
 from tests.server.helpers import WAIT_SECONDS, until
 from tests.server.raw_client import COMMAND, environment
 
@@ -61,12 +60,30 @@ class Client:
 
 
 @asynccontextmanager
+async def served(client: Client) -> AsyncGenerator[tuple[Any, Any]]:
+    """The SDK's streams over the pipes, as the server has them."""
+    async with (
+        open_pipes(client.server_reads, client.server_writes) as pipes,
+        sdk_streams(pipes.write) as streams,
+        anyio.create_task_group() as group,
+    ):
+
+        async def take() -> None:
+            async for line in pipes:
+                await streams.take(line)
+            streams.end()
+
+        group.start_soon(take)
+        yield streams.read, streams.write
+        group.cancel_scope.cancel()
+
+
+@asynccontextmanager
 async def connected() -> AsyncGenerator[tuple[Client, Any, Any]]:
     client = Client()
     try:
         with anyio.fail_after(WAIT_SECONDS):
-            lines = _message_lines(client.server_reads, client.server_writes)
-            async with lines as (read, write):
+            async with served(client) as (read, write):
                 yield client, read, write
     finally:
         client.close()
@@ -211,7 +228,7 @@ async def test_when_the_client_closes_its_end_reading_ends_and_answers_are_dropp
 async def test_what_was_answered_last_is_written_before_the_end() -> None:
     client = Client()
     try:
-        async with _message_lines(client.server_reads, client.server_writes) as (_, write):
+        async with served(client) as (_, write):
             await write.send(answer(7, {}))
         assert json.loads(await client.read_line())["id"] == 7
     finally:

@@ -2,10 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
-
-import mcp_types as types
-from mcp.server.context import ServerRequestContext
+from typing import TYPE_CHECKING, Any
 
 from server.mcp_surface.selection import Selection
 from server.service import Service
@@ -13,6 +10,10 @@ from tools.check import CheckedTool
 from tools.json_text import JsonObject
 from tools.problems import Problem
 from tools.schema import CompiledSchema, compile_schema
+
+if TYPE_CHECKING:
+    import mcp_types as types
+    from mcp.server.context import ServerRequestContext
 
 __all__ = [
     "DEFINITION",
@@ -31,8 +32,8 @@ __all__ = [
 class Asking:
     """Who calls, and what the connection allows."""
 
-    context: ServerRequestContext[Any]
-    params: types.CallToolRequestParams
+    context: "ServerRequestContext[Any]"
+    params: "types.CallToolRequestParams"
     selection: Selection
 
 

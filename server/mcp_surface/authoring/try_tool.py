@@ -9,6 +9,7 @@ from server.mcp_surface.authoring.tool import (
     authoring_tool,
     report,
 )
+from server.mcp_surface.call_context import CallContext
 from server.mcp_surface.calls import answer_run, named_by_client
 from server.mcp_surface.confirmation import confirm_write
 from server.mcp_surface.published import RUN_ANSWER_SCHEMA, PublishedTool
@@ -47,8 +48,8 @@ async def _try_tool(service: Service, arguments: JsonObject, asking: Asking) -> 
             answer = await confirm_write(published, request.inputs, asking.params, asking.context)
             if answer is not None:
                 return answer
-    request = named_by_client(request, asking.context)
-    return await answer_run(service, published, request, asking.context)
+    call = CallContext.of(asking.context)
+    return await answer_run(service, published, named_by_client(request, call), call)
 
 
 TRY_TOOL = authoring_tool(

@@ -2,11 +2,9 @@
 
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import mcp_types as types
-from mcp.server.context import ServerRequestContext
-
+from server.mcp_surface.call_context import CallContext
 from server.mcp_surface.calls import answer_run, named_by_client
 from server.mcp_surface.confirmation import confirm_write
 from server.mcp_surface.history_tools.tool import RUN_ID
@@ -23,6 +21,10 @@ from tools.model import Tool
 from tools.run import RequestSource
 from tools.schema import CompiledSchema, compile_schema
 from tools.touches import ToolLoader
+
+if TYPE_CHECKING:
+    import mcp_types as types
+    from mcp.server.context import ServerRequestContext
 
 __all__ = ["RERUN_RUN", "rerun_run"]
 
@@ -84,8 +86,8 @@ async def rerun_run(
     service: Service,
     selection: Selection,
     arguments: JsonObject,
-    params: types.CallToolRequestParams,
-    context: ServerRequestContext[Any],
+    params: "types.CallToolRequestParams",
+    context: "ServerRequestContext[Any]",
 ) -> JsonObject:
     """The answer of a call. What holds for calling the tool holds here."""
     problems = _arguments_schema().problems(arguments)
@@ -119,8 +121,9 @@ async def rerun_run(
         answer = answer or await offer_sign_in(service, published, params, context)
         if answer is not None:
             return answer
-    request = named_by_client(plan.request, context)
-    return _with_notes(await answer_run(service, published, request, context), plan)
+    call = CallContext.of(context)
+    request = named_by_client(plan.request, call)
+    return _with_notes(await answer_run(service, published, request, call), plan)
 
 
 def _loader(service: Service, plan: RerunPlan) -> ToolLoader:

@@ -1,0 +1,163 @@
+"""The tools that a connection is shown, and the calls that need nothing else of it."""
+
+import base64
+import binascii
+from typing import cast
+
+from server.mcp_surface.authoring import AUTHORING_TOOLS, AuthoringTool
+from server.mcp_surface.calls import StoredCall
+from server.mcp_surface.finding_tools import (
+    MOST_FOUND,
+    RUN_TOOL,
+    SEARCH_TOOLS,
+    found_tools,
+)
+from server.mcp_surface.history_tools import (
+    RERUN_RUN,
+    HistoryTool,
+    HistoryToolError,
+    history_tools,
+)
+from server.mcp_surface.published import PublishedTool
+from server.mcp_surface.published_list import PublishedList
+from server.mcp_surface.selection import Selection
+from server.rendering import render_error
+from server.service import Service
+from storage.errors import StorageError
+from tools.errors import ErrorDetail, ErrorKind
+from tools.json_text import JsonObject, encode_unicode
+from tools.suggestions import did_you_mean
+
+__all__ = [
+    "BadCursorError",
+    "ShownTools",
+    "decode_cursor",
+    "encode_cursor",
+    "structured",
+    "tool_error",
+]
+
+_PAGE = 100
+
+
+class BadCursorError(Exception):
+    """The cursor is not one that this server gave."""
+
+    def __init__(self) -> None:
+        super().__init__("Invalid cursor: it is not one that this server gave; start anew")
+
+
+class ShownTools:
+    """Stored tools as a selection shows them, and ours beside them."""
+
+    def __init__(self, service: Service, selection: Selection) -> None:
+        self._service = service
+        self.selection = selection
+        self.history = history_tools(selection.history_tools)
+        self.authoring = AUTHORING_TOOLS if selection.authoring else {}
+        leaves_out = selection.max_listed_tools is not None
+        self._searches = leaves_out or selection.history_tools != "none"
+        self._runs_by_id = leaves_out or selection.history_tools == "all"
+        self.reruns = selection.history_tools == "all"
+        own = [tool.wire for tool in self.history.values()]
+        own += [RERUN_RUN] if self.reruns else []
+        own += [tool.wire for tool in self.authoring.values()]
+        own += [SEARCH_TOOLS] if self._searches else []
+        own += [RUN_TOOL] if self._runs_by_id else []
+        self._published = PublishedList(service.catalog, selection, own)
+
+    @property
+    def revision(self) -> int:
+        """Changes when what is shown may have changed."""
+        return self._service.catalog.revision
+
+    def page(self, cursor: str | None) -> JsonObject:
+        """`{tools, nextCursor?}`. Raises `BadCursorError`."""
+        tools, following = self._published.page(decode_cursor(cursor), _PAGE)
+        result: JsonObject = {"tools": tools}
+        if following is not None:
+            result["nextCursor"] = encode_cursor(following)
+        return result
+
+    def get(self, name: str) -> PublishedTool | HistoryTool | AuthoringTool | None:
+        """The tool of this name, except `rerun_run`, `search_tools` and `run_tool`."""
+        own = self.history.get(name) or self.authoring.get(name)
+        return own or self._published.get(name)
+
+    def unknown(self, name: str) -> str:
+        """What to say of a name that no tool has."""
+        near = did_you_mean(name, self._published.names())
+        known = f"; did you mean {near}?" if near else ""
+        return f"Unknown tool: {name}{known}; list the tools again"
+
+    async def answer_from_history(self, name: str, arguments: JsonObject) -> JsonObject | None:
+        """The answer of a tool that runs nothing; None when it is another one."""
+        tool = self.history.get(name)
+        if tool is not None:
+            return await self._answer_of(tool, arguments)
+        if self._searches and name == SEARCH_TOOLS["name"]:
+            return self._search(arguments)
+        return None
+
+    def stored_call(self, name: str, arguments: JsonObject) -> StoredCall | JsonObject | None:
+        """The call of a stored tool, or what is wrong with it; None when it is another one."""
+        if not (self._runs_by_id and name == RUN_TOOL["name"]):
+            tool = self._published.get(name)
+            return None if tool is None else StoredCall(tool, arguments)
+        tool = self._published.by_id(str(arguments.get("toolId")))
+        if tool is None:
+            message = f"no stored tool has the id {arguments.get('toolId')}; search_tools"
+            return tool_error(f"{message} shows ids")
+        inputs = arguments.get("inputs")
+        inputs = cast("JsonObject", inputs) if isinstance(inputs, dict) else {}
+        return StoredCall(tool, inputs, arguments.get("idempotencyKey"))
+
+    async def _answer_of(self, tool: HistoryTool, arguments: JsonObject) -> JsonObject:
+        problems = tool.problems(arguments)
+        if problems:
+            return tool_error("Input validation failed: " + "\n".join(problems))
+        try:
+            limit = self._service.settings.inline_limit_characters
+            return structured(await tool.call(self._service, arguments, limit))
+        except HistoryToolError as error:
+            return tool_error(str(error))
+        except StorageError as error:
+            return tool_error(str(error), ErrorKind.INTERNAL)
+
+    def _search(self, arguments: JsonObject) -> JsonObject:
+        query, limit = arguments.get("query"), arguments.get("limit", 10)
+        if not isinstance(query, str) or not query or not isinstance(limit, int):
+            return tool_error("search_tools takes query, a text, and limit, a number")
+        return structured(
+            found_tools(*self._published.search(query, max(1, min(limit, MOST_FOUND))))
+        )
+
+
+def structured(content: JsonObject) -> JsonObject:
+    """An answer with structured content, and the same as text."""
+    value, text = encode_unicode(content)
+    return {
+        "content": [{"type": "text", "text": text}],
+        "structuredContent": value,
+        "isError": False,
+    }
+
+
+def tool_error(message: str, kind: ErrorKind = ErrorKind.INVALID_INPUT) -> JsonObject:
+    """An answer that says what is wrong."""
+    return render_error(message, ErrorDetail(kind=kind), None)
+
+
+def encode_cursor(value: str) -> str:
+    """A place in a list as clients are given it."""
+    return base64.urlsafe_b64encode(value.encode()).decode()
+
+
+def decode_cursor(cursor: str | None) -> str:
+    """The place, "" for the start. Raises `BadCursorError`."""
+    if not cursor:
+        return ""
+    try:
+        return base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise BadCursorError from None

@@ -1,0 +1,351 @@
+"""What is answered without the SDK is what the SDK would have answered."""
+
+import json
+import random
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import pytest
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
+
+from server.mcp_surface.direct import DirectAnswers
+from server.mcp_surface.greeting import HANDSHAKE_VERSIONS, MODERN_VERSION
+from server.mcp_surface.sdk_connection import SdkConnection
+from server.mcp_surface.selection import Selection
+from server.mcp_surface.shown_tools import ShownTools
+from server.service import Service
+from tests.server.helpers import WAIT_SECONDS, request_tool, script_tool, store, until
+from tests.web import Answer, Web
+
+ERAS = pytest.mark.parametrize("version", ["2025-06-18", "2025-11-25", MODERN_VERSION])
+_RUN_ID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+
+
+class Connection:
+    """A client's view of one connection."""
+
+    def __init__(self, taker: Any, sdk: SdkConnection, version: str) -> None:
+        self._taker = taker
+        self.sdk = sdk
+        self.version = version
+        self.written: list[dict[str, Any]] = []
+        self.news = anyio.Event()
+
+    async def write(self, line: bytes) -> None:
+        assert line.endswith(b"\n")
+        assert line.count(b"\n") == 1
+        self.written.append(json.loads(line))
+        self.news.set()
+        self.news = anyio.Event()
+
+    async def send(self, message: Any) -> None:
+        await self._taker.take(json.dumps(message).encode())
+
+    async def ask(self, method: str, params: Any = None, request_id: Any = 1) -> Any:
+        """The answer to a request, without what is different each time."""
+        before = len(self.written)
+        message = {"jsonrpc": "2.0", "id": request_id, "method": method}
+        await self.send(message if params is None else {**message, "params": params})
+        with anyio.fail_after(WAIT_SECONDS):
+            while all("method" in one for one in self.written[before:]):
+                await self.news.wait()
+        answer = next(one for one in self.written[before:] if "method" not in one)
+        return json.loads(_TIME.sub("TIME", _RUN_ID.sub("RUN", json.dumps(answer))))
+
+    def with_envelope(self, params: dict[str, Any]) -> dict[str, Any]:
+        if self.version != MODERN_VERSION:
+            return params
+        return {**params, "_meta": {**envelope(), **params.get("_meta", {})}}
+
+    async def open(self, capabilities: Any = None) -> None:
+        if self.version != MODERN_VERSION:
+            await self.ask("initialize", hello(self.version, capabilities=capabilities or {}))
+            await self.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+
+
+def hello(version: str, **fields: Any) -> dict[str, Any]:
+    client = {"name": "test", "version": "1"}
+    return {"protocolVersion": version, "capabilities": {}, "clientInfo": client, **fields}
+
+
+def envelope() -> dict[str, Any]:
+    return {
+        "io.modelcontextprotocol/protocolVersion": MODERN_VERSION,
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+
+
+@asynccontextmanager
+async def connected(
+    service: Service, version: str, *, direct: bool, selection: Selection | None = None
+) -> AsyncGenerator[Connection]:
+    """A connection that answers directly what it can, or leaves everything to the SDK."""
+    tools = ShownTools(service, selection or Selection())
+    async with anyio.create_task_group() as group:
+        connection: Connection
+
+        async def write(line: bytes) -> None:
+            await connection.write(line)
+
+        sdk = SdkConnection(service, tools, write, group)
+        taker = DirectAnswers(service, tools, write, sdk, group) if direct else sdk
+        connection = Connection(taker, sdk, version)
+        yield connection
+        await sdk.end()
+        group.cancel_scope.cancel()
+
+
+async def both(service: Service, version: str, *requests: tuple[str, Any]) -> None:
+    """Ask on a direct connection and on one of the SDK alone; the answers are the same."""
+    answers: list[list[Any]] = []
+    for direct in (True, False):
+        async with connected(service, version, direct=direct) as connection:
+            await connection.open()
+            answers.append(
+                [
+                    await connection.ask(method, connection.with_envelope(params), number)
+                    for number, (method, params) in enumerate(requests)
+                ]
+            )
+            assert connection.sdk.has_started is not direct
+    assert answers[0] == answers[1]
+
+
+def test_the_versions_are_those_of_the_sdk() -> None:
+    assert tuple(HANDSHAKE_PROTOCOL_VERSIONS) == HANDSHAKE_VERSIONS
+    assert list(MODERN_PROTOCOL_VERSIONS) == [MODERN_VERSION]
+
+
+@ERAS
+async def test_frequent_requests_are_answered_as_by_the_sdk_and_without_it(
+    version: str, service: Service, web: Web
+) -> None:
+    web.answers(Answer({"name": "Ann", "n": 12345678901234567890}))
+    await store(
+        service,
+        request_tool("people", f"{web.url}/people/<<id>>"),
+        script_tool("fails", "() => { throw new Error('no') }"),
+        script_tool("three", "3", outputSchema={"type": "integer"}),
+    )
+    opening = "ping" if version != MODERN_VERSION else "server/discover"
+    await both(
+        service,
+        version,
+        (opening, {}),
+        ("tools/call", {"name": "people", "arguments": {"id": "7"}}),
+        ("tools/call", {"name": "people", "arguments": {}}),
+        ("tools/call", {"name": "three"}),
+        ("tools/call", {"name": "fails", "arguments": {}}),
+        ("tools/call", {"name": "run_tool", "arguments": {"toolId": "three"}}),
+        ("tools/call", {"name": "run_tool", "arguments": {"toolId": "nowhere"}}),
+        ("tools/call", {"name": "search_tools", "arguments": {"query": "people"}}),
+        ("tools/call", {"name": "get_run", "arguments": {"runId": "nowhere"}}),
+        ("tools/call", {"name": "get_run", "arguments": {"run": 1}}),
+        ("tools/call", {"name": "three", "_meta": {"callslip/options": {"timeoutMs": "x"}}}),
+        ("tools/call", {"name": "three", "_meta": {"progressToken": "p"}}),
+    )
+
+
+@ERAS
+async def test_tools_are_listed_as_by_the_sdk_in_all_their_pages(
+    version: str, service: Service
+) -> None:
+    await store(service, *(script_tool(f"t{number:03}", "1") for number in range(150)))
+    pages: list[list[Any]] = []
+    for direct in (True, False):
+        async with connected(service, version, direct=direct) as connection:
+            await connection.open()
+            params: dict[str, Any] = {}
+            pages.append([])
+            while True:
+                answer = await connection.ask("tools/list", connection.with_envelope(params))
+                pages[-1].append(answer["result"])
+                if "nextCursor" not in answer["result"]:
+                    break
+                params = {"cursor": answer["result"]["nextCursor"]}
+    assert len(pages[0]) == 2
+    for page in (*pages[0], *pages[1]):
+        for tool in page["tools"]:
+            # The SDK takes what is newer than a version out of schemas, which nobody needs.
+            for schema in (tool["inputSchema"], tool.get("outputSchema", {})):
+                for name in schema.keys() - {"type", "properties", "required"}:
+                    del schema[name]
+    assert pages[0] == pages[1]
+
+
+async def test_a_kept_list_is_dropped_when_tools_change(service: Service) -> None:
+    await store(service, script_tool("first", "1"))
+    async with connected(service, "2025-06-18", direct=True) as connection:
+        await connection.open()
+        before = (await connection.ask("tools/list"))["result"]["tools"]
+        await store(service, script_tool("second", "1"))
+        after = (await connection.ask("tools/list"))["result"]["tools"]
+    assert {tool["name"] for tool in after} - {tool["name"] for tool in before} == {"second"}
+
+
+OPENINGS: dict[str, tuple[str, Any]] = {
+    **{f"handshake of {one}": ("initialize", hello(one)) for one in HANDSHAKE_VERSIONS},
+    "a version nobody knows": ("initialize", hello("2099-01-01")),
+    "no version": ("initialize", {"capabilities": {}, "clientInfo": {"name": "a", "version": "1"}}),
+    "a version that is a number": ("initialize", hello("x") | {"protocolVersion": 5}),
+    "no client": ("initialize", {"protocolVersion": "2025-06-18", "capabilities": {}}),
+    "a client without a version": ("initialize", hello("2025-06-18", clientInfo={"name": "a"})),
+    "capabilities that are none": ("initialize", hello("2025-06-18", capabilities=[])),
+    "a capability that is none": ("initialize", hello("2025-06-18", capabilities={"roots": 5})),
+    "no parameters": ("initialize", None),
+    "a call before the handshake": ("tools/call", {"name": "three"}),
+    "a list before the handshake": ("tools/list", {}),
+    "a ping before the handshake": ("ping", None),
+    "discovery": ("server/discover", {"_meta": envelope()}),
+    "a call with an envelope": ("tools/call", {"name": "three", "_meta": envelope()}),
+    "half an envelope": (
+        "tools/call",
+        {"name": "three", "_meta": {"io.modelcontextprotocol/protocolVersion": MODERN_VERSION}},
+    ),
+    "an envelope of a version nobody knows": (
+        "tools/call",
+        {
+            "name": "three",
+            "_meta": envelope() | {"io.modelcontextprotocol/protocolVersion": "2099-01-01"},
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize(("method", "params"), OPENINGS.values(), ids=OPENINGS)
+async def test_however_a_connection_is_opened_it_goes_on_as_with_the_sdk(
+    method: str, params: Any, service: Service
+) -> None:
+    await store(service, script_tool("three", "3"))
+    answers: list[list[Any]] = []
+    for direct in (True, False):
+        async with connected(service, "", direct=direct) as connection:
+            answers.append(
+                [
+                    await connection.ask(method, params),
+                    await connection.ask("tools/call", {"name": "three"}, 2),
+                    await connection.ask("tools/call", {"name": "three", "_meta": envelope()}, 3),
+                    await connection.ask("initialize", hello("2025-11-25"), 4),
+                    await connection.ask("prompts/list", {}, "five"),
+                    await connection.ask("prompts/list", {"_meta": envelope()}, "six"),
+                    await connection.ask("tools/call", {"name": "three"}, 7),
+                ]
+            )
+    assert answers[0] == answers[1]
+
+
+def _strange(chance: random.Random) -> tuple[str, Any]:
+    """A request that is nearly a plain one."""
+    values: list[Any] = [None, 0, 1.5, True, "x", "three", [], {}, {"name": "three"}, "", -(10**30)]
+    params: dict[str, Any] = {"name": "three", "arguments": {}}
+    meta: dict[str, Any] = {}
+    for _ in range(chance.randint(1, 3)):
+        target = chance.choice([params, params, meta])
+        name = chance.choice(
+            ["name", "arguments", "cursor", "_meta", "task", "inputResponses", "requestState"]
+            if target is params
+            else ["progressToken", "callslip/options", "traceparent", "other"]
+        )
+        target[name] = chance.choice(values)
+    if isinstance(params.get("_meta", {}), dict):
+        params["_meta"] = {**params.get("_meta", {}), **meta}
+    return chance.choice(["tools/call", "tools/call", "tools/list", "ping", "nowhere"]), params
+
+
+@ERAS
+async def test_a_strange_request_is_answered_as_by_the_sdk(version: str, service: Service) -> None:
+    await store(service, script_tool("three", "3"))
+    chance = random.Random(version)
+    requests = [_strange(chance) for _ in range(150)]
+    async with (
+        connected(service, version, direct=True) as ours,
+        connected(service, version, direct=False) as theirs,
+    ):
+        await ours.open()
+        await theirs.open()
+        for number, (method, params) in enumerate(requests):
+            if isinstance(params.get("_meta"), dict):
+                params = ours.with_envelope(params)
+            answers = [await one.ask(method, params, number) for one in (ours, theirs)]
+            if method == "tools/list" and "result" in answers[0]:
+                # Schemas are compared elsewhere.
+                for answer in answers:
+                    for tool in answer["result"]["tools"]:
+                        tool.pop("inputSchema")
+                        tool.pop("outputSchema", None)
+            assert answers[0] == answers[1], (method, params)
+
+
+@ERAS
+@pytest.mark.parametrize("as_text", [False, True])
+async def test_a_cancelled_call_ends_its_run_and_is_never_answered(
+    version: str, as_text: bool, service: Service, web: Web
+) -> None:
+    release = anyio.Event()
+    web.answers(Answer("late", release=release))
+    await store(service, request_tool("slow", web.url))
+    async with connected(service, version, direct=True) as connection:
+        await connection.open()
+        params = connection.with_envelope({"name": "slow", "_meta": {"callslip/runId": "mine"}})
+        call = {"jsonrpc": "2.0", "id": 77, "method": "tools/call", "params": params}
+        await connection.send(call)
+        await web.arrived.wait()
+        cancelled = {"requestId": "77" if as_text else 77}
+        method = "notifications/cancelled"
+        await connection.send({"jsonrpc": "2.0", "method": method, "params": cancelled})
+        with anyio.fail_after(WAIT_SECONDS):
+            await service.wait_for_run("mine", WAIT_SECONDS)
+        assert (await service.get_run("mine")).status == "aborted"
+        release.set()
+        await connection.ask("tools/list", connection.with_envelope({}), 78)
+        assert 77 not in [one.get("id") for one in connection.written]
+
+
+async def test_a_call_under_way_when_the_server_ends_is_told_so(service: Service, web: Web) -> None:
+    release = anyio.Event()
+    web.answers(Answer("late", release=release))
+    await store(service, request_tool("slow", web.url))
+    async with connected(service, "2025-06-18", direct=True) as connection:
+        await connection.open()
+        call = {"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"name": "slow"}}
+        await connection.send(call)
+        await web.arrived.wait()
+    release.set()
+    assert connection.written[-1]["id"] == 5
+    assert connection.written[-1]["error"]["code"] == -32000
+
+
+async def test_a_change_before_the_sdk_is_there_is_announced_once_it_is(service: Service) -> None:
+    async with connected(service, "2025-06-18", direct=True) as connection:
+        await connection.open()
+        await connection.ask("tools/list")
+        await store(service, script_tool("later", "1"))
+        assert not connection.sdk.has_started
+        await connection.sdk.start()
+        await until(
+            lambda: "notifications/tools/list_changed" in map(_method_of, connection.written),
+            "the change is announced",
+        )
+
+
+def _method_of(message: dict[str, Any]) -> Any:
+    return message.get("method")
+
+
+@ERAS
+async def test_a_person_who_is_to_be_asked_is_asked_by_the_sdk(
+    version: str, service: Service, web: Web
+) -> None:
+    tool = request_tool("writes", web.url, config={"method": "POST"})
+    await store(service, tool, script_tool("three", "3"))
+    selection = Selection(confirm_writes=True)
+    async with connected(service, version, direct=True, selection=selection) as connection:
+        await connection.open()
+        answer = await connection.ask("tools/call", connection.with_envelope({"name": "writes"}))
+    assert answer["result"]["isError"]
+    assert web.seen == []
