@@ -30,8 +30,7 @@ class AnswerContext:
 def render_result(outcome: RunOutcome, answer: AnswerContext) -> JsonObject:
     """The answer of a run that succeeded: the result, or a preview when it is large."""
     result = outcome.data_json or b"null"
-    text = result.decode("utf-8", "replace")
-    if len(text) > answer.inline_limit_characters or nests_deeply(outcome.data):
+    if _is_longer(result, answer.inline_limit_characters) or nests_deeply(outcome.data):
         preview = preview_of(outcome.data, len(result))
         following = (
             f"the whole result has {len(result):,} bytes; read parts of it with read_result "
@@ -58,6 +57,13 @@ def render_result(outcome: RunOutcome, answer: AnswerContext) -> JsonObject:
         "isError": False,
         "_meta": {"callslip/runId": answer.run_id},
     }
+
+
+def _is_longer(text: bytes, characters: int) -> bool:
+    """Whether a UTF-8 text is longer; one that is far from the limit is not decoded for that."""
+    if len(text) <= characters:
+        return False
+    return len(text) > 4 * characters or len(text.decode("utf-8", "replace")) > characters
 
 
 def render_handle(

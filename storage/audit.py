@@ -9,7 +9,7 @@ from pathlib import Path
 
 import anyio
 
-from storage.blobs import ElsewhereError, load_blob, unpack
+from storage.blobs import ElsewhereError, load_blob, unpack, unpack_text
 from storage.objects import ObjectStore
 from tools.redaction import MINIMUM_SECRET_LENGTH, secret_forms
 
@@ -94,7 +94,10 @@ class _Search:
             columns = [row[1] for row in connection.execute(f'PRAGMA table_info("{table}")')]
             for number, row in enumerate(connection.execute(f'SELECT * FROM "{table}"'), 1):  # noqa: S608 - names from the schema
                 for column, value in zip(columns, row, strict=True):
-                    self._look(_bytes_of(value), f"{table}.{column} row {number}")
+                    where = f"{table}.{column} row {number}"
+                    self._look(_bytes_of(value), where)
+                    if table == "run_details" and isinstance(value, bytes):
+                        self._look(unpack_text(value), where)
         for (blob_id,) in connection.execute("SELECT blob_id FROM blobs").fetchall():
             self._look(self._blob(connection, blob_id), f"blob {blob_id}")
 

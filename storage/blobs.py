@@ -24,6 +24,7 @@ __all__ = [
     "load_blob",
     "load_document",
     "pack",
+    "pack_column",
     "pack_text",
     "place_elsewhere",
     "unpack",
@@ -33,6 +34,14 @@ __all__ = [
 #: Documents up to this size stay in their row, readable with any SQLite program.
 INLINE_BYTES = 2048
 _LEVEL = 3
+#: Made once, because that takes longer than compressing a kilobyte. Threads may share it: a frame
+#: is one call.
+_COMPRESSOR = zstd.ZstdCompressor(
+    options={
+        zstd.CompressionParameter.compression_level: _LEVEL,
+        zstd.CompressionParameter.checksum_flag: 1,
+    }
+)
 #: Compressing less than this gains nothing.
 _SHORTEST_COMPRESSED = 256
 
@@ -88,15 +97,24 @@ def pack(content: bytes) -> Packed:
     """Compress a content, unless that would not make it smaller."""
     digest = _digest(content)
     if len(content) >= _SHORTEST_COMPRESSED:
-        compressed = zstd.compress(content, _LEVEL)
+        compressed = pack_text(content)
         if len(compressed) < len(content):
             return Packed(digest, len(content), "zstd", compressed)
     return Packed(digest, len(content), "raw", content)
 
 
 def pack_text(content: bytes) -> bytes:
-    """Compressed bytes that are no blob of their own."""
-    return zstd.compress(content, _LEVEL)
+    """Compressed bytes that are no blob of their own, with a checksum."""
+    return _COMPRESSOR.compress(content, zstd.ZstdCompressor.FLUSH_FRAME)
+
+
+def pack_column(content: bytes) -> str | bytes:
+    """JSON text for a document column of one run alone: as it is when small, else compressed."""
+    return (
+        content.decode("utf-8", "surrogatepass")
+        if len(content) <= INLINE_BYTES
+        else (pack_text(content))
+    )
 
 
 def unpack_text(data: bytes) -> bytes:
@@ -161,7 +179,9 @@ class BlobReader:
                 self.fetched[uri] = error
         self.wanted.clear()
 
-    def document(self, connection: sqlite3.Connection, column: str | int | None) -> bytes | None:
+    def document(
+        self, connection: sqlite3.Connection, column: str | bytes | int | None
+    ) -> bytes | None:
         """The JSON text of a document column. Raises `sqlite3.DatabaseError`."""
         return _document(connection, column, self._elsewhere)
 
@@ -183,7 +203,7 @@ class BlobReader:
         return found
 
 
-def load_document(connection: sqlite3.Connection, column: str | int | None) -> bytes | None:
+def load_document(connection: sqlite3.Connection, column: str | bytes | int | None) -> bytes | None:
     """The JSON text of a document column in the database. Raises as `load_blob`."""
     return _document(connection, column, _raise_elsewhere)
 
@@ -198,12 +218,16 @@ def _raise_elsewhere(uri: str) -> bytes:
 
 
 def _document(
-    connection: sqlite3.Connection, column: str | int | None, elsewhere: Callable[[str], bytes]
+    connection: sqlite3.Connection,
+    column: str | bytes | int | None,
+    elsewhere: Callable[[str], bytes],
 ) -> bytes | None:
     if column is None:
         return None
     if isinstance(column, str):
         return column.encode("utf-8", "surrogatepass")
+    if isinstance(column, bytes):
+        return unpack_text(column)
     return _blob(connection, column, elsewhere)
 
 
@@ -225,7 +249,7 @@ def unpack(name: str, digest: bytes, size: int, encoding: str, data: bytes) -> b
         content = data if encoding == "raw" else _decompressed(data, size)
     except (zstd.ZstdError, TypeError, EOFError) as error:
         raise sqlite3.DatabaseError(f"{name} is damaged: {error}") from error
-    # The compressed form has no checksum, so damage may decompress to something else.
+    # What is not compressed has no checksum of its own.
     if _digest(content) != digest:
         raise sqlite3.DatabaseError(f"{name} is damaged: it does not match its hash")
     return content

@@ -8,7 +8,14 @@ from typing import Any, cast
 
 import anyio
 
-from storage.blobs import BlobReader, Packed, PackedDocument, pack_text, place_elsewhere
+from storage.blobs import (
+    BlobReader,
+    Packed,
+    PackedDocument,
+    pack_column,
+    pack_text,
+    place_elsewhere,
+)
 from storage.database import Database
 from storage.errors import KeyTakenError, RunExistsError, StorageError
 from storage.objects import ObjectStore
@@ -161,7 +168,7 @@ class RunStore:
             lambda connection: [
                 row[0]
                 for row in connection.execute(
-                    "SELECT DISTINCT owner FROM runs WHERE owner IS NOT NULL"
+                    "SELECT DISTINCT owner FROM runs WHERE status = 'running' AND owner IS NOT NULL"
                 )
             ]
         )
@@ -427,7 +434,7 @@ def _finish(
         (
             result,
             details.error_detail,
-            PackedDocument.of(steps.encode("utf-8", "surrogatepass")).store(connection, seq),
+            pack_column(steps.encode("utf-8", "surrogatepass")),
             details.logs.store(connection, seq) if details.logs is not None else None,
             details.cost,
             details.sub_tools.store(connection, seq) if details.sub_tools is not None else None,
@@ -447,16 +454,13 @@ def _is_stored(connection: sqlite3.Connection, packed: Packed) -> bool:
 def _end(connection: sqlite3.Connection, seq: int, status: RunStatus, error: str | None) -> bool:
     """Give a running run its final status, once."""
     row = connection.execute(
-        "SELECT tool_id, request_source, run_id FROM runs WHERE seq = ? AND status = 'running'",
-        (seq,),
+        """UPDATE runs SET status = ?, completed_at = ?, error = ?, owner = NULL
+           WHERE seq = ? AND status = 'running' RETURNING tool_id, request_source, run_id""",
+        (status, now_ms(), _storable(error), seq),
     ).fetchone()
     if row is None:
         return False
     tool_id, source, run_id = row
-    connection.execute(
-        "UPDATE runs SET status = ?, completed_at = ?, error = ?, owner = NULL WHERE seq = ?",
-        (status, now_ms(), _storable(error), seq),
-    )
     _count(connection, tool_id, RunStatus.RUNNING, source, -1)
     _count(connection, tool_id, status, source, 1)
     enqueue(connection, seq)
@@ -472,7 +476,8 @@ def _storable(text: str | None) -> str | None:
 
 def _interrupt(connection: sqlite3.Connection, owner: str) -> int:
     release_of(connection, owner)
-    seqs = [row[0] for row in connection.execute("SELECT seq FROM runs WHERE owner = ?", (owner,))]
+    owned = "SELECT seq FROM runs WHERE owner = ? AND status = 'running'"
+    seqs = [row[0] for row in connection.execute(owned, (owner,))]
     detail = encode_json_text(ErrorDetail(kind=ErrorKind.INTERRUPTED, retryable=True).wire())
     for seq in seqs:
         _end(connection, seq, RunStatus.ABORTED, INTERRUPTED)

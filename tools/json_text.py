@@ -1,14 +1,17 @@
 """JSON text in and out, exact for integers of any size.
 
 orjson does the work; what it cannot carry (integers beyond 64 bits, lone surrogates) goes through
-the standard library, so no value is rounded or refused.
+the standard library, so no value is rounded or refused. Large texts are read by pydantic's parser,
+which makes the values as it goes: orjson builds a tree first that takes more than the text itself.
 """
 
 import json
+import math
 import re
 from typing import Any, NoReturn, cast
 
 import orjson
+from pydantic_core import from_json
 
 __all__ = [
     "MOST_LEVELS",
@@ -27,8 +30,12 @@ JsonObject = dict[str, Any]
 
 # orjson reads an integer of more than 64 bits as a float; 19 digits is where that can start.
 _LONG_INTEGER = b"0" * 19
-_DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
+# What may be beyond the largest float; pydantic's parser takes it for infinity.
+_LARGE_EXPONENT = b"0e000"
+_DIGITS_TO_ZERO = bytes.maketrans(b"E123456789", b"e000000000")
 _SCANNED_BYTES = 1024 * 1024
+#: Texts above this are worth the second parser.
+_LARGE_BYTES = 1024 * 1024
 # orjson refuses half of a surrogate pair, which JavaScript leaves where it cuts a text.
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _ESCAPE = re.compile(
@@ -46,18 +53,25 @@ def decode_json(data: bytes) -> Json:
     Raises `ValueError` with the position where the text stops being JSON; NaN and Infinity are
     not JSON.
     """
-    if _has_long_integer(data):
+    if _has_number_like(_LONG_INTEGER, data):
+        return _decode_exactly(data)
+    if len(data) > _LARGE_BYTES and not _has_number_like(_LARGE_EXPONENT, data):
         try:
-            return json.loads(data, parse_constant=_refuse_constant)
-        except RecursionError:
-            raise ValueError("the JSON is nested too deeply") from None
+            return from_json(data, allow_inf_nan=False, cache_strings="keys")
+        except ValueError:
+            # It has a lower limit of levels than orjson, and other words.
+            pass
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
         if not _SURROGATE.search(data):
             raise
+    return _decode_exactly(data)
+
+
+def _decode_exactly(data: bytes) -> Json:
     try:
-        return json.loads(data, parse_constant=_refuse_constant)
+        return json.loads(data, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
 
@@ -113,14 +127,22 @@ def _inner_containers(value: Json) -> list[Json]:
     return [one for one in inner if isinstance(one, dict | list)]
 
 
-def _has_long_integer(data: bytes) -> bool:
-    """Whether 19 digits stand in a row; piece by piece, because a copy of all would be large."""
-    if len(data) < len(_LONG_INTEGER):
+def _has_number_like(pattern: bytes, data: bytes) -> bool:
+    """Whether a text has a number of this shape; piece by piece: a copy of all would be large."""
+    if len(data) < len(pattern):
         return False
+    overlap = len(pattern) - 1
     return any(
-        _LONG_INTEGER in data[start : start + _SCANNED_BYTES + 18].translate(_DIGITS_TO_ZERO)
+        pattern in data[start : start + _SCANNED_BYTES + overlap].translate(_DIGITS_TO_ZERO, b"+")
         for start in range(0, len(data), _SCANNED_BYTES)
     )
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if math.isinf(value):
+        raise ValueError(f"{number[:40]} is more than a number can be")
+    return value
 
 
 def _whole_pair(match: re.Match[bytes]) -> bytes:

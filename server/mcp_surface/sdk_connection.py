@@ -96,6 +96,9 @@ class SdkConnection:
 
     def _remember_change(self) -> None:
         self._tools_have_changed = True
+        if self._told_at_start and self._streams is None:
+            # Somebody has to say so.
+            self._group.start_soon(self.start)
 
     async def _tell_of_change(self, notifier: "Notifier") -> None:
         """A client that listed the tools before the SDK was there has not been told."""

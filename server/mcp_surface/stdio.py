@@ -63,7 +63,7 @@ async def _serve_pipes(
     tools = ShownTools(service, selection)
     sdk = SdkConnection(service, tools, pipes.write, group)
     direct = DirectAnswers(service, tools, pipes.write, sdk, group)
-    group.start_soon(_warm, service, sdk.start)
+    group.start_soon(_warm, service)
     async for line in pipes:
         await direct.take(line)
     await sdk.end()
@@ -97,10 +97,8 @@ def _exit_if(ended_by: signal.Signals | None) -> None:
         os._exit(0 if ended_by is signal.SIGTERM else 128 + signal.SIGINT)
 
 
-async def _warm(service: Service, *starts: Callable[[], Awaitable[Any]]) -> None:
+async def _warm(service: Service) -> None:
     """Have ready what the first call needs, once the first answers are out."""
     await anyio.sleep(_WARM_AFTER_SECONDS)
     await anyio.to_thread.run_sync(service.engines.http.warm, abandon_on_cancel=True)
     await service.engines.scripts.warm()
-    for start in starts:
-        await start()

@@ -320,13 +320,14 @@ async def test_a_call_under_way_when_the_server_ends_is_told_so(service: Service
     assert connection.written[-1]["error"]["code"] == -32000
 
 
-async def test_a_change_before_the_sdk_is_there_is_announced_once_it_is(service: Service) -> None:
+async def test_a_change_is_announced_to_a_client_that_never_needed_the_sdk(
+    service: Service,
+) -> None:
     async with connected(service, "2025-06-18", direct=True) as connection:
         await connection.open()
         await connection.ask("tools/list")
-        await store(service, script_tool("later", "1"))
         assert not connection.sdk.has_started
-        await connection.sdk.start()
+        await store(service, script_tool("later", "1"))
         await until(
             lambda: "notifications/tools/list_changed" in map(_method_of, connection.written),
             "the change is announced",

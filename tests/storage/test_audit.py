@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage.audit import AuditReport, audit, named
-from storage.blobs import pack
+from storage.blobs import pack, pack_column
 from storage.database import open_database
 from storage.objects import ObjectStore
 
@@ -66,6 +66,15 @@ async def test_a_secret_in_a_compressed_payload_is_found(home: Path) -> None:
         )
     report = await search(home)
     assert any(location.startswith("acme.token: blob ") for location in report.locations)
+
+
+async def test_a_secret_in_a_compressed_document_of_a_run_is_found(home: Path) -> None:
+    steps = pack_column(b'{"a": 1}' * 500 + SECRET.encode() + b'{"a": 1}' * 500)
+    assert isinstance(steps, bytes)
+    with closing(sqlite3.connect(home / "callslip.db")) as connection, connection:
+        connection.execute("INSERT INTO run_details (seq, steps) VALUES (1, ?)", (steps,))
+    report = await search(home)
+    assert "acme.token: run_details.steps row 1" in report.locations
 
 
 async def test_a_secret_that_is_in_the_log_of_the_database_alone_is_found(home: Path) -> None:

@@ -3,6 +3,7 @@
 import codecs
 from dataclasses import dataclass, field
 from email.message import Message
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 __all__ = ["MediaType", "decode_text", "media_type_of_name", "parse_media_type"]
@@ -67,6 +68,7 @@ class MediaType:
         return self.essence.rpartition("+")[2] if "+" in self.essence else ""
 
 
+@lru_cache(maxsize=256)
 def parse_media_type(content_type: str | None) -> MediaType:
     """The parts of a `Content-Type` header. A header that cannot be read counts as absent."""
     if not content_type or not content_type.strip():

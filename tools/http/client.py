@@ -148,7 +148,6 @@ class HttpClient:
 
     async def _send(self, outgoing: OutgoingRequest, policy: AddressPolicy) -> Received:
         from aiohttp import ClientError
-        from httpx import InvalidURL
 
         headers = list(outgoing.headers)
         names = {name.lower() for name, _ in headers}
@@ -167,7 +166,7 @@ class HttpClient:
             finally:
                 # Keeps the connection when the body was read and closes it when it was not.
                 response.release()
-        except (ClientError, InvalidURL, OSError, ValueError) as error:
+        except (ClientError, OSError, ValueError) as error:
             from tools.http.failures import failure_of
 
             raise failure_of(error, outgoing, self._connect_timeout_seconds) from None

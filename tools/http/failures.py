@@ -1,7 +1,6 @@
 """Why an exchange failed, in our words."""
 
 import aiohttp
-import httpx
 
 from tools.errors import ErrorKind, HttpFailure, RunError
 from tools.http.client import NotSentError, OutgoingRequest
@@ -13,7 +12,7 @@ __all__ = ["failure_of"]
 def failure_of(
     error: Exception, request: OutgoingRequest, connect_timeout_seconds: float
 ) -> RunError:
-    """The error of a run for what aiohttp and httpx raise.
+    """The error of a run for what aiohttp raises.
 
     https://docs.aiohttp.org/en/stable/client_reference.html#client-exceptions
     """
@@ -43,7 +42,7 @@ def failure_of(
                 retryable=True,
                 http=http,
             )
-        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError() | httpx.InvalidURL():
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return RunError(
                 ErrorKind.CONNECTION, f"{request.url} is not an http or https url", http=http
             )

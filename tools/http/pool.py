@@ -10,7 +10,6 @@ import ssl
 from collections.abc import Sequence
 
 import aiohttp
-import httpx
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 from yarl import URL
@@ -51,10 +50,10 @@ class ConnectionPool:
         """Send a request; its answer so far as the headers. Redirects are not followed.
 
         `digest` are the name and password that answer a challenge (RFC 7616). Raises `RunError` of
-        kind `blocked_address`, and what aiohttp and httpx raise.
+        kind `blocked_address`, and what aiohttp raises.
         """
         if _CLEAN_URL.fullmatch(url) is None or "/." in url:
-            url = str(httpx.URL(url))
+            url = _encoded(url)
         target = URL(url, encoded=True)
         if target.host and _is_address(target.host):
             check_address(target.host, target.host, self._policy)
@@ -114,6 +113,15 @@ class _GuardedResolver(AbstractResolver):
 
     async def close(self) -> None:
         await self._resolver.close()
+
+
+def _encoded(url: str) -> str:
+    import httpx
+
+    try:
+        return str(httpx.URL(url))
+    except httpx.InvalidURL as error:
+        raise aiohttp.InvalidURL(url, str(error)) from None
 
 
 def _is_address(host: str) -> bool:

@@ -14,6 +14,7 @@ from tools.urls import origin_of
 __all__ = ["render_url"]
 
 _SCHEME_AND_AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+_MAY_BE_DOTS = re.compile(r"[/\\](?:\.|%2e)", re.IGNORECASE)
 _WHERE = "url"
 
 
@@ -147,6 +148,8 @@ def _check_segments(url: str, pieces: list[_Piece]) -> None:
 
 
 def _dot_segments(url: str) -> int:
+    if _MAY_BE_DOTS.search(url) is None:
+        return 0
     # Some servers read a backslash as a slash.
     path = re.split(r"[?#]", url, maxsplit=1)[0].replace("\\", "/")
     return sum(unquote(segment) in {".", ".."} for segment in path.split("/"))
