@@ -50,8 +50,8 @@ async def fill(home: Path, runs: int, url: str) -> None:
     async with open_service(settings) as service:
         tools = [{**get_items(url), "id": f"tool_{number}"} for number in range(TOOLS)]
         for tool in (get_items(url), *tools):
-            await service.put_tool(tool)
-        definitions = [(await service.get_tool(tool["id"])).definition for tool in tools]
+            await service.tools.put(tool)
+        definitions = [(await service.tools.get(tool["id"])).definition for tool in tools]
         database = service._database  # pyright: ignore[reportPrivateUsage]: as above
         began = now_ms() - 60 * 24 * 3600 * 1000
         spacing_ms = (now_ms() - began) / runs

@@ -60,7 +60,7 @@ def home(*tools: Mapping[str, Any]) -> Generator[Path]:
 async def _store(path: Path, tools: Sequence[Mapping[str, Any]]) -> None:
     async with open_service(Settings(home=path)) as service:
         for tool in tools:
-            checked, outcome = await service.put_tool(dict(tool))
+            checked, outcome = await service.tools.put(dict(tool))
             if outcome is None:
                 raise RuntimeError(f"the tool is refused: {checked.problems}")
 

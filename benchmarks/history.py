@@ -107,7 +107,7 @@ def _median_ms(ask: Callable[[], Any], rounds: int) -> float:
 async def _point_at(path: Path, url: str) -> None:
     """The tool that is called asks an upstream that is there now."""
     async with open_service(Settings(home=path, retention_days=0, retention_gigabytes=0)) as home:
-        await home.put_tool(get_items(url))
+        await home.tools.put(get_items(url))
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from server.catalog import CatalogEntry
 from storage.errors import StorageError
 from storage.run_record import StoredRun
 from storage.tools import StoredTool
+from tools.carriers import Carriers, TakenCredential
 from tools.context import RunEvent
 from tools.errors import ErrorDetail, ErrorKind
 from tools.execution import Execution, TakenSteps
@@ -85,6 +86,8 @@ class RunRequest:
     #: What the run above knows: its inputs for this one may hold its systems' credentials.
     redactor_above: Redactor | None = field(default=None, repr=False)
     systems_above: Mapping[str, System] = field(default_factory=dict[str, System], repr=False)
+    #: The inputs that hold short credentials of the run above.
+    carriers: Carriers = field(default_factory=dict[str, frozenset[TakenCredential]], repr=False)
     on_event: Callable[[RunEvent], None] | None = None
     #: It is accepted now and executed when its turn comes, by the next process if need be.
     is_async: bool = False

@@ -56,7 +56,7 @@ class Automation:
 
         Raises `UnknownToolError`, `UnknownSystemError`, `RunError` when the credential is not set.
         """
-        await self._service.get_tool(tool_id)
+        await self._service.tools.get(tool_id)
         hook = Hook(tool_id, system_id, credential, scheme, header or DEFAULT_HEADERS[scheme])
         await self._secret_of(hook)
         await self._hooks.put(hook)
@@ -107,7 +107,7 @@ class Automation:
 
         Raises `UnknownToolError`, `server.scheduler.ScheduleError`.
         """
-        await self._service.get_tool(wanted.tool_id)
+        await self._service.tools.get(wanted.tool_id)
         due = next_time(wanted.cron, wanted.time_zone, now_ms())
         schedule_id = wanted.schedule_id or uuid.uuid4().hex[:12]
         return await self._schedules.put(

@@ -8,7 +8,8 @@ from typing import cast
 import anyio
 
 from server.active_run import ActiveRun, JoinedRun, RunRequest
-from server.service import Service, UnknownRunError, UnknownToolError
+from server.service import Service, UnknownRunError
+from server.tool_library import ToolLibrary, UnknownToolError
 from storage.api_keys import ApiKeyStore, Scope, is_same_key
 from storage.run_lists import RunFilter, RunPage
 from storage.run_record import StoredRun
@@ -104,22 +105,19 @@ class FailureLimit:
             self._failures.popitem(last=False)
 
 
-class CallersService(Service):
-    """A service as one caller sees it: runs carry its name, and what it is not shown is not there.
+class CallersTools(ToolLibrary):
+    """The tools as one caller sees them."""
 
-    It shares everything with the service it was made from, which owns and closes it.
-    """
-
-    def __init__(self, service: Service, caller: Caller) -> None:
-        # Not the constructor of Service: this is the same service, and opens nothing of its own.
-        vars(self).update(vars(service))
-        self._whole = service
-        self._user = caller.name or self._user
+    def __init__(self, tools: ToolLibrary, caller: Caller) -> None:
+        # Not the constructor of ToolLibrary: these are the same tools.
+        vars(self).update(vars(tools))
+        self._whole = tools
+        self._author_name = caller.name or self._author_name
         self.caller = caller
 
-    async def get_tool(self, tool_id: str) -> StoredTool:
+    async def get(self, tool_id: str) -> StoredTool:
         if not self.caller.is_narrowed:
-            return await self._whole.get_tool(tool_id)
+            return await self._whole.get(tool_id)
         stored = await self._stored(tool_id)
         if stored is None or not self._shows(stored):
             # Without a suggestion, which may be a tool that is not shown.
@@ -128,48 +126,48 @@ class CallersService(Service):
 
     async def _stored(self, tool_id: str) -> StoredTool | None:
         try:
-            return await self._whole.get_tool(tool_id)
+            return await self._whole.get(tool_id)
         except UnknownToolError:
             return None
 
-    async def list_tools(self) -> list[StoredTool]:
-        stored = await self._whole.list_tools()
+    async def all(self) -> list[StoredTool]:
+        stored = await self._whole.all()
         return [one for one in stored if self._shows(one)]
 
-    async def put_tool(
+    async def put(
         self, definition: Json, *, client_name: str | None = None
     ) -> tuple[CheckedTool, PutOutcome | None]:
         await self._require_place(definition)
-        return await super().put_tool(definition, client_name=client_name)
+        return await super().put(definition, client_name=client_name)
 
-    async def add_tool(self, definition: Json) -> CheckedTool:
+    async def add(self, definition: Json) -> CheckedTool:
         await self._require_place(definition)
-        return await super().add_tool(definition)
+        return await super().add(definition)
 
-    async def change_tool(self, tool_id: str, fields: JsonObject) -> CheckedTool:
-        stored = await self.get_tool(tool_id)
+    async def change(self, tool_id: str, fields: JsonObject) -> CheckedTool:
+        stored = await self.get(tool_id)
         await self._require_place({**stored.definition, **fields, "id": tool_id})
-        return await super().change_tool(tool_id, fields)
+        return await super().change(tool_id, fields)
 
-    async def rename_tool(self, tool_id: str, new_id: str) -> CheckedTool:
-        stored = await self.get_tool(tool_id)
+    async def rename(self, tool_id: str, new_id: str) -> CheckedTool:
+        stored = await self.get(tool_id)
         await self._require_place({**stored.definition, "id": new_id})
-        return await super().rename_tool(tool_id, new_id)
+        return await super().rename(tool_id, new_id)
 
-    async def remove_tool(self, tool_id: str) -> None:
-        await self.get_tool(tool_id)
-        await super().remove_tool(tool_id)
+    async def remove(self, tool_id: str) -> None:
+        await self.get(tool_id)
+        await super().remove(tool_id)
 
-    async def tool_versions(self, tool_id: str) -> list[ToolVersion]:
+    async def versions(self, tool_id: str) -> list[ToolVersion]:
         if self.caller.is_narrowed:
-            await self.get_tool(tool_id)
-        return await self._whole.tool_versions(tool_id)
+            await self.get(tool_id)
+        return await self._whole.versions(tool_id)
 
-    async def restore_tool(self, tool_id: str, version_number: int) -> PutOutcome:
-        for version in await self.tool_versions(tool_id):
+    async def restore(self, tool_id: str, version_number: int) -> PutOutcome:
+        for version in await self.versions(tool_id):
             if version.version_number == version_number:
                 await self._require_place(version.definition)
-        return await super().restore_tool(tool_id, version_number)
+        return await super().restore(tool_id, version_number)
 
     async def _require_place(self, definition: Json) -> None:
         """A narrowed caller stores where it can see what it stored. Raises `NotAllowedError`."""
@@ -188,10 +186,25 @@ class CallersService(Service):
     def _shows(self, stored: StoredTool) -> bool:
         return self.caller.is_shown(stored.id, _folder_of(stored.definition))
 
+
+class CallersService(Service):
+    """A service as one caller sees it: runs carry its name, and what it is not shown is not there.
+
+    It shares everything with the service it was made from, which owns and closes it.
+    """
+
+    def __init__(self, service: Service, caller: Caller) -> None:
+        # Not the constructor of Service: this is the same service, and opens nothing of its own.
+        vars(self).update(vars(service))
+        self._whole = service
+        self._user = caller.name or self._user
+        self.tools = CallersTools(service.tools, caller)
+        self.caller = caller
+
     async def start(self, request: RunRequest) -> ActiveRun | JoinedRun:
         if self.caller.is_narrowed and not self._is_given(request):
             # Says not found for what is not shown; the tool may have been stored a moment ago.
-            await self.get_tool(request.tool_id)
+            await self.tools.get(request.tool_id)
         request = replace(request, user_id=self.caller.name or request.user_id)
         # The whole service: what a tool calls as a step belongs to the tool.
         return await self._whole.start(request)
@@ -219,7 +232,7 @@ class CallersService(Service):
             return await self._whole.list_runs(
                 wanted, limit=limit, offset=offset, before_seq=before_seq
             )
-        shown = [one.id for one in await self.list_tools()]
+        shown = [one.id for one in await self.tools.all()]
         tool_ids = [one for one in shown if wanted.tool_id in (None, one)]
         # A page of each tool, merged: a narrowed key has few tools.
         pages = [
@@ -257,7 +270,7 @@ class CallersService(Service):
         if not self.caller.is_narrowed:
             return True
         try:
-            await self.get_tool(tool_id)
+            await self.tools.get(tool_id)
         except UnknownToolError:
             return tool_id in self.caller.tool_ids
         return True

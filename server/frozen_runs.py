@@ -24,6 +24,7 @@ from server.reruns import (
 from server.run_facts import object_in
 from server.service import Service
 from storage.run_record import StoredRun
+from tools.carriers import Carriers
 from tools.context import ChildRun, Engines, RunContext, RunEvent
 from tools.errors import ErrorKind, RunError
 from tools.execution import Execution
@@ -331,7 +332,10 @@ class _FrozenPorts:
     async def access_token(self, system: System, rejected: str | None) -> str:
         return credential_mark(f"{system.id}.accessToken")
 
-    async def start_child(self, tool_id: str, inputs: JsonObject, context: RunContext) -> ChildRun:
+    async def start_child(
+        self, tool_id: str, inputs: JsonObject, context: RunContext, carriers: Carriers
+    ) -> ChildRun:
+        # Credentials are marks here, and those are not short.
         prepared = self._sub_tools.get(tool_id)
         if prepared is None:
             raise RunError(ErrorKind.SUB_TOOL, f"tool {tool_id} not found")

@@ -7,6 +7,7 @@ from asyncio import TimerHandle, Transport
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 import anyio
@@ -31,6 +32,9 @@ __all__ = ["HttpOptions", "HttpServer", "NoKeyError", "serve_http"]
 _MCP_PATHS = ("/mcp", "/mcp/")
 #: A connection that sends no whole head for so long is closed.
 _HEAD_SECONDS = 20.0
+#: How long a call over `/mcp` goes on when its client has closed its sending side. Such a client
+#: cannot be told from one that has gone, and there going away cancels the call.
+_STREAM_GRACE_SECONDS = 2.0
 #: How long answers may take to go out when the server stops; runs have ended by then.
 _GRACEFUL_SECONDS = 2
 
@@ -158,6 +162,9 @@ class _Server(Server):
                 log_config=None,
                 server_header=False,
                 proxy_headers=False,
+                # The pools of clients let go first, httpx's after 5 s: a request that meets our
+                # close would fail.
+                timeout_keep_alive=ceil(_HEAD_SECONDS),
                 timeout_graceful_shutdown=_GRACEFUL_SECONDS,
             )
         )
@@ -173,8 +180,12 @@ class _Server(Server):
 
 
 class _Protocol(H11Protocol):
-    """Closes connections whose next request does not begin, and words what is no HTTP in JSON."""
+    """Closes connections whose next request does not begin, and words what is no HTTP in JSON.
 
+    A client that closes its sending side still gets the answer to what it has sent.
+    """
+
+    #: Ends the wait for a next request, or for the answer of a client that may have gone.
     _late: TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]: as in the class above
@@ -189,10 +200,24 @@ class _Protocol(H11Protocol):
         self._stop_waiting()
         super().connection_lost(exc)
 
+    def eof_received(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]: asyncio takes a bool, the class above gives None
+        """Whether the connection stays open, for an answer that is under way."""
+        cycle: Any = self._unanswered()
+        if cycle is None:
+            if self.conn.trailing_data[0]:
+                self._refuse("the connection was closed before the head of the request was whole")
+            return False
+        if cycle.more_body:
+            self._refuse("the connection was closed before the body of the request was whole")
+            return False
+        cycle.keep_alive = False
+        if cycle.scope["path"] in _MCP_PATHS:
+            self._end_after(_STREAM_GRACE_SECONDS, self.transport.abort)
+        return True
+
     def handle_events(self) -> None:
         super().handle_events()
-        cycle: Any = self.cycle
-        if cycle is not None and not cycle.response_complete:
+        if self._unanswered() is not None:
             self._stop_waiting()
 
     def on_response_complete(self) -> None:
@@ -202,20 +227,35 @@ class _Protocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP in the shape of all errors; it has no route and no trace id."""
-        answer = error_answer(400, "this is not an HTTP request", "invalid_request")
-        body = bytes(answer.body)
-        head = (
-            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        )
-        cycle: Any = self.cycle
-        if cycle is None or not cycle.response_started or cycle.response_complete:
+        self._refuse("this is not an HTTP request")
+
+    def _refuse(self, message: str) -> None:
+        cycle: Any = self._unanswered()
+        if cycle is None or not cycle.response_started:
+            answer = error_answer(400, message, "invalid_request")
+            body = bytes(answer.body)
+            head = (
+                "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
+                f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            )
             self.transport.write(head.encode("ascii") + body)
         self.transport.close()
+        if cycle is not None:
+            # Until the connection is lost, nothing more may be said on it.
+            cycle.disconnected = True
+            cycle.message_event.set()
+
+    def _unanswered(self) -> Any:
+        """The request whose answer has not gone out, if there is one."""
+        cycle: Any = self.cycle
+        return None if cycle is None or cycle.response_complete else cycle
 
     def _wait_for_head(self) -> None:
+        self._end_after(_HEAD_SECONDS, self.transport.close)
+
+    def _end_after(self, seconds: float, end: Callable[[], None]) -> None:
         self._stop_waiting()
-        self._late = self.loop.call_later(_HEAD_SECONDS, self.transport.close)
+        self._late = self.loop.call_later(seconds, end)
 
     def _stop_waiting(self) -> None:
         if self._late is not None:

@@ -144,10 +144,10 @@ async def store_import(
     report = ImportReport(source, result, dry_run)
     system_id = result.system.definition["id"]
     origin = _Origin(system_id, source, result.title, result.format)
-    stored = await service.list_tools()
+    stored = await service.tools.all()
     by_id = {one.id: one for one in stored}
     placed = _with_new_ids(_Placement(origin, stored).place(result.tools))
-    checked = await service.check_tools(
+    checked = await service.tools.check_all(
         [definition for _, definition in placed],
         new_system_ids=[system_id, *(one.definition["id"] for one in result.further_systems)],
     )
@@ -167,7 +167,7 @@ async def store_import(
     for one in result.further_systems:
         report.further_systems.append(await put_system(service, one, dry_run=dry_run))
     if not dry_run:
-        await service.change_tools(changes, client_name=client_name)
+        await service.tools.change_all(changes, client_name=client_name)
     return report
 
 

@@ -79,9 +79,9 @@ async def store_found_tools(
     reports: list[JsonObject] = []
     for definition in found.definitions:
         if dry_run:
-            checked, outcome = await service.check_tool(definition), None
+            checked, outcome = await service.tools.check(definition), None
         else:
-            checked, outcome = await service.put_tool(definition)
+            checked, outcome = await service.tools.put(definition)
         report: JsonObject = {
             "id": checked.id,
             "outcome": "valid" if checked.is_valid else "refused",

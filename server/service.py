@@ -7,7 +7,7 @@ import getpass
 import logging
 import math
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -39,6 +39,11 @@ from server.reruns import (
 )
 from server.run_facts import is_dry
 from server.settings import Settings
+from server.tool_library import (
+    ArchivedToolError,
+    ToolLibrary,
+    UnknownToolError,
+)
 from storage.api_keys import ApiKeyStore
 from storage.counters import Counters
 from storage.database import Database
@@ -53,28 +58,19 @@ from storage.runs import RunStore
 from storage.schedules import ScheduleStore
 from storage.systems import SystemStore
 from storage.tools import (
-    BOOKKEEPING,
-    Author,
-    PutOutcome,
-    StoredTool,
-    ToolChange,
-    ToolChangedError,
     ToolStore,
-    ToolVersion,
 )
 from tools.auth.oauth2 import Token
-from tools.check import CheckedTool, check_definition
+from tools.carriers import Carriers
 from tools.context import ChildRun, Engines, RunContext, RunEvent
 from tools.decoders import StoredFile
 from tools.errors import ErrorDetail, ErrorKind, RunError
 from tools.execution import Execution
 from tools.faults import trace_of
-from tools.json_diff import json_diff
-from tools.json_text import Json, JsonObject
+from tools.json_text import JsonObject
 from tools.redaction import Redactor
 from tools.replay import ReplayClient, credential_mark
 from tools.run import RequestSource, RunOutcome, RunStatus, now_ms
-from tools.suggestions import did_you_mean
 from tools.system import System, auth_credential_names
 from tools.tracing import is_traceparent, trace_id_of
 
@@ -84,7 +80,6 @@ __all__ = [
     "Service",
     "UnknownRunError",
     "UnknownToolError",
-    "UnknownVersionError",
 ]
 
 _log = logging.getLogger(__name__)
@@ -94,22 +89,8 @@ _ORPHAN_CHECK_SECONDS = 30.0
 _LAST_GOOD_TRIES = 10
 #: How often runs of processes that are gone are looked for.
 _QUEUE_CHECK_SECONDS = 5.0
-#: A change is made again when another came between.
-_CHANGE_TRIES = 5
 #: How long closing waits for runs to be recorded as aborted.
 _CLOSE_SECONDS = 1.5
-
-
-class UnknownToolError(Exception):
-    """No tool of this id is stored."""
-
-
-class ArchivedToolError(Exception):
-    """The tool is archived: kept, but not to be called."""
-
-
-class UnknownVersionError(Exception):
-    """The tool has no version of this number."""
 
 
 class UnknownRunError(Exception):
@@ -146,7 +127,6 @@ class Service:
         #: Called with the id of a run of this process that began a step or ended.
         self.run_updated: list[Callable[[str], None]] = []
         self._database = database
-        self._tools = tools
         self._runs = runs
         self._owner = owner
         self.counters = Counters(database)
@@ -161,6 +141,14 @@ class Service:
         self._unrecorded: list[tuple[int, RunOutcome]] = []
         self._newest_seq = 0
         self._user = _operating_system_user()
+        self.tools = ToolLibrary(
+            tools,
+            self.catalog,
+            systems,
+            engines.scripts,
+            self._user,
+            lambda: _tell(self.tools_changed),
+        )
 
     async def open(self, group: TaskGroup) -> None:
         """Read what is there, end orphans and start watching for other processes."""
@@ -188,157 +176,6 @@ class Service:
                 await self._record_late()
                 await self._queue.release(self._owner.id)
 
-    # Tools
-
-    async def check_tool(self, definition: Json) -> CheckedTool:
-        """Every problem of a definition; nothing is stored."""
-        await self.catalog.refresh()
-        return await check_definition(
-            definition,
-            self.engines.scripts,
-            known_tool_ids=self.catalog.ids(),
-            known_system_ids=await self.connections.store.ids(),
-        )
-
-    async def put_tool(
-        self, definition: Json, *, client_name: str | None = None
-    ) -> tuple[CheckedTool, PutOutcome | None]:
-        """Check a definition and store it unless it is refused; `client_name` is kept with it."""
-        checked = await self.check_tool(definition)
-        if checked.definition is None:
-            return checked, None
-        outcome = await self._tools.put(checked.definition, Author(self._user, client_name))
-        await self._refresh_tools()
-        return checked, outcome
-
-    async def check_tools(
-        self, definitions: Sequence[Json], *, new_system_ids: Collection[str] = ()
-    ) -> list[CheckedTool]:
-        """Like `check_tool` for many at once, with systems that are stored before them."""
-        await self.catalog.refresh()
-        tool_ids = frozenset(self.catalog.ids())
-        system_ids = {*await self.connections.store.ids(), *new_system_ids}
-        return [
-            await check_definition(
-                one, self.engines.scripts, known_tool_ids=tool_ids, known_system_ids=system_ids
-            )
-            for one in definitions
-        ]
-
-    async def change_tools(
-        self, changes: Sequence[ToolChange], *, client_name: str | None = None
-    ) -> None:
-        """Make many changes of checked definitions at once, all or none.
-
-        Raises `ToolExistsError`, `ToolChangedError`.
-        """
-        await self._tools.change_all(changes, Author(self._user, client_name))
-        await self._refresh_tools()
-
-    async def add_tool(self, definition: Json) -> CheckedTool:
-        """Check a definition and store it as a new tool unless it is refused.
-
-        Raises `ToolExistsError`.
-        """
-        checked = await self.check_tool(definition)
-        if checked.definition is not None:
-            await self._tools.add(checked.definition, Author(self._user))
-            await self._refresh_tools()
-        return checked
-
-    async def change_tool(self, tool_id: str, fields: JsonObject) -> CheckedTool:
-        """Put fields in place of those of a stored tool, null ones away; stored unless refused.
-
-        Raises `UnknownToolError`, `ToolChangedError` when others change it all the time.
-        """
-        for _ in range(_CHANGE_TRIES):
-            stored = await self.get_tool(tool_id)
-            checked = await self.check_tool({**stored.definition, **fields, "id": tool_id})
-            if checked.definition is None:
-                return checked
-            with suppress(ToolChangedError):
-                await self._tools.replace(
-                    checked.definition, stored.version_number, Author(self._user)
-                )
-                await self._refresh_tools()
-                return checked
-        raise ToolChangedError(f"tool {tool_id} is being changed by others; try again")
-
-    async def rename_tool(self, tool_id: str, new_id: str) -> CheckedTool:
-        """Give a tool another id unless that is refused; its runs keep the old one.
-
-        Raises `UnknownToolError`, `ToolExistsError`.
-        """
-        stored = await self.get_tool(tool_id)
-        checked = await self.check_tool({**stored.definition, "id": new_id})
-        if checked.definition is not None and new_id != tool_id:
-            if not await self._tools.rename(tool_id, new_id, Author(self._user)):
-                raise await self._unknown_tool(tool_id)
-            await self._refresh_tools()
-        return checked
-
-    async def tool_versions(self, tool_id: str) -> list[ToolVersion]:
-        """The versions of a tool, the newest first; of a removed one too.
-
-        Raises `UnknownToolError`.
-        """
-        versions = await self._tools.versions(tool_id)
-        if not versions:
-            raise await self._unknown_tool(tool_id)
-        return versions
-
-    async def compare_versions(self, tool_id: str, a: int, b: int) -> JsonObject:
-        """What is different between two versions of a tool: `{a, b, changes, total, truncated}`.
-
-        Raises `UnknownToolError`, `UnknownVersionError`.
-        """
-        found = {one.version_number: one for one in await self.tool_versions(tool_id)}
-        definitions: list[JsonObject] = []
-        for number in (a, b):
-            version = found.get(number)
-            if version is None or version.definition is None:
-                known = ", ".join(map(str, sorted(found)))
-                raise UnknownVersionError(
-                    f"version {number} of tool {tool_id} not found; it has: {known}"
-                )
-            definitions.append(
-                {key: one for key, one in version.definition.items() if key not in BOOKKEEPING}
-            )
-        return {"a": a, "b": b, **json_diff(*definitions).wire()}
-
-    async def restore_tool(self, tool_id: str, version_number: int) -> PutOutcome:
-        """Make an earlier version the newest one; brings a removed tool back.
-
-        Raises `UnknownToolError`, `UnknownVersionError`.
-        """
-        restored = await self._tools.restore(tool_id, version_number, Author(self._user))
-        if restored is None:
-            numbers = [one.version_number for one in await self.tool_versions(tool_id)]
-            raise UnknownVersionError(
-                f"version {version_number} of tool {tool_id} not found; "
-                f"there are {min(numbers)} to {max(numbers)}"
-            )
-        await self._refresh_tools()
-        return restored
-
-    async def get_tool(self, tool_id: str) -> StoredTool:
-        """Raises `UnknownToolError`."""
-        stored = await self._tools.get(tool_id)
-        if stored is None:
-            raise await self._unknown_tool(tool_id)
-        return stored
-
-    async def list_tools(self) -> list[StoredTool]:
-        """All tools, archived ones too, by id."""
-        await self._refresh_tools()
-        return [entry.stored for entry in self.catalog.entries()]
-
-    async def remove_tool(self, tool_id: str) -> None:
-        """Raises `UnknownToolError`. The runs of the tool stay."""
-        if not await self._tools.delete(tool_id):
-            raise await self._unknown_tool(tool_id)
-        await self._refresh_tools()
-
     # Runs
 
     async def start(self, request: RunRequest) -> ActiveRun | JoinedRun:
@@ -350,7 +187,7 @@ class Service:
         """
         derivation = request.derivation or Derivation(None, None)
         entry = derivation.recorded_tools.get(request.tool_id)
-        entry = entry or await self._require_tool(request.tool_id)
+        entry = entry or await self.tools.require(request.tool_id)
         prepared = entry.prepared
         replay = derivation.replay
         loaded = await self.connections.load_for(
@@ -375,6 +212,7 @@ class Service:
             guarded_systems=tuple(systems.values()),
             run_time_credentials=request.credentials,
             redactor=redactor,
+            carriers=dict(request.carriers),
             ancestors=request.ancestors,
             trace_id=trace_id,
             spans=self.engines.spans,
@@ -477,7 +315,7 @@ class Service:
     async def plan_rerun(self, wanted: RerunRequest) -> RerunPlan:
         """What a rerun would run; nothing is started. Raises like `rerun`."""
         run = await self.get_run(wanted.run_id, with_large=True)
-        latest = await self._require_tool(run.tool_id) if wanted.version == "latest" else None
+        latest = await self.tools.require(run.tool_id) if wanted.version == "latest" else None
         recorded = await self.recorded_runs(run) if wanted.is_replay else []
         return plan_rerun(run, wanted, latest, recorded)
 
@@ -618,7 +456,13 @@ class Service:
         return True
 
     async def start_child(
-        self, tool_id: str, inputs: JsonObject, parent: RunRequest, context: RunContext, run_id: str
+        self,
+        tool_id: str,
+        inputs: JsonObject,
+        parent: RunRequest,
+        context: RunContext,
+        run_id: str,
+        carriers: Carriers,
     ) -> ChildRun:
         """Run a tool as a step of another run. Raises `RunError` of kind `sub_tool`."""
         options = context.options.model_copy(update={"trace_id": context.trace_id})
@@ -633,6 +477,7 @@ class Service:
             ancestors=(*context.ancestors, context.tool.id),
             redactor_above=context.redactor,
             systems_above={system.id: system for system in context.guarded_systems},
+            carriers=carriers,
             traceparent=context.traceparent,
             derivation=parent.derivation and parent.derivation.for_child(tool_id),
         )
@@ -697,35 +542,6 @@ class Service:
             self._unrecorded.pop(0)
             _tell(self.runs_changed)
 
-    async def _require_tool(self, tool_id: str) -> CatalogEntry:
-        entry = self.catalog.get(tool_id)
-        if entry is None:
-            # Stored a moment ago, perhaps by another process.
-            await self._refresh_tools()
-            entry = self.catalog.get(tool_id)
-        if entry is None:
-            raise await self._unknown_tool(tool_id)
-        if entry.is_archived:
-            raise ArchivedToolError(f"tool {tool_id} is archived and cannot be called")
-        try:
-            _ = entry.prepared
-        except ValueError as error:
-            raise StorageError(
-                f"tool {tool_id} is stored in a form that cannot be read; "
-                "store it again with `callslip tools add`"
-            ) from error
-        return entry
-
-    async def _unknown_tool(self, tool_id: str) -> UnknownToolError:
-        near = did_you_mean(tool_id, self.catalog.ids())
-        return UnknownToolError(
-            f"tool {tool_id} not found" + (f"; did you mean {near}?" if near else "")
-        )
-
-    async def _refresh_tools(self) -> None:
-        if await self.catalog.refresh():
-            _tell(self.tools_changed)
-
     # Other processes
 
     async def _watch(self) -> None:
@@ -739,7 +555,7 @@ class Service:
                 if version == seen:
                     continue
                 seen = version
-                await self._refresh_tools()
+                await self.tools.refresh()
                 await self._cancel_on_request()
                 newest = await self._runs.newest_seq()
             except StorageError as error:
@@ -820,9 +636,11 @@ class _Ports:
                 token = self._own_tokens[system.id] = renewed
         return token
 
-    async def start_child(self, tool_id: str, inputs: JsonObject, context: RunContext) -> ChildRun:
+    async def start_child(
+        self, tool_id: str, inputs: JsonObject, context: RunContext, carriers: Carriers
+    ) -> ChildRun:
         return await self._service.start_child(
-            tool_id, inputs, self._request, context, self._run_id
+            tool_id, inputs, self._request, context, self._run_id, carriers
         )
 
 

@@ -1,8 +1,11 @@
 """Every folder of the corpus, through the core, over MCP and over REST: the same run."""
 
+import base64
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from email import message_from_bytes
+from email.message import Message
 from pathlib import Path
 from typing import Any, cast
 
@@ -117,7 +120,7 @@ async def _tools(client: Client) -> AsyncGenerator[Any]:
 
 
 async def _store(service: Service, case: Case) -> None:
-    checked, outcome = await service.put_tool(case.tool)
+    checked, outcome = await service.tools.put(case.tool)
     assert outcome is not None, [str(problem) for problem in checked.problems]
 
 
@@ -155,8 +158,25 @@ def _check_requests(case: Case, web: Web) -> None:
             assert json.loads(seen.body) == request["body"]
         if "bodyText" in request:
             assert seen.body.decode() == request["bodyText"]
+        if "parts" in request:
+            assert _parts_of(seen.headers["content-type"], seen.body) == request["parts"]
         for name, value in request.get("headers", {}).items():
             assert seen.headers.get(name) == value
+
+
+def _parts_of(content_type: str, body: bytes) -> list[dict[str, Any]]:
+    """The parts of a multipart body, read by the standard library."""
+    head = f"Content-Type: {content_type}\r\n\r\n".encode()
+    parts = cast("list[Message]", message_from_bytes(head + body).get_payload())
+    return [
+        {
+            "name": part.get_param("name", header="content-disposition"),
+            "filename": part.get_filename(),
+            "contentType": part.get("content-type"),
+            "base64": base64.b64encode(cast("bytes", part.get_payload(decode=True))).decode(),
+        }
+        for part in parts
+    ]
 
 
 def _check_answer(case: Case, answer: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ async def test_an_example_of_the_tool_format_does_what_it_says(
     example: dict[str, Any] = json.loads(text.replace("http://WEB", web.url))
     if "web" in example:
         web.answers(*(Answer(one["body"], one.get("status", 200)) for one in example["web"]))
-    checked, outcome = await service.put_tool(example["tool"])
+    checked, outcome = await service.tools.put(example["tool"])
     assert outcome is not None, [str(problem) for problem in checked.problems]
     request = RunRequest(example["tool"]["id"], example.get("inputs", {}), RequestSource.API)
     ended = await (await service.start(request)).wait()

@@ -56,7 +56,7 @@ async def run(
     text = (EXAMPLES / name).read_text("utf-8")
     for origin in ORIGINS:
         text = text.replace(origin, web.url)
-    checked, stored = await service.put_tool(json.loads(text))
+    checked, stored = await service.tools.put(json.loads(text))
     assert stored is not None, checked.problems
     request = RunRequest(stored.id, inputs, RequestSource.API, credentials=credentials or {})
     return await (await service.start(request)).wait()

@@ -60,7 +60,7 @@ async def test_a_tool_of_the_documents_can_be_stored(service: Service) -> None:
     for system in SYSTEMS:
         await service.connections.put(system)
     for tool in TOOLS:
-        checked, outcome = await service.put_tool(tool)
+        checked, outcome = await service.tools.put(tool)
         assert outcome is not None, [str(problem) for problem in checked.problems]
         assert not checked.problems
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tools.addresses import AddressPolicy
+from tools.carriers import Carriers, TakenCredential
 from tools.http import HttpClient
 from tools.json_text import JsonObject
 from tools.model import Step, Tool
@@ -61,11 +62,12 @@ class RunPorts(Protocol):
         ...
 
     async def start_child(
-        self, tool_id: str, inputs: JsonObject, context: "RunContext"
+        self, tool_id: str, inputs: JsonObject, context: "RunContext", carriers: Carriers
     ) -> ChildRun:
         """Run another stored tool as a child of this run and wait for its end.
 
-        Raises `RunError` of kind `sub_tool` when there is no such tool.
+        `carriers` are the inputs that hold short credentials. Raises `RunError` of kind `sub_tool`
+        when there is no such tool.
         """
         ...
 
@@ -116,6 +118,10 @@ class RunContext:
     cost: Cost = field(default_factory=Cost)
     logs: list[LogLine] = field(default_factory=list[LogLine])
     sub_tools: dict[str, JsonObject] = field(default_factory=dict[str, JsonObject])
+    #: Names of the state that hold short credentials.
+    carriers: dict[str, frozenset[TakenCredential]] = field(
+        default_factory=dict[str, frozenset[TakenCredential]], repr=False
+    )
     steps_done: int = 0
     #: Answers the requests of a replay.
     replay: ReplayClient | None = None
@@ -140,6 +146,11 @@ class RunContext:
             _first(*(layer.retries for layer in layers), _DEFAULT_RETRIES),
             delay_ms / 1000,
         )
+
+    def carry(self, name: str, credentials: frozenset[TakenCredential]) -> None:
+        """Remember that a name of the state holds these, too."""
+        if credentials:
+            self.carriers[name] = self.carriers.get(name, credentials) | credentials
 
     def script_session(self, step_id: str | None) -> ScriptSession:
         """Fresh JavaScript globals; their console becomes the run's log."""

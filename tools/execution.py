@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import anyio
 
+from tools.carriers import NOTHING_CARRIED, TakenCredential, shown_in
 from tools.context import RunContext
 from tools.errors import ErrorDetail, ErrorKind, RunError
 from tools.faults import trace_of
@@ -23,7 +24,7 @@ from tools.response_filters import apply_response_filters
 from tools.run import RunOutcome, RunStatus, StepRecord, now_ms
 from tools.schema import fill_defaults
 from tools.scope import Scope, visible_credentials
-from tools.scripts import Script, ScriptForm, ScriptSession
+from tools.scripts import Script, ScriptForm, ScriptSession, ScriptValue, js_text
 from tools.steps import run_item
 from tools.touches import is_reading
 
@@ -67,6 +68,8 @@ class Execution:
         self._steps: list[StepRecord] = []
         self._state: JsonObject = {}
         self._result: Json = None
+        #: The short credentials that `_result` holds.
+        self._carried = NOTHING_CARRIED
         self._validate_inputs()
 
     async def run(self) -> RunOutcome:
@@ -173,7 +176,15 @@ class Execution:
         record = StepRecord(step.id, now_ms(), taken_from=self._taken.run_id)
         self._steps.append(record)
         self._context.progress(step.id, f"{step.id}: taken from run {self._taken.run_id}")
-        self._succeed(step, record, self._taken.data[step.id])
+        data = self._taken.data[step.id]
+        # Of what it was made is not recorded. What an upstream answered is not made of credentials.
+        if not isinstance(step.config, RequestConfig) or step.data_selector is not None:
+            visible = visible_credentials(
+                self._context.systems, self._context.run_time_credentials, None
+            )
+            short = NOTHING_CARRIED.union(*visible.carriers.values())
+            self._context.carry(step.id, shown_in(js_text(data), short) if short else short)
+        self._succeed(step, record, data)
 
     async def _run_step_in_span(self, step: Step) -> None:
         context = self._context
@@ -217,6 +228,7 @@ class Execution:
         record.completed_at = now_ms()
         self._state[step.id] = data
         self._result = cast("dict[str, Any]", data)["data"] if isinstance(data, dict) else data
+        self._carried = self._context.carriers.get(step.id, NOTHING_CARRIED)
 
     async def _run_step_once_or_looping(
         self, step: Step, record: StepRecord, session: ScriptSession
@@ -225,12 +237,16 @@ class Execution:
         system_id = step.config.system_id if isinstance(step.config, RequestConfig) else None
         credentials = visible_credentials(context.systems, context.run_time_credentials, system_id)
         if step.data_selector is None:
-            scope = Scope(self._state, credentials)
+            scope = Scope(self._state, credentials, state_carriers=context.carriers)
             data = await run_item(step, scope, session, context, record, None)
             return {"currentItem": {}, "data": data, "success": True}
-        selected = await self._select(step.data_selector, session)
+        chosen = await self._select(step.data_selector, session)
+        selected, carried = chosen.value, self._carried_by(chosen)
+        context.carry(step.id, carried)
+        carriers = {**context.carriers, "currentItem": carried} if carried else context.carriers
         if not isinstance(selected, list):
-            scope = Scope({**self._state, "currentItem": selected}, credentials)
+            state = {**self._state, "currentItem": selected}
+            scope = Scope(state, credentials, state_carriers=carriers)
             data = await run_item(step, scope, session, context, record, None)
             return {"currentItem": selected, "data": data, "success": True}
         items = cast("list[Any]", selected)
@@ -244,7 +260,8 @@ class Execution:
             items = items[:1]
 
         async def run_one(index: int, item: Json) -> Json:
-            scope = Scope({**self._state, "currentItem": item}, credentials)
+            state = {**self._state, "currentItem": item}
+            scope = Scope(state, credentials, state_carriers=carriers)
             return await run_item(step, scope, session, context, record, index)
 
         return await run_items(
@@ -268,12 +285,16 @@ class Execution:
         given = self._context.options.concurrency or step.concurrency or self._tool.concurrency
         return given or (DEFAULT_READING_CONCURRENCY if is_reading(step) else 1)
 
-    async def _select(self, selector: str, session: ScriptSession) -> Json:
+    async def _select(self, selector: str, session: ScriptSession) -> ScriptValue:
+        script = Script(selector, ScriptForm.TRANSFORM)
         try:
-            value = await session.evaluate(Script(selector, ScriptForm.TRANSFORM), self._state)
+            return await session.evaluate(script, self._state, watched=self._context.carriers)
         except RunError as error:
             raise self._explained(error, "Data selector failed: ") from None
-        return value.value
+
+    def _carried_by(self, value: ScriptValue) -> frozenset[TakenCredential]:
+        """The short credentials in what a script made of the state."""
+        return Scope(self._state, state_carriers=self._context.carriers).carried_by(value)
 
     def _explained(self, error: RunError, prefix: str) -> RunError:
         """The error of a script over the state, with what the state holds."""
@@ -315,11 +336,13 @@ class Execution:
             return self._result
         async with self._context.script_session(None) as session:
             try:
-                value = await session.evaluate(Script(code, ScriptForm.TRANSFORM), self._state)
+                script = Script(code, ScriptForm.TRANSFORM)
+                value = await session.evaluate(script, self._state, watched=self._context.carriers)
             except RunError as error:
                 raise self._explained(error, "Output transform failed: ") from None
             finally:
                 self._context.cost.script_ms += session.script_ms
+        self._carried = self._carried_by(value)
         return value.value
 
     def _check_output(self, data: Json) -> None:
@@ -349,6 +372,7 @@ class Execution:
             logs=context.logs,
             cost=context.cost,
             sub_tools=context.sub_tools,
+            carried=self._carried,
         )
 
     async def _outcome(

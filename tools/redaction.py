@@ -40,15 +40,15 @@ def is_marked(text: str) -> bool:
     return _MARK.search(text) is not None
 
 
-def secret_forms(secret: str) -> set[str]:
-    """The texts a secret may appear as."""
+def secret_forms(secret: str, shortest_base64: int = _SHORTEST_BASE64) -> set[str]:
+    """The texts a secret may appear as; base64 of fewer characters is left out."""
     forms = _escaped_forms(secret)
     raw = secret.encode("utf-8", "surrogatepass")
     for offset in range(3):
         # Only the characters that no neighbouring byte can change.
         text = base64.b64encode(bytes(offset) + raw + bytes(3)).decode()
         core = text[-(-offset * 8 // 6) : (offset + len(raw)) * 8 // 6]
-        if len(core) >= _SHORTEST_BASE64:
+        if len(core) >= shortest_base64:
             forms |= _escaped_forms(core) | {core.replace("+", "-").replace("/", "_")}
     return forms
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from tools.carriers import NOTHING_CARRIED, TakenCredential
 from tools.decoders.result import StoredFile
 from tools.errors import ErrorDetail
 from tools.json_text import Json, JsonObject
@@ -41,8 +42,8 @@ def now_ms() -> int:
 
 def rfc3339(ms: int) -> str:
     """`2026-01-02T03:04:05.678Z`."""
-    moment = datetime.fromtimestamp(ms // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
+    moment = datetime.fromtimestamp(ms // 1000, UTC).isoformat()
+    return f"{moment.removesuffix('+00:00')}.{ms % 1000:03d}Z"
 
 
 def milliseconds(moment: str) -> int:
@@ -303,3 +304,5 @@ class RunOutcome:
     cost: Cost = field(default_factory=Cost)
     #: Definitions of the tools that steps called, by id.
     sub_tools: Mapping[str, JsonObject] = field(default_factory=dict[str, JsonObject])
+    #: The short credentials that the result holds.
+    carried: frozenset[TakenCredential] = field(default=NOTHING_CARRIED, repr=False)

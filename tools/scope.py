@@ -7,17 +7,18 @@ variables win over all.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, cast
 
+from tools.carriers import NOTHING_CARRIED, Carriers, TakenCredential, shown_in
 from tools.json_text import Json, JsonObject
-from tools.redaction import MINIMUM_SECRET_LENGTH
+from tools.scripts import ScriptValue, js_text
 from tools.system import System, auth_credential_names
 
 __all__ = [
     "MISSING",
     "Credentials",
     "Scope",
-    "TakenCredential",
     "read_dotted_path",
     "visible_credentials",
     "with_run_time_credentials",
@@ -58,14 +59,6 @@ def read_dotted_path(value: Json, path: str) -> Json | Missing:
     return value
 
 
-@dataclass(frozen=True)
-class TakenCredential:
-    """A credential that a template put into a request: what it is called, and its value."""
-
-    label: str
-    value: str = field(repr=False)
-
-
 def _is_word_of(name: str, code: str) -> bool:
     return name in code and bool(re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", code))
 
@@ -82,6 +75,16 @@ class Credentials:
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     #: The same by the name it has in `named`.
     named_labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: The systems that they belong to, by label.
+    owners: Mapping[str, System] = field(default_factory=dict[str, System])
+
+    @cached_property
+    def carriers(self) -> Carriers:
+        """The names under which short ones stand, `credentials` for all of `named`."""
+        taken = {name: self._taken(name) for name in self.flat}
+        carriers = {name: frozenset({one}) for name, one in taken.items() if one.is_short}
+        named = frozenset(one for one in map(self._taken_named, self.named) if one.is_short)
+        return {**carriers, "credentials": named} if named else carriers
 
     def taken_by(self, expression: str, *, is_function: bool = False) -> set[TakenCredential]:
         """The credentials that an expression stands for; of a function, the short ones it names."""
@@ -106,13 +109,15 @@ class Credentials:
         if "credentials" in code:
             named = [name for name in self.named if _is_word_of(name, code)]
             taken |= {self._taken_named(name) for name in named or self.named}
-        return {one for one in taken if len(one.value) < MINIMUM_SECRET_LENGTH}
+        return {one for one in taken if one.is_short}
 
     def _taken(self, name: str) -> TakenCredential:
-        return TakenCredential(self.labels.get(name, name), self.flat[name])
+        label = self.labels.get(name, name)
+        return TakenCredential(label, self.flat[name], self.owners.get(label))
 
     def _taken_named(self, name: str) -> TakenCredential:
-        return TakenCredential(self.named_labels.get(name, name), self.named[name])
+        label = self.named_labels.get(name, name)
+        return TakenCredential(label, self.named[name], self.owners.get(label))
 
 
 @dataclass(frozen=True)
@@ -125,9 +130,32 @@ class Scope:
     state: JsonObject
     credentials: Credentials = field(default_factory=Credentials)
     page_variables: JsonObject = field(default_factory=dict[str, Json])
+    #: Names of `state` that hold short credentials.
+    state_carriers: Carriers = field(default_factory=dict[str, frozenset[TakenCredential]])
 
     def with_page(self, page_variables: JsonObject) -> "Scope":
-        return Scope(self.state, self.credentials, page_variables)
+        return Scope(self.state, self.credentials, page_variables, self.state_carriers)
+
+    @cached_property
+    def carriers(self) -> Carriers:
+        """All names that hold short credentials."""
+        carriers = {**self.state_carriers, **self.credentials.carriers}
+        return {name: held for name, held in carriers.items() if name not in self.page_variables}
+
+    def carried_by(self, value: ScriptValue) -> frozenset[TakenCredential]:
+        """The short credentials in what a script made of `values`, the `carriers` watched."""
+        return self._shown_in(value.text, value.names_read) if value.names_read else NOTHING_CARRIED
+
+    def carried_under(self, name: str, value: Json) -> frozenset[TakenCredential]:
+        """The short credentials in what `lookup` gave for a name."""
+        if not self.state_carriers and not self.credentials.carriers:
+            return NOTHING_CARRIED
+        head = re.split(r"[.\[]", name.removeprefix("$."), maxsplit=1)[0]
+        return self._shown_in(js_text(value), {name, head})
+
+    def _shown_in(self, text: str, names: Iterable[str]) -> frozenset[TakenCredential]:
+        held = (self.carriers.get(name, NOTHING_CARRIED) for name in names)
+        return shown_in(text, NOTHING_CARRIED.union(*held))
 
     def values(self) -> JsonObject:
         """All names with their values, as the argument of a function."""
@@ -216,6 +244,7 @@ def visible_credentials(
     urls: dict[str, str] = {}
     labels: dict[str, str] = {}
     named_labels: dict[str, str] = {}
+    owners: dict[str, System] = {}
     for system in systems.values():
         if system_id is not None and system.id != system_id:
             continue
@@ -228,10 +257,11 @@ def visible_credentials(
         for name, value in stored.items():
             own = name if system.id == system_id else prefix + name
             flat[prefix + name] = named[own] = value
-            labels[prefix + name] = named_labels[own] = f"{system.id}.{name}"
+            labels[prefix + name] = named_labels[own] = label = f"{system.id}.{name}"
+            owners[label] = system
     hidden = tuple(f"{other}_" for other in systems if system_id is not None and other != system_id)
     for name, value in run_time.items():
         if not (hidden and name.startswith(hidden)):
             flat[name] = named[name] = value
             labels[name] = named_labels[name] = f"run.{name}"
-    return Credentials(flat, named, urls, labels, named_labels)
+    return Credentials(flat, named, urls, labels, named_labels, owners)

@@ -33,12 +33,8 @@ def loop_options() -> dict[str, object]:
 def run_with_service(work: "Callable[[Service], Awaitable[T]]") -> T:
     """Open the home, do the work, close it. Known errors end the program with their exit code."""
     from server.app import open_service
-    from server.service import (
-        ArchivedToolError,
-        UnknownRunError,
-        UnknownToolError,
-        UnknownVersionError,
-    )
+    from server.service import ArchivedToolError, UnknownRunError, UnknownToolError
+    from server.tool_library import UnknownVersionError
     from storage.errors import RunExistsError, StorageError
 
     settings = read_settings()

@@ -62,7 +62,7 @@ def list_(as_json: JsonFlag = False) -> None:
     """List the stored tools."""
 
     async def work(service: Service) -> list[JsonObject]:
-        return [stored.definition for stored in await service.list_tools()]
+        return [stored.definition for stored in await service.tools.all()]
 
     definitions = run_with_service(work)
     if as_json:
@@ -96,7 +96,7 @@ def show(
     """Show a stored tool."""
 
     async def work(service: Service) -> tuple[JsonObject, list[Touch]]:
-        definition = (await service.get_tool(tool_id)).definition
+        definition = (await service.tools.get(tool_id)).definition
         load_tool = service.catalog.load_tool
         return definition, touches_of(Tool.model_validate(definition), load_tool)
 
@@ -114,7 +114,7 @@ def remove(tool_id: ToolId) -> None:
     """Remove a stored tool; its runs stay."""
 
     async def work(service: Service) -> None:
-        await service.remove_tool(tool_id)
+        await service.tools.remove(tool_id)
 
     run_with_service(work)
     note(f"removed {tool_id}; its runs stay in the history")
@@ -125,7 +125,7 @@ def versions(tool_id: ToolId, as_json: JsonFlag = False) -> None:
     """List the versions of a tool, the newest first; those of a removed tool too."""
 
     async def work(service: Service) -> list[ToolVersion]:
-        return await service.tool_versions(tool_id)
+        return await service.tools.versions(tool_id)
 
     found = run_with_service(work)
     if as_json:
@@ -155,7 +155,7 @@ def compare(
     """Say what is different between two versions of a tool."""
 
     async def work(service: Service) -> JsonObject:
-        return await service.compare_versions(tool_id, a, b)
+        return await service.tools.compare(tool_id, a, b)
 
     difference = run_with_service(work)
     if as_json:
@@ -174,7 +174,7 @@ def restore(
     """Make an earlier version the newest one; brings a removed tool back."""
 
     async def work(service: Service) -> PutOutcome:
-        return await service.restore_tool(tool_id, number)
+        return await service.tools.restore(tool_id, number)
 
     outcome = run_with_service(work)
     if outcome.outcome == "unchanged":
@@ -213,9 +213,9 @@ def export(
 
     async def work(service: Service) -> tuple[list[JsonObject], dict[str, System]]:
         if tool_ids:
-            found = [(await service.get_tool(tool_id)).definition for tool_id in tool_ids]
+            found = [(await service.tools.get(tool_id)).definition for tool_id in tool_ids]
         else:
-            found = [stored.definition for stored in await service.list_tools()]
+            found = [stored.definition for stored in await service.tools.all()]
         return found, {
             one.id: System.model_validate(one.definition)
             for one in await service.connections.store.list()
@@ -275,13 +275,13 @@ async def _reports(
         if definition.problem is not None:
             reports.append({"outcome": "refused", "problems": [definition.problem.wire()]})
         elif store:
-            checked, outcome = await service.put_tool(definition.value)
+            checked, outcome = await service.tools.put(definition.value)
             report = _report(checked)
             if outcome is not None:
                 report |= {"version": outcome.version, "outcome": outcome.outcome}
             reports.append(report)
         else:
-            reports.append(_report(await service.check_tool(definition.value)))
+            reports.append(_report(await service.tools.check(definition.value)))
     return reports
 
 

@@ -69,7 +69,7 @@ async def _read(service: Service, address: Address, uri: str) -> Json | StoredFi
                 raise BadParameterError(f"environment is {environment!r}; valid: prod, dev")
             return (await service.connections.get(system_id, environment)).wire()
         case ("tools", tool_id):
-            return (await service.get_tool(tool_id)).definition
+            return (await service.tools.get(tool_id)).definition
         case _:
             raise NotFoundError(f"nothing is at {uri}")
 

@@ -17,8 +17,8 @@ from server.service import (
     IdempotencyConflictError,
     UnknownRunError,
     UnknownToolError,
-    UnknownVersionError,
 )
+from server.tool_library import UnknownVersionError
 from storage.errors import RunExistsError, StorageError
 from storage.search import SearchError
 from storage.tools import ToolChangedError, ToolExistsError
@@ -31,6 +31,7 @@ __all__ = [
     "JsonAnswer",
     "error_answer",
     "error_body",
+    "list_answer",
     "without_nulls",
 ]
 
@@ -71,6 +72,21 @@ class JsonAnswer(Response):
 
     def render(self, content: Json) -> bytes:
         return encode_json(content)
+
+
+def list_answer(
+    data: Sequence[JsonObject], page: int, limit: int, total: int, *, has_more: bool | None = None
+) -> JsonAnswer:
+    """A page of a list of `total`; `has_more` where it is known otherwise."""
+    return JsonAnswer(
+        {
+            "data": list(data),
+            "page": page,
+            "limit": limit,
+            "total": total,
+            "hasMore": page * limit < total if has_more is None else has_more,
+        }
+    )
 
 
 def without_nulls(fields: JsonObject) -> JsonObject:

@@ -28,7 +28,7 @@ metrics = APIRouter(tags=["server"])
 async def get_metrics(request: Request, asked: Asked) -> Response:
     """Runs by tool, status and source, and how many wait, for Prometheus."""
     counts = _Counts(
-        tools=len(await asked.list_tools()),
+        tools=len(await asked.tools.all()),
         runs=await asked.counters.runs(),
         waiting=await asked.counters.waiting(),
     )

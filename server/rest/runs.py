@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from server.callers import CallersService
 from server.reruns import RerunRequest
-from server.rest.answers import BadRequestError, JsonAnswer
+from server.rest.answers import BadRequestError, JsonAnswer, list_answer
 from server.rest.asking import Asked, JsonRoute, Page, needs, trace_id_of
 from server.rest.shapes import (
     ErrorBody,
@@ -76,15 +76,8 @@ async def list_runs(
         started_after=_moment(started_after),
     )
     found = await asked.list_runs(wanted, limit=page.limit, offset=page.offset)
-    return JsonAnswer(
-        {
-            "data": [published_run(tool_view(run, with_data=False)) for run in found.runs],
-            "page": page.page,
-            "limit": page.limit,
-            "total": found.total,
-            "hasMore": found.has_more,
-        }
-    )
+    shown = [published_run(tool_view(run, with_data=False)) for run in found.runs]
+    return list_answer(shown, page.page, page.limit, found.total, has_more=found.has_more)
 
 
 @runs.get(

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from fastapi.params import Depends
 
 from server.automation import Automation
-from server.rest.answers import BadRequestError, JsonAnswer
+from server.rest.answers import BadRequestError, JsonAnswer, list_answer
 from server.rest.asking import Asked, JsonRoute, Page, needs
 from server.rest.shapes import Deleted, ScheduleBody, ScheduleList, SchedulePatch, ScheduleView
 from server.scheduler import ScheduleError
@@ -37,15 +37,8 @@ async def list_schedules(
     """List the schedules, by id."""
     found = await automation.schedules()
     shown = found[page.offset : page.offset + page.limit]
-    return JsonAnswer(
-        {
-            "data": [schedule_view(one) for one in shown],
-            "page": page.page,
-            "limit": page.limit,
-            "total": len(found),
-            "hasMore": page.offset + page.limit < len(found),
-        }
-    )
+    data = [schedule_view(one) for one in shown]
+    return list_answer(data, page.page, page.limit, len(found))
 
 
 @schedules.post("", dependencies=[_writes], response_model=ScheduleView, status_code=201)

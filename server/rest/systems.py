@@ -6,7 +6,13 @@ from fastapi import APIRouter, Query
 
 from server.callers import CallersService
 from server.connections import UnknownSystemError
-from server.rest.answers import BadRequestError, JsonAnswer, error_answer, without_nulls
+from server.rest.answers import (
+    BadRequestError,
+    JsonAnswer,
+    error_answer,
+    list_answer,
+    without_nulls,
+)
 from server.rest.asking import Asked, JsonRoute, Page, needs
 from server.rest.shapes import Deleted, SystemDefinition, SystemList, SystemPatch, SystemView
 from storage.api_keys import Scope
@@ -32,15 +38,8 @@ async def list_systems(
     """List the systems, by id and environment."""
     found = await asked.connections.store.list(environment)
     shown = found[page.offset : page.offset + page.limit]
-    return JsonAnswer(
-        {
-            "data": [without_nulls(system.wire()) for system in shown],
-            "page": page.page,
-            "limit": page.limit,
-            "total": len(found),
-            "hasMore": page.offset + page.limit < len(found),
-        }
-    )
+    data = [without_nulls(system.wire()) for system in shown]
+    return list_answer(data, page.page, page.limit, len(found))
 
 
 @systems.post("", dependencies=[_writes], response_model=SystemView, status_code=201)

@@ -7,7 +7,13 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from server.active_run import Derivation, RunRequest
 from server.callers import CallersService, NotAllowedError
 from server.catalog import CatalogEntry
-from server.rest.answers import BadRequestError, JsonAnswer, error_answer, without_nulls
+from server.rest.answers import (
+    BadRequestError,
+    JsonAnswer,
+    error_answer,
+    list_answer,
+    without_nulls,
+)
 from server.rest.asking import Asked, JsonRoute, Page, needs
 from server.rest.shapes import (
     Deleted,
@@ -49,25 +55,18 @@ async def list_tools(
     """List the stored tools, by id."""
     found = [
         stored.definition
-        for stored in await asked.list_tools()
+        for stored in await asked.tools.all()
         if include_archived or not stored.definition.get("archived")
     ]
     shown = found[page.offset : page.offset + page.limit]
-    return JsonAnswer(
-        {
-            "data": [_tool(definition) for definition in shown],
-            "page": page.page,
-            "limit": page.limit,
-            "total": len(found),
-            "hasMore": page.offset + page.limit < len(found),
-        }
-    )
+    data = [_tool(definition) for definition in shown]
+    return list_answer(data, page.page, page.limit, len(found))
 
 
 @tools.post("", dependencies=[needs(Scope.WRITE)], response_model=ToolDefinition, status_code=201)
 async def add_tool(asked: Asked, body: ToolDefinition) -> JsonAnswer:
     """Store a new tool."""
-    checked = await asked.add_tool(body.root)
+    checked = await asked.tools.add(body.root)
     return await _stored(asked, checked, status=201)
 
 
@@ -76,7 +75,7 @@ async def run_unsaved_tool(request: Request, asked: Asked, body: UnsavedRunBody)
     """Run a tool that is not stored; the run is recorded."""
     if asked.caller.is_narrowed:
         raise NotAllowedError("a key that is narrowed to some tools runs stored tools only")
-    checked = await asked.check_tool(body.tool.root)
+    checked = await asked.tools.check(body.tool.root)
     if checked.definition is None or checked.id is None:
         return _refused(checked)
     definition = {"version": "1.0.0", **checked.definition}
@@ -88,7 +87,7 @@ async def run_unsaved_tool(request: Request, asked: Asked, body: UnsavedRunBody)
 @tools.get("/{tool_id}", dependencies=[needs(Scope.READ)], response_model=ToolDefinition)
 async def get_tool(asked: Asked, tool_id: str) -> JsonAnswer:
     """A stored tool."""
-    return JsonAnswer(_tool((await asked.get_tool(tool_id)).definition))
+    return JsonAnswer(_tool((await asked.tools.get(tool_id)).definition))
 
 
 @tools.put("/{tool_id}", dependencies=[needs(Scope.WRITE)], response_model=ToolDefinition)
@@ -99,26 +98,26 @@ async def change_tool(asked: Asked, tool_id: str, body: ToolFields) -> JsonAnswe
             f"the id in the body is not the one in the address; POST /v1/tools/{tool_id}/rename "
             "changes it"
         )
-    return await _stored(asked, await asked.change_tool(tool_id, body.root))
+    return await _stored(asked, await asked.tools.change(tool_id, body.root))
 
 
 @tools.delete("/{tool_id}", dependencies=[needs(Scope.WRITE)], response_model=Deleted)
 async def remove_tool(asked: Asked, tool_id: str) -> JsonAnswer:
     """Remove a tool; its runs and versions stay."""
-    await asked.remove_tool(tool_id)
+    await asked.tools.remove(tool_id)
     return JsonAnswer({"success": True})
 
 
 @tools.post("/{tool_id}/rename", dependencies=[needs(Scope.WRITE)], response_model=ToolDefinition)
 async def rename_tool(asked: Asked, tool_id: str, body: RenameBody) -> JsonAnswer:
     """Give a tool another id; its runs keep the old one."""
-    return await _stored(asked, await asked.rename_tool(tool_id, body.new_id))
+    return await _stored(asked, await asked.tools.rename(tool_id, body.new_id))
 
 
 @tools.get("/{tool_id}/versions", dependencies=[needs(Scope.READ)], response_model=ToolVersions)
 async def list_versions(asked: Asked, tool_id: str) -> JsonAnswer:
     """All versions of a tool, the newest first; of a removed tool too."""
-    versions = await asked.tool_versions(tool_id)
+    versions = await asked.tools.versions(tool_id)
     return JsonAnswer({"data": [_version(version) for version in versions]})
 
 
@@ -131,7 +130,7 @@ async def compare_versions(
     asked: Asked, tool_id: str, number: VersionNumber, other: VersionNumber
 ) -> JsonAnswer:
     """What is different between two versions of a tool, from the first to the second."""
-    return JsonAnswer(await asked.compare_versions(tool_id, number, other))
+    return JsonAnswer(await asked.tools.compare(tool_id, number, other))
 
 
 @tools.post(
@@ -141,8 +140,8 @@ async def compare_versions(
 )
 async def restore_version(asked: Asked, tool_id: str, number: VersionNumber) -> JsonAnswer:
     """Make an earlier version the newest one; brings a removed tool back."""
-    await asked.restore_tool(tool_id, number)
-    return JsonAnswer(_tool((await asked.get_tool(tool_id)).definition))
+    await asked.tools.restore(tool_id, number)
+    return JsonAnswer(_tool((await asked.tools.get(tool_id)).definition))
 
 
 @tools.post(
@@ -173,7 +172,7 @@ async def _run(
     chosen = body.options or RunOptionsBody()
     if chosen.webhook_url is not None:
         try:
-            check_target(chosen.webhook_url, tool_id, (), asked.catalog.ids())
+            check_target(chosen.webhook_url, tool_id, asked.catalog.ids())
         except WebhookError as error:
             raise BadRequestError(f"options.{error}") from None
     options = chosen.options()
@@ -222,7 +221,7 @@ async def _stored(asked: CallersService, checked: CheckedTool, status: int = 200
     """The tool as it is stored now, or why it was refused."""
     if checked.definition is None:
         return _refused(checked)
-    stored = await asked.get_tool(str(checked.definition["id"]))
+    stored = await asked.tools.get(str(checked.definition["id"]))
     return JsonAnswer(_tool(stored.definition), status)
 
 

@@ -24,7 +24,7 @@ async def store(service: Service, system: dict[str, Any], url: str) -> None:
     report = await service.connections.put(system)
     assert report["outcome"] == "added", report
     step = {"id": "ask", "config": {"url": url, "systemId": system["id"]}, "retries": 0}
-    _, outcome = await service.put_tool({"id": "ask", "steps": [step]})
+    _, outcome = await service.tools.put({"id": "ask", "steps": [step]})
     assert outcome is not None
 
 

@@ -48,7 +48,7 @@ def script_tool(tool_id: str, code: str, **fields: Any) -> dict[str, Any]:
 async def store(service: Service, *definitions: dict[str, Any]) -> None:
     """Store tools that must be valid."""
     for definition in definitions:
-        checked, outcome = await service.put_tool(definition)
+        checked, outcome = await service.tools.put(definition)
         assert outcome is not None, [str(problem) for problem in checked.problems]
 
 

@@ -99,7 +99,7 @@ async def test_each_version_says_who_made_it_and_from_which_client(
     async with authoring(service, era) as client:
         await ask(client, "save_tool", definition=script_tool("t", "1"))
     await store(service, script_tool("t", "2"))
-    second, first = await service.tool_versions("t")
+    second, first = await service.tools.versions("t")
     assert first.client_name is not None
     assert second.client_name is None
     assert first.changed_by == second.changed_by is not None
@@ -226,5 +226,5 @@ async def test_what_prompts_and_the_format_show_is_valid_and_there(service: Serv
     shown = (files("server.mcp_surface") / "tool_format.md").read_text("utf-8")
     [example] = re.findall(r"^```json\n(.*?)^```", shown, re.M | re.S)
     assert json.loads(example) == EXAMPLE
-    checked = await service.check_tool(EXAMPLE)
+    checked = await service.tools.check(EXAMPLE)
     assert checked.problems == ()

@@ -58,7 +58,7 @@ async def test_every_variable_of_every_template_is_completed_or_free_text(
 @ERAS
 async def test_no_more_than_a_hundred_values_are_proposed(era: str, service: Service) -> None:
     for number in range(120):
-        await service._tools.put(script_tool(f"t{number:03}", "1"))  # pyright: ignore[reportPrivateUsage]: unchecked, fast
+        await service.tools.store.put(script_tool(f"t{number:03}", "1"))  # unchecked, fast
     await service.catalog.refresh()
     async with connected(service, era) as client:
         answer: Any = await client.complete(

@@ -20,7 +20,7 @@ async def store(service: Service, web: Web) -> McpSurface:
     for tool_id, method in (("reads", "GET"), ("writes", "DELETE")):
         config = {"url": f"{web.url}/things/<<id>>", "method": method}
         definition = {"id": tool_id, "steps": [{"id": "s", "config": config}]}
-        _, outcome = await service.put_tool(definition)
+        _, outcome = await service.tools.put(definition)
         assert outcome is not None
     return McpSurface(service, Selection(confirm_writes=True))
 

@@ -168,7 +168,7 @@ async def test_annotations_come_from_the_steps(era: str, service: Service) -> No
 async def test_many_tools_are_listed_in_pages_by_name(era: str, service: Service) -> None:
     definitions = [script_tool(f"t{number:03}", "1") for number in range(450)]
     for definition in definitions:
-        await service._tools.put(definition)  # pyright: ignore[reportPrivateUsage]: unchecked, fast
+        await service.tools.store.put(definition)  # unchecked, fast
     await service.catalog.refresh()
     async with connected(service, era) as client:
         pages: list[list[str]] = []

@@ -111,7 +111,7 @@ async def test_what_cannot_be_made_again_is_an_error_that_says_why(
 ) -> None:
     await store(service, script_tool("t", "1"))
     await recorded(service, "t", run_id="t1")
-    await service.remove_tool("t")
+    await service.tools.remove("t")
     answer = await rerun(service, era, **given)
     assert answer["isError"]
     assert words in texts(answer)[0]

@@ -157,7 +157,7 @@ async def test_a_run_of_a_removed_or_archived_tool_is_made_again_from_its_snapsh
 ) -> None:
     await store(service, script_tool("t", "7"), script_tool("old", "8"))
     removed, archived = await run(service, "t"), await run(service, "old")
-    await service.remove_tool("t")
+    await service.tools.remove("t")
     await store(service, script_tool("old", "8", archived=True))
     for one, error in ((removed, UnknownToolError), (archived, ArchivedToolError)):
         again, _ = await rerun(service, one.run_id)
@@ -364,7 +364,7 @@ async def test_child_runs_are_replayed_from_their_own_records(service: Service) 
     assert len(first.steps[0]["childRunIds"]) == 3
     # Neither tool is what it was.
     await store(service, script_tool("inner", "1"))
-    await service.remove_tool("outer")
+    await service.tools.remove("outer")
     again = await replayed(service, first)
     children = [await service.get_run(one) for one in again.steps[0]["childRunIds"]]
     assert {child.source_kind for child in children} == {"replay"}

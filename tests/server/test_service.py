@@ -77,9 +77,9 @@ async def test_an_unknown_tool_is_refused_with_a_suggestion(service: Service) ->
     with pytest.raises(UnknownToolError, match=r"list_orders not found; did you mean.*list-orders"):
         await start(service, "list_orders")
     with pytest.raises(UnknownToolError):
-        await service.get_tool("x")
+        await service.tools.get("x")
     with pytest.raises(UnknownToolError):
-        await service.remove_tool("x")
+        await service.tools.remove("x")
     assert (await service.list_runs(RunFilter(), limit=10)).total == 0
 
 
@@ -87,7 +87,7 @@ async def test_an_archived_tool_is_kept_and_not_run(service: Service) -> None:
     await store(service, script_tool("old", "1", archived=True))
     with pytest.raises(ArchivedToolError, match="archived"):
         await start(service, "old")
-    assert [stored.id for stored in await service.list_tools()] == ["old"]
+    assert [stored.id for stored in await service.tools.all()] == ["old"]
 
 
 async def test_unknown_runs_are_said_to_be_unknown(service: Service) -> None:
@@ -115,7 +115,7 @@ async def test_the_run_keeps_the_definition_that_was_executed(service: Service) 
     active = await start(service, "t")
     await active.wait()
     await store(service, script_tool("t", "'second'"))
-    await service.remove_tool("t")
+    await service.tools.remove("t")
     run = await service.get_run(active.run_id)
     assert run.tool is not None
     assert (run.tool["outputTransform"], run.version_number) == ("'first'", 1)
@@ -263,7 +263,7 @@ async def test_a_tool_of_another_process_appears_and_is_announced(
     await until(lambda: bool(told), "the listener is told of the change")
     assert (await (await start(service, "theirs")).wait()).data == 2
     told.clear()
-    await other.remove_tool("theirs")
+    await other.tools.remove("theirs")
     await until(lambda: bool(told), "the listener is told of the removal")
     assert service.catalog.get("theirs") is None
 
@@ -290,7 +290,7 @@ async def test_refreshes_at_once_end_with_the_newest_tools(
     service: Service, other: Service
 ) -> None:
     for number in range(10):
-        await other._tools.put(script_tool("t", str(number)))  # pyright: ignore[reportPrivateUsage]: no refresh
+        await other.tools.store.put(script_tool("t", str(number)))  # no refresh
         async with anyio.create_task_group() as group:
             for _ in range(5):
                 group.start_soon(service.catalog.refresh)

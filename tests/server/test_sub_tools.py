@@ -14,7 +14,7 @@ from tools.run import RequestSource, RunOptions
 
 async def store(service: Service, *tools: dict[str, Any]) -> None:
     for tool in tools:
-        checked, outcome = await service.put_tool(tool)
+        checked, outcome = await service.tools.put(tool)
         assert outcome is not None, [str(problem) for problem in checked.problems]
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Literal, Self, cast
@@ -13,7 +13,7 @@ from tools.errors import ErrorKind, RunError
 from tools.json_text import Json, encode_json
 from tools.scripts import worker as frames
 from tools.scripts.limits import DEFAULT_LIMITS, ScriptLimits
-from tools.scripts.paths import NOT_SIMPLE, compile_path, read_path
+from tools.scripts.paths import NOT_SIMPLE, compile_path, names_on_path, read_path
 from tools.scripts.pool import Slot, WorkerPool
 from tools.scripts.process import Reply, Request, WallLimitError, WorkerDiedError
 from tools.scripts.script import Script
@@ -236,6 +236,7 @@ class ScriptSession:
         self._number = number
         self._on_log = on_log
         self._logged = 0
+        self._names_read: frozenset[str] = frozenset()
         self._home: Slot | None = None
         self._slots: set[Slot] = set()
         #: Engine time used so far, milliseconds.
@@ -254,11 +255,16 @@ class ScriptSession:
         self._slots.clear()
 
     async def evaluate(
-        self, script: Script, *arguments: Json, limits: ScriptLimits | None = None
+        self,
+        script: Script,
+        *arguments: Json,
+        limits: ScriptLimits | None = None,
+        watched: Collection[str] = (),
     ) -> ScriptValue:
         """Evaluate a script for these arguments (its own copy of them).
 
-        A simple property path is read at once, without the engine and without a copy. Raises
+        Of the `watched` names of a single argument, an object, the value says which were read. A
+        simple property path is read at once, without the engine and without a copy. Raises
         `RunError`: script_error with the message of what was thrown (`Invalid transform code: …`
         for a syntax error), script_limit where a limit was reached.
         """
@@ -266,7 +272,9 @@ class ScriptSession:
         if path is not None and arguments:
             value = read_path(path, arguments[0])
             if value is not NOT_SIMPLE:
-                return ScriptValue.read(value)
+                return ScriptValue.read(value, names_on_path(path, watched))
+        if watched:
+            arguments = (*arguments, list(watched))
         return await self._evaluate(script, arguments, limits or self._engine.limits)
 
     async def _evaluate(
@@ -297,12 +305,18 @@ class ScriptSession:
         self.script_ms += reply.elapsed_ms
         if reply.logs:
             self._log(reply.logs)
+        if reply.names_read:
+            # A script may keep what it read in the global, for later ones of the session.
+            self._names_read |= frozenset(cast("list[str]", decode_script_json(reply.names_read)))
         if reply.status == frames.VALUE:
-            return ScriptValue(json_text=reply.body)
+            return ScriptValue(json_text=reply.body, names_read=self._names_read)
         if reply.status == frames.UNDEFINED:
             return ScriptValue.undefined()
         if reply.status == frames.TEXT:
-            return ScriptValue(json_text=b"null", text=decode_script_json(reply.text), value=None)
+            text = decode_script_json(reply.text)
+            return ScriptValue(
+                json_text=b"null", text=text, value=None, names_read=self._names_read
+            )
         raise _failure(reply, limits)
 
     def _log(self, logs: bytes) -> None:

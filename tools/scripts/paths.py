@@ -8,7 +8,7 @@ asked, which also words the error.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import Enum
 from functools import lru_cache
 from typing import Final, cast
@@ -16,7 +16,7 @@ from typing import Final, cast
 from tools.json_text import Json
 from tools.scripts.script import Script, ScriptForm
 
-__all__ = ["NOT_SIMPLE", "UNDEFINED", "PathStep", "compile_path", "read_path"]
+__all__ = ["NOT_SIMPLE", "UNDEFINED", "PathStep", "compile_path", "names_on_path", "read_path"]
 
 
 class Marker(Enum):
@@ -147,3 +147,10 @@ def read_path(steps: Sequence[PathStep], value: Json) -> Json:
         else:
             return NOT_SIMPLE
     return value
+
+
+def names_on_path(steps: Sequence[PathStep], watched: Collection[str]) -> frozenset[str]:
+    """The watched names of the argument that reading the path reads."""
+    if not watched:
+        return frozenset()
+    return frozenset({str(steps[0][0])} & set(watched)) if steps else frozenset(watched)

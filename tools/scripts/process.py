@@ -46,7 +46,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One reply frame; `text` and `logs` are JSON texts or empty."""
+    """One reply frame; `text`, `logs` and `names_read` are JSON texts or empty."""
 
     status: int
     retire: bool
@@ -54,6 +54,7 @@ class Reply:
     body: bytes
     text: bytes
     logs: bytes
+    names_read: bytes
 
 
 class WorkerProcess(asyncio.SubprocessProtocol):
@@ -203,10 +204,13 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         buffer += data
         if len(buffer) < max(self._expected, frames.REPLY.size):
             return
-        status, retire, elapsed, body_size, text_size, logs_size = frames.REPLY.unpack_from(buffer)
+        status, retire, elapsed, body_size, text_size, logs_size, names_size = (
+            frames.REPLY.unpack_from(buffer)
+        )
         body_end = frames.REPLY.size + body_size
         text_end = body_end + text_size
-        self._expected = text_end + logs_size
+        logs_end = text_end + logs_size
+        self._expected = logs_end + names_size
         if len(buffer) < self._expected:
             return
         with memoryview(buffer) as view:
@@ -216,7 +220,8 @@ class WorkerProcess(asyncio.SubprocessProtocol):
                 elapsed,
                 bytes(view[frames.REPLY.size : body_end]),
                 bytes(view[body_end:text_end]),
-                bytes(view[text_end : self._expected]),
+                bytes(view[text_end:logs_end]),
+                bytes(view[logs_end : self._expected]),
             )
         self._buffer = bytearray()
         self._expected = 0

@@ -11,6 +11,7 @@ from tools.scripts.text import js_text
 __all__ = ["ScriptValue", "decode_script_json"]
 
 _UNREAD = object()
+_NO_NAMES: frozenset[str] = frozenset()
 
 
 def decode_script_json(data: bytes) -> Json:
@@ -35,7 +36,7 @@ class ScriptValue:
     read-only.
     """
 
-    __slots__ = ("_json", "_text", "_value", "is_undefined")
+    __slots__ = ("_json", "_text", "_value", "is_undefined", "names_read")
 
     def __init__(
         self,
@@ -44,9 +45,12 @@ class ScriptValue:
         text: str | None = None,
         value: Json = _UNREAD,
         is_undefined: bool = False,
+        names_read: frozenset[str] = _NO_NAMES,
     ) -> None:
         #: True where the script gave `undefined`; a function or a symbol is null, with its text.
         self.is_undefined = is_undefined
+        #: The watched names that it may be made of.
+        self.names_read = names_read
         self._json = json_text
         self._text = text
         self._value = value
@@ -56,9 +60,9 @@ class ScriptValue:
         return cls(json_text=b"null", text="undefined", value=None, is_undefined=True)
 
     @classmethod
-    def read(cls, value: Json) -> Self:
+    def read(cls, value: Json, names_read: frozenset[str] = _NO_NAMES) -> Self:
         """Wrap what `read_path` gave."""
-        return cls.undefined() if value is UNDEFINED else cls(value=value)
+        return cls.undefined() if value is UNDEFINED else cls(value=value, names_read=names_read)
 
     @property
     def value(self) -> Json:

@@ -5,8 +5,8 @@ it is up in tens of milliseconds. One request frame in, one reply frame out (non
 
   request   op u8, form u8, context u64, CPU limit f64 (s), wall limit f64 (s), memory limit u64,
             output limit u64 (bytes), source length u32, payload length u64; source; payload
-  reply     status u8, retire u8, elapsed f64 (ms), lengths of body u64, text u32, logs u32;
-            body; text; logs
+  reply     status u8, retire u8, elapsed f64 (ms), lengths of body u64, text u32, logs u32,
+            names read u32; body; text; logs; names read
 
 All texts are UTF-8. The process that reads the replies kills this one when the wall limit has
 passed; a thread here does the same a little later, in case that process is gone.
@@ -26,7 +26,7 @@ OP_EVALUATE, OP_CHECK, OP_MATCH, OP_REPLACE, OP_DROP = range(5)
 UNDEFINED, VALUE, TEXT, ERROR, SYNTAX, LIMIT, PENDING, READY, BROKEN = range(9)
 
 REQUEST = struct.Struct(">BBQddQQIQ")
-REPLY = struct.Struct(">BBdQII")
+REPLY = struct.Struct(">BBdQIII")
 
 # 8 MB on every system: the defaults of musl, macOS and Windows are smaller.
 _THREAD_STACK_BYTES = 8 << 20
@@ -70,7 +70,8 @@ class Context(Protocol):
 
 
 # Positions in the list that boot.js returns.
-_EVALUATE, _CHECK, _MATCH, _REPLACE, _SETTLED, _TEXT, _STATE, _LOGS, _PATTERN = range(9)
+_FUNCTIONS = range(10)
+_EVALUATE, _CHECK, _MATCH, _REPLACE, _SETTLED, _TEXT, _STATE, _LOGS, _PATTERN, _NAMES = _FUNCTIONS
 
 
 class QuickJSContext:
@@ -81,7 +82,7 @@ class QuickJSContext:
         context.set_max_stack_size(_SCRIPT_STACK_BYTES)
         functions = context.eval(boot)(sections[0], os.urandom(32).hex(), *sections[1:])
         pick = context.eval("(list, position) => list[position]")
-        self._functions = [pick(functions, position) for position in range(9)]
+        self._functions = [pick(functions, position) for position in _FUNCTIONS]
         self._memory = -1
         self._deadline = 0.0
 
@@ -195,9 +196,10 @@ class Worker:
             self._make_context = _context_factory(backend)
             self._spare = self._make_context()
         except Exception as error:
-            self._reply(BROKEN, True, 0.0, f"{type(error).__name__}: {error}".encode(), b"", b"")
+            message = f"{type(error).__name__}: {error}".encode()
+            self._reply(BROKEN, True, 0.0, message, b"", b"", b"")
             return
-        self._reply(READY, False, 0.0, b"", b"", b"")
+        self._reply(READY, False, 0.0, b"", b"", b"", b"")
         while True:
             (op, form, number, cpu, wall, memory, output, source_size, payload_size) = (
                 REQUEST.unpack(self._read(REQUEST.size))
@@ -209,12 +211,12 @@ class Worker:
                 continue
             self.deadline = time.monotonic() + wall + _WATCHDOG_GRACE_SECONDS
             started = time.perf_counter()
-            status, body, text, logs = self._answer(
+            status, body, text, logs, names = self._answer(
                 op, form, number, cpu, memory, output, source, payload
             )
             elapsed = (time.perf_counter() - started) * 1000
             self._evaluations += 1
-            self._reply(status, self._is_worn(payload_size), elapsed, body, text, logs)
+            self._reply(status, self._is_worn(payload_size), elapsed, body, text, logs, names)
             self.deadline = None
             # Made now, so that the next session need not wait for it.
             self._prepare_spare()
@@ -233,8 +235,8 @@ class Worker:
         output: int,
         source: bytes,
         payload: bytes,
-    ) -> tuple[int, bytes, bytes, bytes]:
-        text = logs = b""
+    ) -> tuple[int, bytes, bytes, bytes, bytes]:
+        text = logs = names = b""
         context = self._context(number)
         try:
             context.begin(cpu, memory)
@@ -259,24 +261,26 @@ class Worker:
                 text = context.call(_TEXT).encode()
             if state & 16:
                 logs = context.call(_LOGS).encode()
+            if state & 32:
+                names = context.call(_NAMES).encode()
             body = result.encode()
             del result
         except LimitError as error:
             self._contexts.pop(number, None)
-            return LIMIT, str(error).encode(), self._failed_pattern(context, op), logs
+            return LIMIT, str(error).encode(), self._failed_pattern(context, op), logs, names
         except MemoryError:
             self._contexts.pop(number, None)
-            return LIMIT, b"memory", b"", logs
+            return LIMIT, b"memory", b"", logs, names
         status = state & 15
         if status == LIMIT:
             self._contexts.pop(number, None)
-            return LIMIT, body.strip(b'"'), self._failed_pattern(context, op), logs
+            return LIMIT, body.strip(b'"'), self._failed_pattern(context, op), logs, names
         if len(body) > output:
             self._contexts.pop(number, None)
-            return LIMIT, b"output", b"", logs
+            return LIMIT, b"output", b"", logs, names
         if status in (ERROR, SYNTAX) and op in (OP_MATCH, OP_REPLACE):
             text = self._failed_pattern(context, op)
-        return status, body, text, logs
+        return status, body, text, logs, names
 
     def _failed_pattern(self, context: Context, op: int) -> bytes:
         """Ask for the position of the pattern that was at work."""
@@ -314,13 +318,22 @@ class Worker:
         )
 
     def _reply(
-        self, status: int, retire: bool, elapsed: float, body: bytes, text: bytes, logs: bytes
+        self,
+        status: int,
+        retire: bool,
+        elapsed: float,
+        body: bytes,
+        text: bytes,
+        logs: bytes,
+        names: bytes,
     ) -> None:
         out = self._out
-        out.write(REPLY.pack(status, retire, elapsed, len(body), len(text), len(logs)))
+        sizes = (len(body), len(text), len(logs), len(names))
+        out.write(REPLY.pack(status, retire, elapsed, *sizes))
         out.write(body)
         out.write(text)
         out.write(logs)
+        out.write(names)
         out.flush()
 
     def _read(self, size: int) -> bytes:

@@ -31,7 +31,7 @@ async def run_item(
         case RequestConfig() as config:
             return await run_request(step, config, scope, session, context, record, iteration)
         case TransformConfig() as config:
-            return await run_transform(config, scope, session)
+            return await run_transform(step, config, scope, session, context)
         case SubToolConfig() as config:
             return await run_sub_tool(step, config, scope, session, context, record)
         case _:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 from urllib.parse import quote_plus, unquote_plus
 
+from tools.carriers import NOTHING_CARRIED, TakenCredential
 from tools.context import RunContext
 from tools.errors import ErrorKind, RunError
 from tools.http import OutgoingRequest
 from tools.json_text import Json
 from tools.model import RequestConfig
-from tools.redaction import MINIMUM_SECRET_LENGTH, Redactor, secret_forms
-from tools.scope import TakenCredential
-from tools.scripts import js_text
+from tools.redaction import Redactor, secret_forms
+from tools.steps.form_parts import encode_multipart, encode_urlencoded
 from tools.system import System
 from tools.templates import Resolver, render_body, render_fields, render_url
 from tools.urls import origin_of
@@ -61,7 +61,7 @@ async def prepare_request(
         # What follows a link is the upstream's url, not the one that was rendered.
         if next_url is None or not place.startswith(("url", "queryParams"))
     }
-    taken = frozenset[TakenCredential]().union(*places.values())
+    taken = NOTHING_CARRIED.union(*places.values())
     _check_destination(url, headers, body, taken, context, system)
     return OutgoingRequest(
         config.method,
@@ -87,7 +87,7 @@ def _took_credential(header: str, resolver: Resolver) -> bool:
 
 def _finder(redactor: Redactor, taken: Iterable[TakenCredential]) -> Callable[[str], bool]:
     """Finds credentials in a text: long ones anywhere, short ones of this request as words."""
-    short = {one.value for one in taken if 0 < len(one.value) < MINIMUM_SECRET_LENGTH}
+    short = {one.value for one in taken if one.is_short}
     if not short:
         return redactor.finds
     forms = sorted({re.escape(form) for value in short for form in secret_forms(value)})
@@ -108,9 +108,12 @@ def _check_destination(
     Credentials of a run go to the step's system, else to the origin that the tool wrote.
     """
     origin = origin_of(url)
+    guarded = {one.id: one for one in context.guarded_systems or context.systems.values()}
+    # What a child run gave back may be of a system that this run does not know.
+    owners = {one.owner.id: one.owner for one in taken if one.owner is not None}
     secrets = [
         (one, f"{one.id}.{name}", value)
-        for one in context.guarded_systems or context.systems.values()
+        for one in {**owners, **guarded}.values()
         if not one.may_receive_credentials(origin)
         for name, value in one.credentials.items()
     ]
@@ -250,23 +253,4 @@ async def _render_form_fields(body: str, resolver: Resolver) -> dict[str, Json] 
 
 
 def _encode_form(fields: dict[str, Json], kind: str, given: str | None) -> tuple[bytes, str | None]:
-    pairs = [(name, text) for name, value in fields.items() for text in _field_texts(value)]
-    if kind == _FORM_TYPE:
-        encoded = "&".join(f"{quote_plus(name)}={quote_plus(text)}" for name, text in pairs)
-        return encoded.encode(), given
-    if not pairs:
-        return b"--empty--\r\n", f"{_MULTIPART_TYPE}; boundary=empty"
-    import httpx
-
-    request = httpx.Request(
-        "POST", "http://form", files=[(name, (None, text.encode())) for name, text in pairs]
-    )
-    return request.read(), request.headers["content-type"]
-
-
-def _field_texts(value: Json) -> list[str]:
-    if value is None:
-        return []
-    if isinstance(value, list):
-        return [js_text(element) for element in cast("list[Any]", value)]
-    return [js_text(value)]
+    return (encode_urlencoded(fields), given) if kind == _FORM_TYPE else encode_multipart(fields)

@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+from tools.carriers import Carriers, TakenCredential
 from tools.context import RunContext
 from tools.errors import ErrorKind, RunError
 from tools.json_text import Json, JsonObject, decode_json
@@ -40,8 +41,9 @@ async def run_sub_tool(
             f"tool {config.tool_id} would be number {len(chain) + 1} of a chain; "
             f"at most {MAX_DEPTH} are allowed",
         )
-    inputs = await _render_inputs(config.inputs, Resolver(scope, session, step.id))
-    child = await context.ports.start_child(config.tool_id, inputs, context)
+    inputs, carriers = await _render_inputs(config.inputs, scope, session, step.id)
+    child = await context.ports.start_child(config.tool_id, inputs, context, carriers)
+    context.carry(step.id, child.outcome.carried)
     record.child_run_ids.append(child.run_id)
     context.sub_tools[config.tool_id] = child.tool
     context.sub_tools.update(child.outcome.sub_tools)
@@ -57,11 +59,26 @@ async def run_sub_tool(
     )
 
 
-async def _render_inputs(inputs: JsonObject | str | None, resolver: Resolver) -> JsonObject:
+async def _render_inputs(
+    inputs: JsonObject | str | None, scope: Scope, session: ScriptSession, step_id: str
+) -> tuple[JsonObject, Carriers]:
+    """The inputs, and those of them that hold short credentials."""
     if inputs is None:
-        return {}
-    if not isinstance(inputs, str):
-        return cast("dict[str, Any]", await _render_value(inputs, resolver, "inputs"))
+        return {}, {}
+    if isinstance(inputs, str):
+        resolver = Resolver(scope, session, step_id)
+        rendered = await _render_object(inputs, resolver)
+        return rendered, resolver.carriers_among(rendered)
+    rendered: JsonObject = {}
+    carriers: dict[str, frozenset[TakenCredential]] = {}
+    for name, value in inputs.items():
+        resolver = Resolver(scope, session, step_id)
+        rendered[name] = await _render_value(value, resolver, f"inputs.{name}")
+        carriers |= resolver.carriers_among({name: rendered[name]})
+    return rendered, carriers
+
+
+async def _render_object(inputs: str, resolver: Resolver) -> JsonObject:
     try:
         text = await render_json_text(parse_template(inputs), resolver, "inputs")
         value = decode_json(text.encode("utf-8", "surrogatepass"))

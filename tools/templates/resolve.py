@@ -1,10 +1,12 @@
 """What a placeholder stands for in a scope."""
 
+from collections.abc import Set
 from dataclasses import dataclass, field
 
+from tools.carriers import NOTHING_CARRIED, Carriers, TakenCredential, shown_in
 from tools.errors import ErrorKind, RunError
-from tools.json_text import Json
-from tools.scope import MISSING, Missing, Scope, TakenCredential
+from tools.json_text import Json, JsonObject
+from tools.scope import MISSING, Missing, Scope
 from tools.scripts import Script, ScriptForm, ScriptSession, ScriptValue, js_text
 from tools.suggestions import did_you_mean
 from tools.templates.parse import Placeholder
@@ -73,14 +75,25 @@ class Resolver:
         outcome, a throwing function raises `RunError`.
         """
         expression = placeholder.expression
-        value = self.scope.lookup(expression)
+        scope = self.scope
+        value = scope.lookup(expression)
         if not isinstance(value, Missing):
-            self._note_taken(expression, where)
-            return Resolved(placeholder, value, is_credential=self.scope.is_credential(expression))
+            self._note_taken(scope.credentials.taken_by(expression), where)
+            self._note_taken(scope.carried_under(expression, value), where)
+            return Resolved(placeholder, value, is_credential=scope.is_credential(expression))
         if placeholder.is_function:
-            self._note_taken(expression, where, is_function=True)
-            return Resolved(placeholder, script_value=await self._call(expression))
+            self._note_taken(scope.credentials.taken_by(expression, is_function=True), where)
+            script_value = await self._call(expression)
+            self._note_taken(scope.carried_by(script_value), where)
+            return Resolved(placeholder, script_value=script_value)
         return Resolved(placeholder, problem=self._unresolved(expression, where))
+
+    def carriers_among(self, rendered: JsonObject) -> Carriers:
+        """Those of the values rendered here that show a short credential, and which."""
+        taken = NOTHING_CARRIED.union(*self.taken.values())
+        short = [one for one in taken if one.is_short]
+        shown = {name: shown_in(js_text(value), short) for name, value in rendered.items()}
+        return {name: held for name, held in shown.items() if held}
 
     async def resolve_raw(self, placeholder: Placeholder, where: str) -> Resolved:
         """Resolve `<<raw:name>>` as `name`."""
@@ -94,15 +107,16 @@ class Resolver:
             and self.scope.lookup(placeholder.expression) is MISSING
         )
 
-    def _note_taken(self, expression: str, where: str, *, is_function: bool = False) -> None:
-        taken = self.scope.credentials.taken_by(expression, is_function=is_function)
+    def _note_taken(self, taken: Set[TakenCredential], where: str) -> None:
         if taken:
             self.taken.setdefault(where, set()).update(taken)
 
     async def _call(self, expression: str) -> ScriptValue:
         try:
             return await self.session.evaluate(
-                Script(expression, ScriptForm.FUNCTION), self.scope.values()
+                Script(expression, ScriptForm.FUNCTION),
+                self.scope.values(),
+                watched=self.scope.carriers,
             )
         except RunError as error:
             raise RunError(

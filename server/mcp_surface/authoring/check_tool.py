@@ -16,7 +16,7 @@ __all__ = ["CHECK_TOOL"]
 
 
 async def _check_tool(service: Service, arguments: JsonObject, asking: Asking) -> JsonObject:
-    checked = await service.check_tool(arguments["definition"])
+    checked = await service.tools.check(arguments["definition"])
     answer = {"valid": checked.is_valid, **report(checked)}
     if checked.definition is not None:
         tool = Tool.model_validate(checked.definition)

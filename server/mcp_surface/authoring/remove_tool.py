@@ -10,7 +10,7 @@ __all__ = ["REMOVE_TOOL"]
 async def _remove_tool(service: Service, arguments: JsonObject, asking: Asking) -> JsonObject:
     tool_id = arguments["toolId"]
     try:
-        await service.remove_tool(tool_id)
+        await service.tools.remove(tool_id)
     except UnknownToolError as error:
         raise AuthoringError(f"{error}; search_tools shows ids") from None
     return {"toolId": tool_id, "removed": True}

@@ -38,7 +38,7 @@ SAVED_SCHEMA: JsonObject = {
 async def save(service: Service, definition: JsonObject, asking: Asking) -> JsonObject:
     """Store a definition: `{outcome, id, name, version, changes, problems}`."""
     before = await _stored(service, definition.get("id"))
-    checked, outcome = await service.put_tool(definition, client_name=client_name_of(asking))
+    checked, outcome = await service.tools.put(definition, client_name=client_name_of(asking))
     if outcome is None:
         return {"outcome": "refused", **report(checked)}
     answer: JsonObject = {
@@ -48,7 +48,7 @@ async def save(service: Service, definition: JsonObject, asking: Asking) -> Json
         "version": outcome.version,
     }
     if outcome.outcome == "updated" and before is not None:
-        after = (await service.get_tool(outcome.id)).definition
+        after = (await service.tools.get(outcome.id)).definition
         difference = json_diff(_content(before), _content(after), most_changes=_MOST_CHANGES)
         answer["changes"] = [change.wire(200) for change in difference.changes]
     return answer
@@ -60,7 +60,7 @@ async def _save_tool(service: Service, arguments: JsonObject, asking: Asking) ->
 
 async def _stored(service: Service, tool_id: object) -> JsonObject | None:
     try:
-        return (await service.get_tool(tool_id)).definition if isinstance(tool_id, str) else None
+        return (await service.tools.get(tool_id)).definition if isinstance(tool_id, str) else None
     except UnknownToolError:
         return None
 

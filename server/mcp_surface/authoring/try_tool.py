@@ -25,7 +25,7 @@ _NO_VERSION = 0
 
 
 async def _try_tool(service: Service, arguments: JsonObject, asking: Asking) -> JsonObject:
-    checked = await service.check_tool(arguments["definition"])
+    checked = await service.tools.check(arguments["definition"])
     if checked.definition is None or checked.id is None:
         raise AuthoringError(
             "nothing was run, because the definition has errors: "

@@ -41,7 +41,7 @@ def findings() -> tuple[int, dict[str, dict[str, str]]]:
 def store_one_tool(data: Path) -> None:
     async def store() -> None:
         async with open_service(Settings(home=data, proxies={})) as service:
-            await service.put_tool(TOOL)
+            await service.tools.put(TOOL)
 
     anyio.run(store)
 

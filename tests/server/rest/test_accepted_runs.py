@@ -102,7 +102,7 @@ async def test_what_waits_when_the_server_stops_is_executed_by_the_next(
         await accept(rest, "bound", credentials={"token": "s3cret-value"})
         await until(lambda: len(web.seen) == 1, "the first is sent")
         # Changed and removed tools do not change what was accepted.
-        await service.remove_tool("ask")
+        await service.tools.remove("ask")
     async with open_service(settings) as service:
         ended = {name: await service.get_run(name) for name in ("begun", "waiting", "bound")}
         assert [run.status for run in ended.values()] == ["aborted", "running", "aborted"]

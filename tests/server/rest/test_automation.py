@@ -203,7 +203,7 @@ async def test_a_tool_starts_another_with_its_result_under_the_same_trace(
         ("ftp://h/", "valid are https://"),
         ("nonsense", "valid are https://"),
         ("tool:nobody", "tool nobody not found"),
-        ("tool:t", "above t in the same chain"),
+        ("tool:t", "t may not start itself"),
     ],
 )
 async def test_a_target_that_cannot_be_one_is_refused(

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from server import http_server as http_server_module
 from server.rest import gate
 from server.service import Service
+from server.tool_library import ToolLibrary
 from server.version import VERSION
 from tests.server.helpers import WAIT_SECONDS, script_tool, store
 from tests.server.rest.helpers import http_server, make_key, message_of, rest_client
@@ -133,19 +134,6 @@ async def test_what_is_no_http_is_a_400_in_json(url: str, data: bytes) -> None:
     assert json.loads(body)["error"]["message"]
 
 
-async def test_a_half_closed_client_does_not_hang_the_server(url: str) -> None:
-    parts = urlsplit(url)
-    for data in (b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n", b"POST /v1/tools HTTP/1.1"):
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-        writer.write(data)
-        writer.write_eof()
-        with anyio.fail_after(WAIT_SECONDS):
-            await reader.read()
-        writer.close()
-    async with rest_client(url) as client:
-        assert (await client.get(f"{url}/health")).status_code == 200
-
-
 async def test_only_its_own_names_reach_the_server(service: Service) -> None:
     async with http_server(service, allowed_hosts=("tools.example",)) as url, rest_client(url) as c:
         port = urlsplit(url).port
@@ -185,7 +173,7 @@ async def test_a_fault_of_ours_shows_nothing_of_itself(
     async def fails(*_: object) -> None:
         raise ZeroDivisionError("s3cret-value")
 
-    monkeypatch.setattr(Service, "list_tools", fails)
+    monkeypatch.setattr(ToolLibrary, "all", fails)
     answer = await rest.get("/tools")
     assert "s3cret-value" not in message_of(answer, 500)
 

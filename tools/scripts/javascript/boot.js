@@ -8,7 +8,7 @@
 return (sections, seed, ...sources) => {
   const { apply, defineProperty } = Reflect;
   const { parse, stringify } = JSON;
-  const { create } = Object;
+  const { create, hasOwn, keys } = Object;
   const GlobalRegExp = RegExp;
   const GlobalPromise = Promise;
   const promiseThen = Promise.prototype.then;
@@ -152,6 +152,29 @@ return (sections, seed, ...sources) => {
     return made;
   };
 
+  // ---- watched names --------------------------------------------------------------------------
+  // Reading one of these properties is told to the caller, however it is read.
+  let read = create(null);
+  let hasRead = false;
+  const watch = (data, names) => {
+    for (let i = 0; i < names.length; i++) {
+      const name = names[i];
+      if (!hasOwn(data, name)) continue;
+      const value = data[name];
+      defineProperty(data, name, {
+        __proto__: null,
+        get() { read[name] = hasRead = true; return value; },
+        set(other) {
+          defineProperty(data, name, {
+            __proto__: null, value: other, writable: true, enumerable: true, configurable: true,
+          });
+        },
+        enumerable: true,
+        configurable: true,
+      });
+    }
+  };
+
   // ---- evaluating -----------------------------------------------------------------------------
   // A promise of an earlier evaluation may settle during a later one: only the newest counts.
   let newest = 0;
@@ -186,6 +209,7 @@ return (sections, seed, ...sources) => {
         if (typeof value === 'function') value = value(given[0], given[1], given[2]);
       } else {
         const data = given[0];
+        if (given.length > 1) watch(data, given[1]);
         value = form === FUNCTION ? unit() : unit(data, data, data);
         if (typeof value === 'function') value = value(data);
         else if (form === FUNCTION) return fail('the expression is not a function', ERROR);
@@ -331,9 +355,10 @@ return (sections, seed, ...sources) => {
     replaceMatches,
     () => settled === undefined ? '' : settled,
     () => text,
-    () => state + (logs.length ? 16 : 0),
+    () => state + (logs.length ? 16 : 0) + (hasRead ? 32 : 0),
     () => { const json = stringify(logs); logs = []; return json; },
     () => pattern,
+    () => { const json = stringify(keys(read)); read = create(null); hasRead = false; return json; },
   ];
 };
 })()
