@@ -19,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from server.app import open_service
 from server.automation import Automation
 from server.callers import Authenticator, NotAllowedError
+from server.collector import relax_collector
 from server.mcp_surface.selection import Selection
 from server.mcp_surface.streamable_http import McpOverHttp
 from server.rest.answers import error_answer
@@ -119,6 +120,7 @@ async def serve_http(
         with _signals() as signals:
             address = await group.start(server.serve)
             say(f"callslip listening on {address}")
+            relax_collector()
             if signals is not None:
                 async for one in signals:
                     ended_by.append(one)

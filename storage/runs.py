@@ -81,9 +81,12 @@ class RunStore:
         for this tool.
         """
         inputs = PackedDocument.of(encode_json(run.inputs))
-        return await self._database.write(
-            lambda connection: _start(connection, run, inputs), is_brief=inputs.packed is None
-        )
+        try:
+            return await self._database.write(
+                lambda connection: _start(connection, run, inputs), is_brief=inputs.packed is None
+            )
+        except RunExistsError:
+            raise RunExistsError(f"run {run.run_id} is recorded already") from None
 
     async def finish(self, seq: int, outcome: RunOutcome) -> bool:
         """Record how a run ended. False when it had ended before: the first end stays."""
@@ -374,8 +377,6 @@ def _start(connection: sqlite3.Connection, run: NewRun, inputs: PackedDocument) 
         if taken is not None:
             raise KeyTakenError(taken)
     snapshot_id = store_snapshot(connection, run.tool)
-    if connection.execute("SELECT 1 FROM runs WHERE run_id = ?", (run.run_id,)).fetchone():
-        raise RunExistsError(f"run {run.run_id} is recorded already")
     seq = connection.execute(
         """INSERT INTO runs (run_id, tool_id, snapshot_id, version_number, status, request_source,
              started_at, execution_mode, owner, trace_id, user_id, client_name, client_version,

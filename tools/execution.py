@@ -22,7 +22,6 @@ from tools.prepared import PreparedTool
 from tools.problems import render_problems
 from tools.response_filters import apply_response_filters
 from tools.run import RunOutcome, RunStatus, StepRecord, now_ms
-from tools.schema import fill_defaults
 from tools.scope import Scope, visible_credentials
 from tools.scripts import Script, ScriptForm, ScriptSession, ScriptValue, js_text
 from tools.steps import run_item
@@ -140,7 +139,7 @@ class Execution:
         schema = self._prepared.input_schema
         if schema is None:
             return
-        self.inputs = cast("dict[str, Any]", fill_defaults(self._tool.input_schema, self.inputs))
+        self.inputs = self._prepared.with_defaults(self.inputs)
         problems = schema.problems(self.inputs)
         if problems:
             lines = render_problems(problems)

@@ -11,6 +11,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from server.app import open_service
+from server.collector import relax_collector
 from server.mcp_surface.direct import DirectAnswers
 from server.mcp_surface.pipes import Pipes, can_wait_for_pipes, standard_pipes
 from server.mcp_surface.sdk_connection import SdkConnection
@@ -102,3 +103,4 @@ async def _warm(service: Service) -> None:
     await anyio.sleep(_WARM_AFTER_SECONDS)
     await anyio.to_thread.run_sync(service.engines.http.warm, abandon_on_cancel=True)
     await service.engines.scripts.warm()
+    relax_collector()

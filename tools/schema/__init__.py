@@ -2,7 +2,7 @@
 
 from tools.schema.check import check_schema
 from tools.schema.compiled import FORMATS, CompiledSchema, compile_schema
-from tools.schema.defaults import fill_defaults
+from tools.schema.defaults import fill_defaults, has_default
 from tools.schema.loosen import loosen
 from tools.schema.published import dereference
 
@@ -13,5 +13,6 @@ __all__ = [
     "compile_schema",
     "dereference",
     "fill_defaults",
+    "has_default",
     "loosen",
 ]

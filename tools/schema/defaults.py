@@ -7,7 +7,7 @@ from tools.json_text import Json
 from tools.schema.keywords import Location, subschemas
 from tools.schema.references import References
 
-__all__ = ["fill_defaults"]
+__all__ = ["fill_defaults", "has_default"]
 
 _Applied = tuple[Location, Json]
 
@@ -20,7 +20,7 @@ def fill_defaults(schema: Json, value: Json) -> Json:
     `oneOf`, `if`) give none, because which one holds is not known. The input is not changed, and
     nothing is raised.
     """
-    if not isinstance(value, (dict, list)) or not _has_default(schema):
+    if not isinstance(value, (dict, list)) or not has_default(schema):
         return cast(Json, value)
     references = References(schema)
     root: Any = copy.copy(cast("dict[str, Any] | list[Any]", value))
@@ -56,7 +56,8 @@ def _copied_member(container: Any, key: str | int) -> Any:
     return container[key]
 
 
-def _has_default(schema: Json) -> bool:
+def has_default(schema: Json) -> bool:
+    """Whether a schema could fill anything in."""
     pending = [schema]
     while pending:
         node = pending.pop()
