@@ -99,22 +99,29 @@ async def open_pipes(reading_fd: int, writing_fd: int) -> AsyncGenerator[Pipes]:
     """The pipes of two descriptors, which stay open; what was written last still leaves."""
     loop = asyncio.get_running_loop()
     # The transports close what they are given; the numbers themselves go back to their places.
-    with (
-        os.fdopen(os.dup(reading_fd), "rb", 0) as source,
-        os.fdopen(os.dup(writing_fd), "wb", 0) as target,
-    ):
-        writing, writer = await loop.connect_write_pipe(_Writer, target)
-        reading, reader = await loop.connect_read_pipe(_Reader, source)
-        writer.on_lost = reader.end
-        try:
-            yield Pipes(reader, writer, writing)
-        finally:
-            reader.end()
-            reading.close()
-            with anyio.CancelScope(shield=True), anyio.move_on_after(1):
-                await writer.flush(writing)
-            if not writer.is_lost:
-                writing.abort()
+    writing, writer = await loop.connect_write_pipe(_Writer, _handed_over(writing_fd, "wb"))
+    reading, reader = await loop.connect_read_pipe(_Reader, _handed_over(reading_fd, "rb"))
+    writer.on_lost = reader.end
+    try:
+        yield Pipes(reader, writer, writing)
+    finally:
+        reader.end()
+        reading.close()
+        with anyio.CancelScope(shield=True), anyio.move_on_after(1):
+            await writer.flush(writing)
+        if not writer.is_lost:
+            writing.abort()
+
+
+def _handed_over(fd: int, mode: str) -> Any:
+    """The pipe of a descriptor under a number of its own, which the transport closes.
+
+    uvloop closes the number and after that the object. In between another thread may have opened a
+    file that got the number, and SQLite loses its database that way
+    (https://www.sqlite.org/howtocorrupt.html, section 2.1); its object closes nothing.
+    """
+    is_uvloop = type(asyncio.get_running_loop()).__module__.partition(".")[0] == "uvloop"
+    return os.fdopen(os.dup(fd), mode, 0, closefd=not is_uvloop)
 
 
 class _Reader(asyncio.Protocol):

@@ -1,6 +1,7 @@
 """Lines over pipes that arrive in pieces, are giant, broken or never read."""
 
 import asyncio
+import io
 import json
 import os
 import subprocess
@@ -295,3 +296,37 @@ def test_a_server_speaks_with_and_without_uvloop(has_uvloop: bool, tmp_path: Pat
         process.stdin.close()
         assert process.stdout.read() == b""
     assert process.returncode == 0
+
+
+def test_no_number_is_closed_twice_when_uvloop_closes_a_pipe() -> None:
+    uvloop = pytest.importorskip("uvloop")
+    closed_twice: list[bool] = []
+
+    class Watched(io.FileIO):
+        def close(self) -> None:
+            if not self.closed:
+                closed_twice.append(self.closefd and not is_open(self.fileno()))
+            super().close()
+
+    async def serve() -> None:
+        client = Client()
+        async with open_pipes(client.server_reads, client.server_writes) as pipes:
+            client.close_input()
+            assert [line async for line in pipes] == []
+        client.close()
+
+    def watched(fd: int, mode: str, _: int, *, closefd: bool) -> Watched:
+        return Watched(fd, mode, closefd)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fdopen", watched)
+        uvloop.run(serve())
+    assert closed_twice == [False, False]
+
+
+def is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
