@@ -15,6 +15,7 @@ from storage.retention import RetentionPolicy
 from storage.run_lists import RunFilter
 from storage.run_record import NewRun
 from storage.runs import Pruned, RunStore
+from tests.server.helpers import until_async
 from tools.json_text import encode_json
 from tools.run import RequestSource, RunOutcome, RunStatus, now_ms
 
@@ -100,11 +101,17 @@ async def test_pinned_and_running_runs_stay_whatever_their_age(runs: RunStore) -
 async def size_of(database: Database) -> int:
     """The size of the file once everything is in it."""
 
-    def checkpoint(connection: sqlite3.Connection) -> None:
-        connection.execute("COMMIT")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    def is_checkpointed(connection: sqlite3.Connection) -> bool:
+        if connection.in_transaction:
+            connection.execute("COMMIT")
+        busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
 
-    await database.read(checkpoint)
+    async def check() -> bool:
+        return await database.read(is_checkpointed)
+
+    # The database's own checkpoints come between.
+    await until_async(check, "everything is in the file")
     return database.path.stat().st_size
 
 
