@@ -2,48 +2,51 @@
 
 from collections.abc import Sequence
 
+from server.mcp_surface.own_tool import OwnTool, own_wire
 from server.mcp_surface.published import RUN_ANSWER_SCHEMA, PublishedTool
 from tools.json_text import JsonObject
 
-__all__ = ["MOST_FOUND", "RUN_TOOL", "SEARCH_TOOLS", "found_tools"]
+__all__ = ["DEFAULT_FOUND", "RUN_TOOL", "SEARCH_TOOLS", "found_tools"]
 
-MOST_FOUND = 20
+DEFAULT_FOUND = 10
+_MOST_FOUND = 20
 #: Found tools whose schema is shown beside them, so that they can be called at once.
 _WITH_SCHEMA = 5
 
-SEARCH_TOOLS: JsonObject = {
-    "name": "search_tools",
-    "title": "Search tools",
-    "description": "Finds stored tools by what they do: their name, folder, inputs and "
-    "description. Call what it finds with run_tool.",
-    "inputSchema": {
-        "type": "object",
-        "properties": {
+SEARCH_TOOLS = OwnTool(
+    own_wire(
+        "search_tools",
+        "Search tools",
+        "Finds stored tools by what they do: their name, folder, inputs and description. Call what "
+        "it finds with run_tool.",
+        {
             "query": {"type": "string", "minLength": 1, "description": "Words of the task."},
-            "limit": {"type": "integer", "minimum": 1, "maximum": MOST_FOUND, "default": 10},
+            "limit": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": _MOST_FOUND,
+                "default": DEFAULT_FOUND,
+            },
         },
-        "required": ["query"],
-        "additionalProperties": False,
-    },
-    "outputSchema": {
-        "type": "object",
-        "properties": {
-            "tools": {"type": "array", "items": {"type": "object"}},
-            "total": {"type": "integer"},
+        ["query"],
+        {
+            "type": "object",
+            "properties": {
+                "tools": {"type": "array", "items": {"type": "object"}},
+                "total": {"type": "integer"},
+            },
+            "required": ["tools", "total"],
         },
-        "required": ["tools", "total"],
-    },
-    "annotations": {"title": "Search tools", "readOnlyHint": True, "openWorldHint": False},
-}
+        {"readOnlyHint": True, "openWorldHint": False},
+    )
+)
 
-RUN_TOOL: JsonObject = {
-    "name": "run_tool",
-    "title": "Run a tool",
-    "description": "Calls a stored tool by its id, as search_tools shows it; the answer is the "
-    "tool's own.",
-    "inputSchema": {
-        "type": "object",
-        "properties": {
+RUN_TOOL = OwnTool(
+    own_wire(
+        "run_tool",
+        "Run a tool",
+        "Calls a stored tool by its id, as search_tools shows it; the answer is the tool's own.",
+        {
             "toolId": {"type": "string", "minLength": 1},
             "inputs": {"type": "object", "description": "Inputs that fit the tool's inputSchema."},
             "idempotencyKey": {
@@ -54,13 +57,12 @@ RUN_TOOL: JsonObject = {
                 "for each thing to be done, and the same one to try again.",
             },
         },
-        "required": ["toolId"],
-        "additionalProperties": False,
-    },
-    # Which tool it will be is not known here, so nothing better can be promised.
-    "outputSchema": RUN_ANSWER_SCHEMA,
-    "annotations": {"title": "Run a tool", "readOnlyHint": False, "openWorldHint": True},
-}
+        ["toolId"],
+        # Which tool it will be is not known here, so nothing better can be promised.
+        RUN_ANSWER_SCHEMA,
+        {"readOnlyHint": False, "openWorldHint": True},
+    )
+)
 
 
 def found_tools(tools: Sequence[PublishedTool], total: int) -> JsonObject:

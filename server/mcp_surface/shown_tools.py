@@ -2,12 +2,11 @@
 
 import base64
 import binascii
-from typing import cast
 
-from server.mcp_surface.authoring import AUTHORING_TOOLS, AuthoringTool
+from server.mcp_surface.authoring import AUTHORING_TOOLS
 from server.mcp_surface.calls import StoredCall
 from server.mcp_surface.finding_tools import (
-    MOST_FOUND,
+    DEFAULT_FOUND,
     RUN_TOOL,
     SEARCH_TOOLS,
     found_tools,
@@ -15,9 +14,9 @@ from server.mcp_surface.finding_tools import (
 from server.mcp_surface.history_tools import (
     RERUN_RUN,
     HistoryTool,
-    HistoryToolError,
     history_tools,
 )
+from server.mcp_surface.own_tool import OwnTool, OwnToolError
 from server.mcp_surface.published import PublishedTool
 from server.mcp_surface.published_list import PublishedList
 from server.mcp_surface.selection import Selection
@@ -33,6 +32,7 @@ __all__ = [
     "ShownTools",
     "decode_cursor",
     "encode_cursor",
+    "invalid_arguments",
     "structured",
     "tool_error",
 ]
@@ -59,12 +59,11 @@ class ShownTools:
         self._searches = leaves_out or selection.history_tools != "none"
         self._runs_by_id = leaves_out or selection.history_tools == "all"
         self.reruns = selection.history_tools == "all"
-        own = [tool.wire for tool in self.history.values()]
+        own: list[OwnTool] = [*self.history.values(), *self.authoring.values()]
         own += [RERUN_RUN] if self.reruns else []
-        own += [tool.wire for tool in self.authoring.values()]
         own += [SEARCH_TOOLS] if self._searches else []
         own += [RUN_TOOL] if self._runs_by_id else []
-        self._published = PublishedList(service.catalog, selection, own)
+        self._published = PublishedList(service.catalog, selection, [tool.wire for tool in own])
 
     @property
     def revision(self) -> int:
@@ -79,7 +78,7 @@ class ShownTools:
             result["nextCursor"] = encode_cursor(following)
         return result
 
-    def get(self, name: str) -> PublishedTool | HistoryTool | AuthoringTool | None:
+    def get(self, name: str) -> PublishedTool | OwnTool | None:
         """The tool of this name, except `rerun_run`, `search_tools` and `run_tool`."""
         own = self.history.get(name) or self.authoring.get(name)
         return own or self._published.get(name)
@@ -95,42 +94,39 @@ class ShownTools:
         tool = self.history.get(name)
         if tool is not None:
             return await self._answer_of(tool, arguments)
-        if self._searches and name == SEARCH_TOOLS["name"]:
+        if self._searches and name == SEARCH_TOOLS.name:
             return self._search(arguments)
         return None
 
     def stored_call(self, name: str, arguments: JsonObject) -> StoredCall | JsonObject | None:
         """The call of a stored tool, or what is wrong with it; None when it is another one."""
-        if not (self._runs_by_id and name == RUN_TOOL["name"]):
+        if not (self._runs_by_id and name == RUN_TOOL.name):
             tool = self._published.get(name)
             return None if tool is None else StoredCall(tool, arguments)
-        tool = self._published.by_id(str(arguments.get("toolId")))
+        if problems := RUN_TOOL.problems(arguments):
+            return invalid_arguments(problems)
+        tool = self._published.by_id(arguments["toolId"])
         if tool is None:
-            message = f"no stored tool has the id {arguments.get('toolId')}; search_tools"
-            return tool_error(f"{message} shows ids")
-        inputs = arguments.get("inputs")
-        inputs = cast("JsonObject", inputs) if isinstance(inputs, dict) else {}
-        return StoredCall(tool, inputs, arguments.get("idempotencyKey"))
+            known = "search_tools shows ids"
+            return tool_error(f"no stored tool has the id {arguments['toolId']}; {known}")
+        return StoredCall(tool, arguments.get("inputs", {}), arguments.get("idempotencyKey"))
 
     async def _answer_of(self, tool: HistoryTool, arguments: JsonObject) -> JsonObject:
-        problems = tool.problems(arguments)
-        if problems:
-            return tool_error("Input validation failed: " + "\n".join(problems))
+        if problems := tool.problems(arguments):
+            return invalid_arguments(problems)
         try:
             limit = self._service.settings.inline_limit_characters
             return structured(await tool.call(self._service, arguments, limit))
-        except HistoryToolError as error:
+        except OwnToolError as error:
             return tool_error(str(error))
         except StorageError as error:
             return tool_error(str(error), ErrorKind.INTERNAL)
 
     def _search(self, arguments: JsonObject) -> JsonObject:
-        query, limit = arguments.get("query"), arguments.get("limit", 10)
-        if not isinstance(query, str) or not query or not isinstance(limit, int):
-            return tool_error("search_tools takes query, a text, and limit, a number")
-        return structured(
-            found_tools(*self._published.search(query, max(1, min(limit, MOST_FOUND))))
-        )
+        if problems := SEARCH_TOOLS.problems(arguments):
+            return invalid_arguments(problems)
+        limit = arguments.get("limit", DEFAULT_FOUND)
+        return structured(found_tools(*self._published.search(arguments["query"], limit)))
 
 
 def structured(content: JsonObject) -> JsonObject:
@@ -146,6 +142,11 @@ def structured(content: JsonObject) -> JsonObject:
 def tool_error(message: str, kind: ErrorKind = ErrorKind.INVALID_INPUT) -> JsonObject:
     """An answer that says what is wrong."""
     return render_error(message, ErrorDetail(kind=kind), None)
+
+
+def invalid_arguments(problems: list[str]) -> JsonObject:
+    """An answer to arguments that do not fit the schema of a tool of ours."""
+    return tool_error("Input validation failed: " + "\n".join(problems))
 
 
 def encode_cursor(value: str) -> str:

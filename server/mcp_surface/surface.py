@@ -12,7 +12,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.shared.exceptions import MCPError
 
-from server.mcp_surface.authoring import Asking, AuthoringError, AuthoringTool
+from server.mcp_surface.authoring import Asking, AuthoringTool
 from server.mcp_surface.call_context import CallContext
 from server.mcp_surface.calls import call_stored_tool
 from server.mcp_surface.completions import COMPLETIONS_SHOWN, complete
@@ -28,6 +28,7 @@ from server.mcp_surface.history_tools import (
     rerun_run,
 )
 from server.mcp_surface.notifications import Notifier
+from server.mcp_surface.own_tool import OwnToolError
 from server.mcp_surface.prompts import PromptError, prompts
 from server.mcp_surface.resources import BadParameterError, NotFoundError, read_resource
 from server.mcp_surface.selection import Selection
@@ -36,6 +37,7 @@ from server.mcp_surface.shown_tools import (
     ShownTools,
     decode_cursor,
     encode_cursor,
+    invalid_arguments,
     structured,
     tool_error,
 )
@@ -151,7 +153,7 @@ class McpSurface:
         if authoring is not None:
             asking = Asking(context, params, self._selection)
             return await self._call_authoring_tool(authoring, arguments, asking)
-        if self.tools.reruns and params.name == RERUN_RUN["name"]:
+        if self.tools.reruns and params.name == RERUN_RUN.name:
             return await rerun_run(self._service, self._selection, arguments, params, context)
         call = self.tools.stored_call(params.name, arguments)
         if call is None:
@@ -166,12 +168,11 @@ class McpSurface:
     async def _call_authoring_tool(
         self, tool: AuthoringTool, arguments: JsonObject, asking: Asking
     ) -> JsonObject:
-        problems = tool.problems(arguments)
-        if problems:
-            return tool_error("Input validation failed: " + "\n".join(problems))
+        if problems := tool.problems(arguments):
+            return invalid_arguments(problems)
         try:
             answer = await tool.call(self._service, arguments, asking)
-        except AuthoringError as error:
+        except OwnToolError as error:
             return tool_error(str(error))
         except StorageError as error:
             return tool_error(str(error), ErrorKind.INTERNAL)

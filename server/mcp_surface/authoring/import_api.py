@@ -3,10 +3,10 @@
 from server.importing import fetch_document, is_url, shown_url, store_import
 from server.mcp_surface.authoring.tool import (
     Asking,
-    AuthoringError,
     authoring_tool,
     client_name_of,
 )
+from server.mcp_surface.own_tool import OwnToolError
 from server.service import Service
 from storage.tools import ToolChangedError, ToolExistsError
 from tools.importers import DocumentError
@@ -32,7 +32,7 @@ _LISTS = (
 async def _import_api(service: Service, arguments: JsonObject, asking: Asking) -> JsonObject:
     url: str = arguments["url"]
     if not is_url(url):
-        raise AuthoringError("url is no http url; a file is imported with `callslip import`")
+        raise OwnToolError("url is no http url; a file is imported with `callslip import`")
     try:
         fetched = await fetch_document(service, url)
         options = OpenApiOptions(
@@ -50,7 +50,7 @@ async def _import_api(service: Service, arguments: JsonObject, asking: Asking) -
             client_name=client_name_of(asking),
         )
     except (DocumentError, ToolChangedError, ToolExistsError) as error:
-        raise AuthoringError(str(error)) from None
+        raise OwnToolError(str(error)) from None
     answer = report.wire()
     for name in _LISTS:
         answer[name] = _some(answer[name])

@@ -1,6 +1,7 @@
 """`remove_tool`: take a stored tool away."""
 
-from server.mcp_surface.authoring.tool import Asking, AuthoringError, authoring_tool
+from server.mcp_surface.authoring.tool import Asking, authoring_tool
+from server.mcp_surface.own_tool import OwnToolError
 from server.service import Service, UnknownToolError
 from tools.json_text import JsonObject
 
@@ -12,7 +13,7 @@ async def _remove_tool(service: Service, arguments: JsonObject, asking: Asking) 
     try:
         await service.tools.remove(tool_id)
     except UnknownToolError as error:
-        raise AuthoringError(f"{error}; search_tools shows ids") from None
+        raise OwnToolError(f"{error}; search_tools shows ids") from None
     return {"toolId": tool_id, "removed": True}
 
 

@@ -2,7 +2,8 @@
 
 from server.joining_runs import JoinError, join_runs
 from server.mcp_surface.authoring.save_tool import SAVED_SCHEMA, save
-from server.mcp_surface.authoring.tool import Asking, AuthoringError, authoring_tool
+from server.mcp_surface.authoring.tool import Asking, authoring_tool
+from server.mcp_surface.own_tool import OwnToolError
 from server.service import Service, UnknownRunError
 from tools.json_text import JsonObject
 
@@ -16,9 +17,9 @@ async def _save_runs_as_tool(service: Service, arguments: JsonObject, asking: As
             runs, arguments["id"], arguments.get("instruction"), arguments.get("outputTransform")
         )
     except UnknownRunError as error:
-        raise AuthoringError(f"{error}; list_runs shows the recorded ones") from None
+        raise OwnToolError(f"{error}; list_runs shows the recorded ones") from None
     except JoinError as error:
-        raise AuthoringError(str(error)) from None
+        raise OwnToolError(str(error)) from None
     saved = await save(service, definition, asking)
     return {**saved, "definition": definition}
 

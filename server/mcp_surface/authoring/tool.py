@@ -1,15 +1,15 @@
 """What a tool for writing tools is, and what all of them share."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from server.mcp_surface.own_tool import OwnTool, own_wire
 from server.mcp_surface.selection import Selection
 from server.service import Service
 from tools.check import CheckedTool
 from tools.json_text import JsonObject
 from tools.problems import Problem
-from tools.schema import CompiledSchema, compile_schema
 
 if TYPE_CHECKING:
     import mcp_types as types
@@ -20,7 +20,6 @@ __all__ = [
     "EXAMPLE",
     "PROBLEMS_SCHEMA",
     "Asking",
-    "AuthoringError",
     "AuthoringTool",
     "authoring_tool",
     "client_name_of",
@@ -84,28 +83,15 @@ PROBLEMS_SCHEMA: JsonObject = {
 }
 
 
-class AuthoringError(Exception):
-    """The call cannot be answered; the message says what is valid."""
-
-
 #: Arguments to structured content, or to a whole answer when that has `content`.
 Call = Callable[[Service, JsonObject, Asking], Awaitable[JsonObject]]
 
 
 @dataclass(frozen=True)
-class AuthoringTool:
-    """A tool of ours that writes tools. `call` raises `AuthoringError`."""
+class AuthoringTool(OwnTool):
+    """A tool that writes tools. `call` raises `OwnToolError`."""
 
-    name: str
-    wire: JsonObject
     call: Call
-    _validator: list[CompiledSchema] = field(default_factory=list[CompiledSchema])
-
-    def problems(self, arguments: JsonObject) -> list[str]:
-        """What is wrong with the arguments, in words."""
-        if not self._validator:
-            self._validator.append(compile_schema(self.wire["inputSchema"]))
-        return [str(problem) for problem in self._validator[0].problems(arguments)]
 
 
 def authoring_tool(
@@ -122,24 +108,12 @@ def authoring_tool(
     open_world: bool = False,
 ) -> AuthoringTool:
     """A tool with its entry in `tools/list`."""
-    annotations: JsonObject = {"title": title, "readOnlyHint": reads, "openWorldHint": open_world}
+    annotations: JsonObject = {"readOnlyHint": reads, "openWorldHint": open_world}
     if not reads:
         annotations |= {"destructiveHint": destructive, "idempotentHint": not open_world}
-    wire: JsonObject = {
-        "name": name,
-        "title": title,
-        "description": description,
-        "inputSchema": {
-            "type": "object",
-            "properties": properties,
-            "required": required,
-            "additionalProperties": False,
-        },
-        "annotations": annotations,
-    }
-    if output is not None:
-        wire["outputSchema"] = output
-    return AuthoringTool(name, wire, call)
+    return AuthoringTool(
+        own_wire(name, title, description, properties, required, output, annotations), call
+    )
 
 
 def client_name_of(asking: Asking) -> str | None:

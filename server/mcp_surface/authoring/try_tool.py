@@ -5,13 +5,13 @@ from server.catalog import CatalogEntry
 from server.mcp_surface.authoring.tool import (
     DEFINITION,
     Asking,
-    AuthoringError,
     authoring_tool,
     report,
 )
 from server.mcp_surface.call_context import CallContext
 from server.mcp_surface.calls import answer_run, named_by_client
 from server.mcp_surface.confirmation import confirm_write
+from server.mcp_surface.own_tool import OwnToolError
 from server.mcp_surface.published import RUN_ANSWER_SCHEMA, PublishedTool
 from server.service import Service
 from storage.tools import StoredTool
@@ -27,7 +27,7 @@ _NO_VERSION = 0
 async def _try_tool(service: Service, arguments: JsonObject, asking: Asking) -> JsonObject:
     checked = await service.tools.check(arguments["definition"])
     if checked.definition is None or checked.id is None:
-        raise AuthoringError(
+        raise OwnToolError(
             "nothing was run, because the definition has errors: "
             + encode_json_text(report(checked))
         )
@@ -43,7 +43,7 @@ async def _try_tool(service: Service, arguments: JsonObject, asking: Asking) -> 
     published = PublishedTool.of(entry, service.catalog.load_tool)
     if request.options.execution == "live":
         if asking.selection.read_only and not published.wire["annotations"]["readOnlyHint"]:
-            raise AuthoringError("the tool writes, and this server is read-only; try it limited")
+            raise OwnToolError("the tool writes, and this server is read-only; try it limited")
         if asking.selection.confirm_writes:
             answer = await confirm_write(published, request.inputs, asking.params, asking.context)
             if answer is not None:

@@ -7,14 +7,13 @@ from server.mcp_surface.history_tools.get_run import GET_RUN
 from server.mcp_surface.history_tools.list_runs import LIST_RUNS
 from server.mcp_surface.history_tools.read_result import READ_RESULT
 from server.mcp_surface.history_tools.rerun_run import RERUN_RUN, rerun_run
-from server.mcp_surface.history_tools.tool import HistoryTool, HistoryToolError
+from server.mcp_surface.history_tools.tool import HistoryTool
 from server.mcp_surface.selection import HistoryLevel
 
 __all__ = [
     "HISTORY_TOOLS",
     "RERUN_RUN",
     "HistoryTool",
-    "HistoryToolError",
     "history_tools",
     "rerun_run",
 ]

@@ -1,6 +1,7 @@
 """`cancel_run`: the end of a running run."""
 
-from server.mcp_surface.history_tools.tool import RUN_ID, HistoryToolError, history_tool
+from server.mcp_surface.history_tools.tool import RUN_ID, history_tool
+from server.mcp_surface.own_tool import OwnToolError
 from server.service import Service, UnknownRunError
 from tools.json_text import JsonObject
 from tools.run import RunStatus
@@ -18,7 +19,7 @@ async def _cancel_run(service: Service, arguments: JsonObject, inline_limit: int
         await service.wait_for_run(run_id, _CANCEL_WAIT_SECONDS)
         run = await service.get_run(run_id, with_steps=False)
     except UnknownRunError as error:
-        raise HistoryToolError(f"{error}; list_runs shows the recorded ones") from None
+        raise OwnToolError(f"{error}; list_runs shows the recorded ones") from None
     return {"runId": run_id, "status": run.status, "wasRunning": was_running}
 
 

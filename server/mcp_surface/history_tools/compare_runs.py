@@ -1,7 +1,8 @@
 """`compare_runs`: what differs between two runs."""
 
 from server.comparison import shortened_comparison
-from server.mcp_surface.history_tools.tool import RUN_ID, HistoryToolError, fits, history_tool
+from server.mcp_surface.history_tools.tool import RUN_ID, fits, history_tool
+from server.mcp_surface.own_tool import OwnToolError
 from server.service import Service, UnknownRunError
 from tools.json_text import JsonObject
 
@@ -16,7 +17,7 @@ async def _compare_runs(service: Service, arguments: JsonObject, inline_limit: i
     try:
         comparison = await service.compare_runs(a, b)
     except UnknownRunError as error:
-        raise HistoryToolError(f"{error}; list_runs shows the recorded ones") from None
+        raise OwnToolError(f"{error}; list_runs shows the recorded ones") from None
     if fits(comparison, inline_limit):
         return comparison
     short = shortened_comparison(comparison, inline_limit - _RESERVED_CHARACTERS)

@@ -1,6 +1,7 @@
 """`explain_run`: why a run failed, and what to do."""
 
-from server.mcp_surface.history_tools.tool import RUN_ID, HistoryToolError, fits, history_tool
+from server.mcp_surface.history_tools.tool import RUN_ID, fits, history_tool
+from server.mcp_surface.own_tool import OwnToolError
 from server.service import Service, UnknownRunError
 from tools.json_text import JsonObject
 
@@ -12,7 +13,7 @@ async def _explain_run(service: Service, arguments: JsonObject, inline_limit: in
     try:
         explanation = await service.explain_run(run_id)
     except UnknownRunError as error:
-        raise HistoryToolError(f"{error}; list_runs shows the recorded ones") from None
+        raise OwnToolError(f"{error}; list_runs shows the recorded ones") from None
     if fits(explanation, inline_limit):
         return explanation
     kept = ("summary", "run", "failure", "likely")

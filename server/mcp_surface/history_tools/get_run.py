@@ -1,6 +1,7 @@
 """`get_run`: one record, and waiting for its end."""
 
-from server.mcp_surface.history_tools.tool import RUN_ID, HistoryToolError, fits, history_tool
+from server.mcp_surface.history_tools.tool import RUN_ID, fits, history_tool
+from server.mcp_surface.own_tool import OwnToolError
 from server.preview import preview_of
 from server.service import Service, UnknownRunError
 from server.views import tool_view
@@ -19,7 +20,7 @@ async def _get_run(service: Service, arguments: JsonObject, inline_limit: int) -
             await service.wait_for_run(run_id, min(float(wait), _MAX_WAIT_SECONDS))
         run = await service.get_run(run_id)
     except UnknownRunError as error:
-        raise HistoryToolError(f"{error}; list_runs shows the recorded ones") from None
+        raise OwnToolError(f"{error}; list_runs shows the recorded ones") from None
     view = tool_view(run)
     if run.status is RunStatus.RUNNING:
         view["next"] = "still running; call get_run again with wait_seconds"

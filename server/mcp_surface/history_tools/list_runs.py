@@ -1,6 +1,7 @@
 """`list_runs`: a page of the history."""
 
-from server.mcp_surface.history_tools.tool import HistoryToolError, history_tool
+from server.mcp_surface.history_tools.tool import history_tool
+from server.mcp_surface.own_tool import OwnToolError
 from server.mcp_surface.resources import BadParameterError, run_page
 from server.service import Service
 from tools.json_text import JsonObject
@@ -15,7 +16,7 @@ async def _list_runs(service: Service, arguments: JsonObject, inline_limit: int)
     try:
         page = await run_page(service, {"limit": _DEFAULT_LIST, **arguments})
     except BadParameterError as error:
-        raise HistoryToolError(str(error)) from None
+        raise OwnToolError(str(error)) from None
     page["data"] = [_brief(run) for run in page["data"]]
     return page
 

@@ -1,6 +1,7 @@
 """`read_result`: a part of a result."""
 
-from server.mcp_surface.history_tools.tool import RUN_ID, HistoryToolError, fits, history_tool
+from server.mcp_surface.history_tools.tool import RUN_ID, fits, history_tool
+from server.mcp_surface.own_tool import OwnToolError
 from server.mcp_surface.resources import BadParameterError, NotFoundError, read_results
 from server.preview import preview_of
 from server.service import Service, UnknownRunError
@@ -16,7 +17,7 @@ async def _read_result(service: Service, arguments: JsonObject, inline_limit: in
     try:
         part = await read_results(service, run_id, parameters)
     except (UnknownRunError, NotFoundError, BadParameterError) as error:
-        raise HistoryToolError(str(error)) from None
+        raise OwnToolError(str(error)) from None
     if fits(part, inline_limit):
         return part
     value = part["value"]

@@ -1,13 +1,13 @@
 """`rerun_run`: a recorded run made again. It is answered like a call of the run's tool."""
 
 from dataclasses import replace
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from server.mcp_surface.call_context import CallContext
 from server.mcp_surface.calls import answer_run, named_by_client
 from server.mcp_surface.confirmation import confirm_write
 from server.mcp_surface.history_tools.tool import RUN_ID
+from server.mcp_surface.own_tool import OwnTool, own_wire
 from server.mcp_surface.published import RUN_ANSWER_SCHEMA, PublishedTool
 from server.mcp_surface.selection import Selection
 from server.mcp_surface.sign_in import offer_sign_in
@@ -19,7 +19,6 @@ from tools.errors import ErrorDetail, ErrorKind
 from tools.json_text import JsonObject
 from tools.model import Tool
 from tools.run import RequestSource
-from tools.schema import CompiledSchema, compile_schema
 from tools.touches import ToolLoader
 
 if TYPE_CHECKING:
@@ -30,17 +29,16 @@ __all__ = ["RERUN_RUN", "rerun_run"]
 
 _MODES = ["live", "replay", "lenient", "dry", "limited"]
 
-RERUN_RUN: JsonObject = {
-    "name": "rerun_run",
-    "title": "Run again",
-    "description": "Makes a recorded run again and answers like a call of its tool. Use it after a "
-    "failure that is over: from_failed_step takes the steps that had finished from the record, so "
-    "that what they did upstream is not done twice. inputs are put over the recorded ones. mode "
-    "replay answers every request from the record and sends nothing: it shows what a changed tool "
-    "(version latest) makes of the same answers.",
-    "inputSchema": {
-        "type": "object",
-        "properties": {
+RERUN_RUN = OwnTool(
+    own_wire(
+        "rerun_run",
+        "Run again",
+        "Makes a recorded run again and answers like a call of its tool. Use it after a failure "
+        "that is over: from_failed_step takes the steps that had finished from the record, so that "
+        "what they did upstream is not done twice. inputs are put over the recorded ones. mode "
+        "replay answers every request from the record and sends nothing: it shows what a changed "
+        "tool (version latest) makes of the same answers.",
+        {
             "runId": {**RUN_ID, "description": "The id of the run to make again."},
             "inputs": {
                 "type": "object",
@@ -63,23 +61,16 @@ RERUN_RUN: JsonObject = {
                 "one item, reading only. As the run was when absent.",
             },
         },
-        "required": ["runId"],
-        "additionalProperties": False,
-    },
-    "outputSchema": RUN_ANSWER_SCHEMA,
-    "annotations": {
-        "title": "Run again",
-        "readOnlyHint": False,
-        "destructiveHint": True,
-        "idempotentHint": False,
-        "openWorldHint": True,
-    },
-}
-
-
-@cache
-def _arguments_schema() -> CompiledSchema:
-    return compile_schema(RERUN_RUN["inputSchema"])
+        ["runId"],
+        RUN_ANSWER_SCHEMA,
+        {
+            "readOnlyHint": False,
+            "destructiveHint": True,
+            "idempotentHint": False,
+            "openWorldHint": True,
+        },
+    )
+)
 
 
 async def rerun_run(
@@ -90,9 +81,8 @@ async def rerun_run(
     context: "ServerRequestContext[Any]",
 ) -> JsonObject:
     """The answer of a call. What holds for calling the tool holds here."""
-    problems = _arguments_schema().problems(arguments)
-    if problems:
-        return _refusal("Input validation failed: " + "\n".join(map(str, problems)))
+    if problems := RERUN_RUN.problems(arguments):
+        return _refusal("Input validation failed: " + "\n".join(problems))
     wanted = RerunRequest(
         arguments["runId"],
         RequestSource.MCP,

@@ -3,40 +3,23 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from server.mcp_surface.own_tool import OwnTool, own_wire
 from server.service import Service
 from tools.json_text import Json, JsonObject, encode_json_text, nests_deeply
-from tools.schema import CompiledSchema, compile_schema
 
-__all__ = ["RUN_ID", "HistoryTool", "HistoryToolError", "fits", "history_tool"]
+__all__ = ["RUN_ID", "HistoryTool", "fits", "history_tool"]
 
 RUN_ID: JsonObject = {"type": "string", "minLength": 1, "description": "The run's id."}
-
-
-class HistoryToolError(Exception):
-    """The call cannot be answered; the message says what is valid."""
-
 
 #: Arguments and the inline limit in characters to structured content.
 Call = Callable[[Service, JsonObject, int], Awaitable[JsonObject]]
 
 
 @dataclass(frozen=True)
-class HistoryTool:
-    """A tool of ours. `call` gives its structured content; raises `HistoryToolError`."""
+class HistoryTool(OwnTool):
+    """A tool of the history. `call` raises `OwnToolError`."""
 
-    name: str
-    #: Whether it leaves everything as it is.
-    reads: bool
-    wire: JsonObject
     call: Call
-    _validator: list[CompiledSchema]
-
-    def problems(self, arguments: JsonObject) -> list[str]:
-        """What is wrong with the arguments, in words."""
-        if not self._validator:
-            self._validator.append(compile_schema(self.wire["inputSchema"]))
-        found = self._validator[0].problems(arguments)
-        return [str(problem) for problem in found]
 
 
 def history_tool(
@@ -51,25 +34,12 @@ def history_tool(
     reads: bool = True,
 ) -> HistoryTool:
     """A tool with its entry in `tools/list`; `output` is the schema of its structured content."""
-    wire: JsonObject = {
-        "name": name,
-        "title": title,
-        "description": description,
-        "inputSchema": {
-            "type": "object",
-            "properties": properties,
-            "required": required,
-            "additionalProperties": False,
-        },
-        "outputSchema": output,
-        "annotations": {
-            "title": title,
-            "readOnlyHint": reads,
-            "openWorldHint": False,
-            **({} if reads else {"destructiveHint": True, "idempotentHint": True}),
-        },
-    }
-    return HistoryTool(name, reads, wire, call, [])
+    annotations: JsonObject = {"readOnlyHint": reads, "openWorldHint": False}
+    if not reads:
+        annotations |= {"destructiveHint": True, "idempotentHint": True}
+    return HistoryTool(
+        own_wire(name, title, description, properties, required, output, annotations), call
+    )
 
 
 def fits(value: Json, inline_limit: int) -> bool:
