@@ -97,19 +97,34 @@ class RunRequest:
     derivation: Derivation | None = None
 
 
-class ActiveRun:
+class _StartedRun:
+    """A run whose end can be waited for."""
+
+    def __init__(self, run_id: str, entry: CatalogEntry) -> None:
+        self.run_id = run_id
+        self.entry = entry
+        self.done = anyio.Event()
+        self.outcome: RunOutcome | None = None
+        #: Why the end could not be recorded, or read; such a run is not acknowledged.
+        self.failure: StorageError | None = None
+
+    def ended(self) -> RunOutcome:
+        """The outcome of a run that is done. Raises `StorageError`."""
+        if self.failure is not None:
+            raise self.failure
+        if self.outcome is None:
+            raise AssertionError("the run has not ended")
+        return self.outcome
+
+
+class ActiveRun(_StartedRun):
     """A run of this process, from its record's first commit to its last."""
 
     def __init__(self, run_id: str, entry: CatalogEntry, execution: Execution) -> None:
-        self.run_id = run_id
+        super().__init__(run_id, entry)
         #: Its number in the record, once that is committed.
         self.seq = 0
-        self.entry = entry
         self.execution = execution
-        self.done = anyio.Event()
-        self.outcome: RunOutcome | None = None
-        #: Why the end could not be recorded; such a run is not acknowledged.
-        self.failure: StorageError | None = None
         self.scope = anyio.CancelScope()
         #: It is accepted and waits for its turn; one that is resumable any process can execute.
         self.waits = False
@@ -143,24 +158,9 @@ class ActiveRun:
             raise
         return self.ended()
 
-    def ended(self) -> RunOutcome:
-        """The outcome of a run that is done. Raises `StorageError`."""
-        if self.failure is not None:
-            raise self.failure
-        if self.outcome is None:
-            raise AssertionError("the run has not ended")
-        return self.outcome
 
-
-class JoinedRun:
+class JoinedRun(_StartedRun):
     """A run that was there already, by its idempotency key; it may be another process's."""
-
-    def __init__(self, run_id: str, entry: CatalogEntry) -> None:
-        self.run_id = run_id
-        self.entry = entry
-        self.done = anyio.Event()
-        self.outcome: RunOutcome | None = None
-        self.failure: StorageError | None = None
 
     def cancel(self, reason: str) -> None:
         """Do nothing: the run belongs to the call that started it."""
@@ -169,14 +169,6 @@ class JoinedRun:
         """The outcome. Raises `StorageError` when it cannot be read."""
         await self.done.wait()
         return self.ended()
-
-    def ended(self) -> RunOutcome:
-        """The outcome of a run that is done. Raises `StorageError`."""
-        if self.failure is not None:
-            raise self.failure
-        if self.outcome is None:
-            raise AssertionError("the run has not ended")
-        return self.outcome
 
 
 def outcome_of(run: StoredRun) -> RunOutcome:
