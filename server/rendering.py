@@ -38,7 +38,7 @@ def render_result(outcome: RunOutcome, answer: AnswerContext) -> JsonObject:
             f"or the resource {answer.uri}/results"
         )
         return render_handle(RunStatus.SUCCESS, following, answer, preview=preview)
-    data, text = encode_unicode(outcome.data)
+    data, text = encode_unicode(outcome.data, outcome.data_json)
     if answer.wraps_result or not isinstance(data, dict):
         structured: JsonObject = {"result": data}
     else:

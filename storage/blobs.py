@@ -109,12 +109,10 @@ def pack_text(content: bytes) -> bytes:
 
 
 def pack_column(content: bytes) -> str | bytes:
-    """JSON text for a document column of one run alone: as it is when small, else compressed."""
-    return (
-        content.decode("utf-8", "surrogatepass")
-        if len(content) <= INLINE_BYTES
-        else (pack_text(content))
-    )
+    """JSON text for a document column of one run alone: compressed, unless it is very short."""
+    if len(content) < _SHORTEST_COMPRESSED:
+        return content.decode("utf-8", "surrogatepass")
+    return pack_text(content)
 
 
 def unpack_text(data: bytes) -> bytes:
