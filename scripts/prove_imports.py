@@ -1,38 +1,37 @@
 """Calls every tool of imported documents against a prism mock of the same document.
 
-Prism validates each request against the document and answers with an example. A call counts as
-right when prism took the request; what it refuses is printed with the reason it gave.
+Each call counts as one of: *taken*, prism found the request valid; *read back*, prism refused it
+or ended over it, and a second reader, which knows the document and nothing of the importer, read
+exactly the inputs out of it; *no value*, no value fits a required input; *failed*, all else.
 """
 
 import argparse
-import os
-import re
+import json
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import anyio
-from hypothesis.errors import HypothesisException, NonInteractiveExampleWarning
-from hypothesis.strategies import from_regex
+import yaml
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 # A test may import what it wants of the checkout; this is a script beside it.
+from scripts.prove_imports_mock import Prism, Tap
+from scripts.prove_imports_reader import NotRead, read_back
+from scripts.prove_imports_values import Sampler, Unsampled, accepts_nothing
 from server.active_run import ActiveRun, RunRequest
 from server.app import open_service
 from server.importing import store_import
 from server.service import Service
 from server.settings import Settings
+from tools.importers import ImportedSystem, ImportedTool
 from tools.importers.openapi import (
     OpenApiOptions,
     import_openapi,
@@ -50,6 +49,9 @@ DOCUMENTS = (
     f"{EXAMPLES}/3.0/yaml/parameters-cookies.yaml",
     f"{EXAMPLES}/3.0/json/parameters-common.json",
     f"{EXAMPLES}/3.0/json/schema-encoding-style.json",
+    f"{EXAMPLES}/3.0/json/file-uploads.json",
+    f"{EXAMPLES}/3.0/json/complex-nesting.json",
+    f"{EXAMPLES}/3.1/json/parameters-style.json",
     f"{EXAMPLES}/3.0/json/form-data.json",
     f"{EXAMPLES}/3.0/json/polymorphism.json",
     f"{EXAMPLES}/3.0/json/security.json",
@@ -60,7 +62,6 @@ DOCUMENTS = (
     f"{EXAMPLES}/3.1/json/schema-types.json",
     "node_modules/@octokit/openapi/generated/api.github.com.json",
 )
-PRISM_SECONDS = 180.0
 
 
 @dataclass
@@ -72,45 +73,78 @@ class Row:
     tools: int = 0
     calls: int = 0
     taken: int = 0
+    no_value: int = 0
     not_carried_over: int = 0
-    #: Prism wants another way to sign in than the one that most operations name.
-    signed_in_otherwise: int = 0
-    #: Calls at which prism itself ended.
-    crashes: int = 0
-    refused: list[str] = field(default_factory=list[str])
+    #: Tools of another server than the document's, which the mock is not.
+    elsewhere: int = 0
+    #: What prism objected to where the second reader read the inputs.
+    read_back: list[str] = field(default_factory=list[str])
+    failed: list[str] = field(default_factory=list[str])
 
 
 def main() -> int:
-    """Prove the documents given, or all of them; 1 when prism refused a request."""
+    """Prove the documents given, or all of them; 1 when a call failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("documents", nargs="*", type=Path)
     parser.add_argument("--most", type=int, default=2_000, help="Tools called of each document.")
     parser.add_argument("--folder", type=Path, help="Where the npm packages are, or go.")
-    parser.add_argument("--reasons", type=int, default=10, help="Refusals shown of each document.")
+    parser.add_argument("--results", type=Path, help="A file for the results, in Markdown.")
     given = parser.parse_args()
     with working_folder(given.folder) as folder:
         install(folder)
         own = sorted((ROOT / "tests" / "openapi").glob("*.*"))
         documents = given.documents or [*(folder / one for one in DOCUMENTS), *own]
-        rows = [anyio.run(prove, one.resolve(), folder, given.most) for one in documents]
-    heads = ("operations", "tools", "calls", "taken", "other auth", "crashed", "refused", "notes")
-    print(f"{'document':38}" + "".join(f"{head:>12}" for head in heads))
+        rows: list[Row] = []
+        for one in documents:
+            rows.append(anyio.run(prove, one.resolve(), folder, given.most))
+            print(f"{rows[-1].name}: {len(rows[-1].failed)} of {rows[-1].calls} failed", flush=True)
+    text = results_of(rows)
+    print(text)
+    if given.results is not None:
+        given.results.write_text(text, "utf-8")
+    return 1 if any(row.failed for row in rows) else 0
+
+
+def results_of(rows: list[Row]) -> str:
+    """The table, and below it what prism objected to and what failed."""
+    lines = [
+        "# What `scripts/prove_imports` found",
+        "",
+        *(line.rstrip() for line in (__doc__ or "").splitlines()[2:]),
+        "",
+        "Each tool is called with its required and with all of its inputs, made up from its input",
+        "schema. This file is what `scripts/prove_imports --most 250 --results FILE` wrote. The",
+        "reader is `uritemplate` (the specification defines its styles by RFC 6570) and, for what",
+        "RFC 6570 has not, `openapi-core`; that no value fits is the finding of `jsonschema-rs`.",
+        "",
+    ]
+    heads = ["operations", "tools", "calls", "taken", "read back", "no value", "failed"]
+    heads += ["elsewhere", "notes"]
+    lines.append(f"| document | {' | '.join(heads)} |")
+    lines.append(f"|---|{'---|' * len(heads)}")
     for row in rows:
         numbers = (
             row.operations,
             row.tools,
             row.calls,
             row.taken,
-            row.signed_in_otherwise,
-            row.crashes,
-            len(row.refused),
+            len(row.read_back),
+            row.no_value,
+            len(row.failed),
+            row.elsewhere,
             row.not_carried_over,
         )
-        print(f"{row.name:38}" + "".join(f"{number:>12,}" for number in numbers))
-    for row in rows:
-        for reason, count in Counter(row.refused).most_common(given.reasons):
-            print(f"{row.name}: {count} x {reason}")
-    return 1 if any(row.refused for row in rows) else 0
+        lines.append(f"| {row.name} | {' | '.join(f'{number:,}' for number in numbers)} |")
+    for title, name in (
+        ("What prism objected to in calls that were read back", "read_back"),
+        ("What failed", "failed"),
+    ):
+        reasons = Counter((row.name, one) for row in rows for one in getattr(row, name))
+        if reasons:
+            lines += ["", f"{title}:", ""]
+        for (document, reason), count in sorted(reasons.items()):
+            lines.append(f"- {document}: {count} x {reason}")
+    return "\n".join(lines) + "\n"
 
 
 @contextmanager
@@ -138,11 +172,12 @@ def install(folder: Path) -> None:
 async def prove(document: Path, folder: Path, most: int) -> Row:
     """Import one document and call its tools."""
     row = Row(f"{document.parent.parent.name}/{document.name}"[-37:])
-    options = OpenApiOptions("upstream")
     content = await anyio.Path(document).read_bytes()
-    result = import_openapi(content, options, reader_of_folder(document.parent))
+    result = import_openapi(content, OpenApiOptions("upstream"), reader_of_folder(document.parent))
     row.operations, row.tools = len(result.all_keys), len(result.tools)
     row.not_carried_over = len(result.notes.notes)
+    is_json = content.lstrip().startswith(b"{")
+    parsed = json.loads(content) if is_json else yaml.load(content, _Loader)  # noqa: S506 - a safe loader
     with tempfile.TemporaryDirectory() as home:
         settings = Settings(
             home=Path(home) / "home",
@@ -151,283 +186,112 @@ async def prove(document: Path, folder: Path, most: int) -> Row:
             record_exchanges=False,
         )
         async with mock_server(document, folder) as mock, open_service(settings) as service:
-            await service.connections.put(system_at(mock.url, result.system.definition, result))
+            for system in (result.system, *result.further_systems):
+                await service.connections.put(system_at(mock.tap.url, system))
             await store_import(service, result, str(document), dry_run=False)
-            await call_all(service, row, [tool.definition for tool in result.tools[:most]], mock)
+            caller = Caller(service, mock, parsed, row)
+            for tool in result.tools[:most]:
+                await caller.call_twice(tool)
     return row
 
 
-def system_at(url: str, definition: dict[str, Any], result: Any) -> dict[str, Any]:
-    """The system of the document with the mock's url, and credentials that are made up."""
+class _Loader(yaml.SafeLoader):
+    """YAML as JSON has it: a date is a text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [one for one in resolvers if one[0] != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def system_at(url: str, imported: ImportedSystem) -> dict[str, Any]:
+    """A system of the document with the mock's url, and credentials that are made up."""
+    definition = imported.definition
     auth = definition.get("auth")
-    credentials = dict.fromkeys((*result.system.credentials, "token"), "made-up-credential")
-    if auth is not None and auth["type"] in {"oauth2", "digest"}:
-        # The mock has no token endpoint and asks nobody for a digest.
+    credentials = dict.fromkeys((*imported.credentials, "token"), "made-up-credential")
+    if auth is not None and auth["type"] == "oauth2":
+        # The mock has no token endpoint.
         auth = {"type": "bearer", "credential": "token"}
     system = {**definition, "url": url, "credentials": credentials, "allowPrivate": True}
     return {**system, "auth": auth} if auth is not None else system
 
 
-@asynccontextmanager
-async def mock_server(document: Path, folder: Path) -> AsyncGenerator["Mock"]:
-    """Prism with a document, up while the block runs."""
-    mock = Mock(document, folder)
-    try:
-        await anyio.to_thread.run_sync(mock.start)
-        yield mock
-    finally:
-        mock.stop()
-
-
+@dataclass
 class Mock:
-    """Prism on a free port of loopback."""
+    """Prism, and the tap that the tools call."""
 
-    def __init__(self, document: Path, folder: Path) -> None:
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            self._port = one.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self._port}"
-        self._command = [str(folder / "node_modules" / ".bin" / "prism"), "mock", "--errors"]
-        self._command += ["-h", "127.0.0.1", "-p", str(self._port), str(document)]
-        self._process: subprocess.Popen[bytes] | None = None
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `stop`
-
-    def start(self) -> None:
-        """Start it and wait until anything answers at the port."""
-        self._process = subprocess.Popen(
-            self._command,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "NODE_OPTIONS": "--max-old-space-size=1024"},
-        )
-        ends = time.monotonic() + PRISM_SECONDS
-        while time.monotonic() < ends and self._process.poll() is None:
-            try:
-                with urlopen(self.url, timeout=2):  # noqa: S310 - an address of loopback
-                    return
-            except OSError as error:
-                if hasattr(error, "code"):
-                    return
-                time.sleep(0.2)
-        self._log.seek(0)
-        raise SystemExit(f"prism does not answer: {self._log.read()[-2000:]!r}")
-
-    def is_gone(self) -> bool:
-        """Whether the process has ended; one that ends gets a moment."""
-        if self._process is not None:
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=1)
-        return self._process is None or self._process.returncode is not None
-
-    def stop(self) -> None:
-        """End it."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait()
-        self._log.close()
+    prism: Prism
+    tap: Tap
 
 
-async def call_all(
-    service: Service, row: Row, definitions: list[dict[str, Any]], mock: Mock
-) -> None:
-    """Call each tool with its required inputs, and with all of them."""
+@asynccontextmanager
+async def mock_server(document: Path, folder: Path) -> AsyncGenerator[Mock]:
+    """Prism with a document, up while the block runs."""
+    prism = Prism(document, folder)
+    tap = Tap(prism)
+    try:
+        await anyio.to_thread.run_sync(prism.start)
+        yield Mock(prism, tap)
+    finally:
+        tap.stop()
+        prism.stop()
 
-    async def call(definition: dict[str, Any], with_optional: bool) -> None:
-        schema = definition["inputSchema"]
+
+@dataclass
+class Caller:
+    """Calls the tools of one document."""
+
+    service: Service
+    mock: Mock
+    document: dict[str, Any]
+    row: Row
+
+    async def call_twice(self, tool: ImportedTool) -> None:
+        """Call a tool with its required inputs, and with all of them."""
+        if not tool.definition["steps"][0]["config"]["url"].startswith("/"):
+            self.row.elsewhere += 1
+            return
+        for with_optional in (False, True):
+            self.row.calls += 1
+            problem = await self._call(tool, with_optional)
+            if problem is not None:
+                self.row.failed.append(f"{tool.definition['id']}: {problem}")
+
+    async def _call(self, tool: ImportedTool, with_optional: bool) -> str | None:
+        """Why a call counts as failed."""
+        schema = tool.definition["inputSchema"]
         try:
             inputs = Sampler(schema, with_optional).inputs()
         except Unsampled as error:
-            row.refused.append(f"no inputs could be made up: {error}")
-            return
-        options = RunOptions.model_validate({"timeoutMs": 30_000, "retries": 0})
-        run = await service.start(RunRequest(definition["id"], inputs, RequestSource.API, options))
+            if not accepts_nothing(schema):
+                return f"no inputs could be made up: {error}"
+            self.row.no_value += 1
+            return None
+        exchanges = self.mock.tap.exchanges
+        exchanges.clear()
+        options = RunOptions.model_validate({"timeoutMs": 60_000, "retries": 0})
+        request = RunRequest(tool.definition["id"], inputs, RequestSource.API, options)
+        run = await self.service.start(request)
         assert isinstance(run, ActiveRun)
-        outcome = await run.wait()
-        if outcome.error is not None and "connect" in outcome.error and mock.is_gone():
-            # It fell over the document, not over the request: a request by hand does the same.
-            row.crashes += 1
-            await anyio.to_thread.run_sync(mock.start)
-            return
-        row.calls += 1
-        error = outcome.error or ""
-        if is_taken(error):
-            row.taken += 1
-        elif "errors#UNAUTHORIZED" in error:
-            row.signed_in_otherwise += 1
-        else:
-            row.refused.append(f"{definition['id']}: {shortened(error)}")
-
-    for definition in definitions:
-        config = definition["steps"][0]["config"]
-        if config["url"].startswith("/"):
-            for with_optional in (False, True):
-                await call(definition, with_optional)
-
-
-def is_taken(error: str) -> bool:
-    """Whether prism took the request, whatever it answered.
-
-    Examples of a document may break its own schemas, be missing, or link to the real API.
-    """
-    if "stoplight.io/prism/errors#" not in error:
-        return error == "" or "HTTP " in error or "the next page is at" in error
-    places = re.findall(r'"location":\["(\w+)"', error)
-    only_answer = bool(places) and set(places) == {"response"}
-    return "NO_RESPONSE" in error or "NO_COMPLEX_OBJECT" in error or only_answer
-
-
-def shortened(error: str) -> str:
-    """The reasons in prism's answer."""
-    reasons = re.findall(r'"(?:message|location)":\s*(".*?"|\[.*?\])', error)
-    return f"{error[:110]} {' '.join(reasons)}"[:300]
-
-
-class Unsampled(Exception):  # noqa: N818 - it says what a sample is missing for
-    """No value could be made up for a schema."""
-
-
-class Sampler:
-    """Makes up inputs that a schema accepts."""
-
-    def __init__(self, schema: dict[str, Any], with_optional: bool) -> None:
-        self._definitions = schema.get("$defs", {})
-        self._schema = schema
-        self._with_optional = with_optional
-
-    def inputs(self) -> dict[str, Any]:
-        """Values of the inputs."""
-        return self._object(self._schema, 0)
-
-    def _value(self, schema: Any, depth: int) -> Any:
-        if not isinstance(schema, dict):
-            return "text"
-        if depth > 12:
-            raise Unsampled("too deep")
-        if "$ref" in schema:
-            target = self._definitions[schema["$ref"].removeprefix("#/$defs/")]
-            return self._value(target, depth + 1)
-        for key in ("examples", "enum"):
-            if schema.get(key) and not (key == "examples" and "pattern" in schema):
-                return next((one for one in schema[key] if one is not None), None)
-        for key in ("const", "default"):
-            if key in schema:
-                return schema[key]
-        if "allOf" in schema:
-            return self._merged(schema, depth)
-        if "anyOf" in schema and not schema.get("properties"):
-            rest = {key: value for key, value in schema.items() if key != "anyOf"}
-            parts = [one for one in schema["anyOf"] if one != {"type": "null"}]
-            return self._value({**rest, **self._resolved(parts[0])}, depth + 1)
-        kinds = schema.get("type", "object" if "properties" in schema else "string")
-        kind = (
-            next((one for one in kinds if one != "null"), "null")
-            if isinstance(kinds, list)
-            else kinds
-        )
-        match kind:
-            case "object":
-                return self._object(schema, depth)
-            case "array":
-                return self._array(schema, depth)
-            case "integer" | "number":
-                return self._number(schema)
-            case "boolean":
-                return True
-            case "null":
-                return None
-            case _:
-                return self._text(schema)
-
-    def _resolved(self, schema: Any) -> dict[str, Any]:
-        while isinstance(schema, dict) and "$ref" in schema:
-            schema = self._definitions[schema["$ref"].removeprefix("#/$defs/")]
-        return schema if isinstance(schema, dict) else {}
-
-    def _merged(self, schema: dict[str, Any], depth: int) -> Any:
-        merged: dict[str, Any] = {key: one for key, one in schema.items() if key != "allOf"}
-        for part in map(self._resolved, schema["allOf"]):
-            for key, one in part.items():
-                if key in {"properties", "required", "allOf"} and key in merged:
-                    merged[key] = (
-                        {**merged[key], **one} if isinstance(one, dict) else [*merged[key], *one]
-                    )
-                else:
-                    merged.setdefault(key, one)
-        return self._value(merged, depth + 1)
-
-    def _object(self, schema: dict[str, Any], depth: int) -> dict[str, Any]:
-        required = set(schema.get("required", ()))
-        properties = schema.get("properties", {})
-        value: dict[str, Any] = {}
-        for name, one in properties.items():
-            is_only_one = not value and not required and depth > 0
-            if name in required or is_only_one or (self._with_optional and depth < 3):
-                try:
-                    value[name] = self._value(one, depth + 1)
-                except Unsampled:
-                    if name in required:
-                        raise
-        additional = schema.get("additionalProperties")
-        if not value and isinstance(additional, dict):
-            value["key"] = self._value(additional, depth + 1)
-        return value
-
-    def _array(self, schema: dict[str, Any], depth: int) -> list[Any]:
-        one = self._value(schema.get("items", {"type": "string"}), depth + 1)
-        # Two, where two are allowed: many parsers take one for no list at all.
-        count = 1 if schema.get("uniqueItems") else 2
-        return [one] * min(max(count, schema.get("minItems", 1)), schema.get("maxItems", 1_000))
-
-    def _number(self, schema: dict[str, Any]) -> Any:
-        if "multipleOf" in schema:
-            return schema["multipleOf"]
-        if "minimum" in schema:
-            return schema["minimum"]
-        if "exclusiveMinimum" in schema:
-            return schema["exclusiveMinimum"] + 1
-        return min(1, schema.get("maximum", 1))
-
-    def _text(self, schema: dict[str, Any]) -> str:
-        if pattern := schema.get("pattern"):
-            return self._matching(pattern, schema)
-        known = {
-            "date": "2026-01-31",
-            "date-time": "2026-01-31T12:00:00Z",
-            "time": "12:00:00Z",
-            "uuid": "123e4567-e89b-42d3-a456-426614174000",
-            "uri": "https://example.com/a",
-            "uri-reference": "/a",
-            "email": "a@example.com",
-            "ipv4": "192.0.2.1",
-            "ipv6": "2001:db8::1",
-            "hostname": "example.com",
-            "duration": "P1D",
-            "byte": "dGV4dA==",
-        }
-        text = known.get(schema.get("format", ""), "text")
-        if len(text) < schema.get("minLength", 0):
-            text = text.ljust(schema["minLength"], "x")
-        return text[: schema.get("maxLength", len(text))]
-
-    def _matching(self, pattern: str, schema: dict[str, Any]) -> str:
-        return matching(pattern, schema.get("minLength", 0), schema.get("maxLength", 1_000))
-
-
-@cache
-def matching(pattern: str, shortest: int, longest: int) -> str:
-    """A text that a pattern matches, and that can stand in a path."""
-    import warnings
-
-    def is_usable(text: str) -> bool:
-        fits = shortest <= len(text) <= longest and text.isprintable()
-        return fits and text == text.strip() and text not in {"", ".", ".."}
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NonInteractiveExampleWarning)
-            return from_regex(re.compile(pattern, re.ASCII)).filter(is_usable).example()
-    except (HypothesisException, re.error) as error:
-        raise Unsampled(f"pattern {pattern}: {error}") from None
+        error = (await run.wait()).error or ""
+        if any(one.status is None for one in exchanges):
+            await anyio.to_thread.run_sync(self.mock.prism.restart_if_gone)
+        if not exchanges:
+            return error[:300]
+        refused = next((one for one in exchanges if not one.is_taken), None)
+        if refused is None:
+            # What prism makes up may not be what the tool's pages or filters expect.
+            if error and "HTTP " not in error and "the next page is at" not in error:
+                return f"prism took it, then: {error[:300]}"
+            self.row.taken += 1
+            return None
+        try:
+            read_back(self.document, tool, inputs, refused)
+        except NotRead as reason:
+            return f"prism: {refused.objection}; read back: {reason}"
+        self.row.read_back.append(refused.objection)
+        return None
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ PATHS: dict[str, Any] = {
 
 
 async def definitions(service: Service) -> dict[str, Any]:
-    return {one.id: one.definition for one in await service.list_tools()}
+    return {one.id: one.definition for one in await service.tools.all()}
 
 
 async def test_an_import_adds_a_system_and_a_tool_for_each_operation(service: Service) -> None:
@@ -49,13 +49,13 @@ async def test_an_import_adds_a_system_and_a_tool_for_each_operation(service: Se
         "url": "/b/<<id>>",
         "systemId": "echo",
     }
-    checked = await service.check_tools(list(tools.values()))
+    checked = await service.tools.check_all(list(tools.values()))
     assert not [problem for one in checked for problem in one.problems]
 
 
 async def test_a_dry_run_says_the_same_and_stores_nothing(service: Service) -> None:
     dry = (await imported(service, document(URL, PATHS), dry_run=True)).wire()
-    assert not await service.list_tools()
+    assert not await service.tools.all()
     assert not await service.connections.store.ids()
     real = (await imported(service, document(URL, PATHS))).wire()
     assert {**dry, "dryRun": False} == real
@@ -65,7 +65,7 @@ async def test_importing_again_changes_only_what_changed(service: Service) -> No
     await imported(service, document(URL, PATHS))
     again = (await imported(service, document(URL, PATHS))).wire()
     assert (again["counts"]["unchanged"], again["system"]["outcome"]) == (3, "kept")
-    assert {one.version_number for one in await service.list_tools()} == {1}
+    assert {one.version_number for one in await service.tools.all()} == {1}
     paths = {
         "/c": {"get": named("getC")},
         "/a": {"get": named("listA", summary="Another summary"), "post": PATHS["/a"]["post"]},
@@ -80,12 +80,12 @@ async def test_importing_again_changes_only_what_changed(service: Service) -> No
 
 async def test_a_tool_that_was_edited_is_left_as_it_is(service: Service) -> None:
     await imported(service, document(URL, PATHS))
-    edited = {**(await service.get_tool("listA")).definition, "instruction": "Mine."}
-    await service.put_tool(edited)
+    edited = {**(await service.tools.get("listA")).definition, "instruction": "Mine."}
+    await service.tools.put(edited)
     paths = {"/a": {"get": named("listA", summary="New")}}
     wire = (await imported(service, document(URL, paths))).wire()
     assert wire["edited"] == [{"id": "listA", "operation": "GET /a", "documentChanged": True}]
-    assert (await service.get_tool("listA")).definition["instruction"] == "Mine."
+    assert (await service.tools.get("listA")).definition["instruction"] == "Mine."
     wire = (await imported(service, document(URL, {"/d": {"get": named("d")}}))).wire()
     assert wire["edited"][0]["gone"]
     assert "listA" in await definitions(service)
@@ -104,7 +104,7 @@ async def test_a_selection_neither_adds_nor_removes_the_others(service: Service)
 
 async def test_tools_that_are_not_of_the_document_are_never_touched(service: Service) -> None:
     mine = {"id": "listA", "outputTransform": "1"}
-    await service.put_tool(mine)
+    await service.tools.put(mine)
     for _ in range(2):
         await imported(service, document(URL, PATHS))
         tools = await definitions(service)
@@ -204,29 +204,56 @@ async def test_a_security_scheme_becomes_the_sign_in_of_the_system(
         assert one["command"] == f"callslip systems set-credential echo {one['name']}"
 
 
-async def test_the_scheme_of_most_operations_is_chosen_and_the_others_are_named(
-    service: Service,
+async def test_operations_with_another_sign_in_or_none_have_a_system_of_their_own(
+    service: Service, web: Web
 ) -> None:
     schemes = {
         "often": {"type": "http", "scheme": "basic"},
-        "seldom": {"type": "http", "scheme": "bearer"},
+        "Seldom_key": {"type": "apiKey", "in": "header", "name": "X-Key"},
+        "never": {"type": "http", "scheme": "bearer"},
     }
     paths = {
         "/a": {"get": named("a"), "post": named("b")},
-        "/c": {"get": named("c", security=[{"seldom": []}])},
+        "/c": {"get": named("c", security=[{"Seldom_key": []}])},
+        "/d": {"get": named("d", security=[])},
+        "/e": {"get": named("e", security=[{"never": []}, {"often": []}])},
+        "/f": {"get": named("f", security=[{}, {"often": []}])},
     }
     described = document(
-        URL, paths, components={"securitySchemes": schemes}, security=[{"often": []}]
+        web.url, paths, components={"securitySchemes": schemes}, security=[{"often": []}]
     )
     wire = (await imported(service, described)).wire()
-    assert wire["system"]["auth"] == "basic"
-    assert wire["notCarriedOver"] == [
-        {
-            "place": "#/components/securitySchemes/seldom",
-            "reason": "the system signs in with often; seldom, which 1 operations name, "
-            "is not used",
-        }
+    assert (wire["system"]["id"], wire["system"]["auth"]) == ("echo", "basic")
+    assert [(one["id"], one.get("auth")) for one in wire["furtherSystems"]] == [
+        ("echo-seldom-key", "apiKey"),
+        ("echo-public", None),
     ]
+    assert {one["place"]: one["reason"] for one in wire["notCarriedOver"]} == {
+        "#/components/securitySchemes/never": "never, which 1 operations name beside often, "
+        "is not used",
+        "#/paths/~1f/get/security": "signing in is optional; the tool does not",
+    }
+    # Without a credential set, what needs none can be called.
+    for tool_id in ("d", "f"):
+        web.answers(Answer({}))
+        outcome = await run(service, tool_id, {})
+        assert outcome.error is None, outcome.error
+    assert all("authorization" not in seen.headers for seen in web.seen)
+    for tool_id in ("a", "c", "e"):
+        assert "no credential" in ((await run(service, tool_id, {})).error or "")
+    assert len(web.seen) == 2
+
+
+async def test_a_sign_in_that_is_optional_everywhere_is_that_of_the_system(
+    service: Service,
+) -> None:
+    schemes = {"k": {"type": "apiKey", "in": "header", "name": "X-Key"}}
+    optional: list[dict[str, list[str]]] = [{}, {"k": []}]
+    described = document(URL, PATHS, components={"securitySchemes": schemes}, security=optional)
+    wire = (await imported(service, described)).wire()
+    assert wire["system"]["auth"] == "apiKey"
+    assert wire["furtherSystems"] == []
+    assert wire["notCarriedOver"][0]["place"] == "#/components/securitySchemes"
 
 
 async def test_keys_in_cookies_and_beside_another_are_sent_as_credentials(
@@ -363,7 +390,7 @@ async def test_pages_that_a_document_gives_reason_for_are_read(
         await imported(service, document(f"{web.url}/v1", {"/rows": {"get": described}}))
     ).wire()
     assert [one["type"] for one in wire["pagination"]] == [kind]
-    tool = (await service.get_tool("rows")).definition
+    tool = (await service.tools.get("rows")).definition
     assert list(tool["inputSchema"]["properties"]) == inputs
     web.answers(*(one if isinstance(one, Answer) else Answer(one) for one in answers))
     outcome = await run(service, "rows", {})
@@ -389,7 +416,7 @@ async def test_what_only_looks_like_pages_stays_an_input(
 ) -> None:
     wire = (await imported(service, document(URL, {"/rows": {"get": described}}))).wire()
     assert not wire["pagination"]
-    tool = (await service.get_tool("rows")).definition
+    tool = (await service.tools.get("rows")).definition
     assert len(tool["inputSchema"]["properties"]) == len(described["parameters"])
 
 
@@ -431,7 +458,7 @@ async def test_output_schemas_are_taken_only_when_they_are_asked_for(
     paths = {"/rows": {"get": with_answer(schema=schema)}}
     described = document(web.url, paths, components={"schemas": {"Node": node}})
     await imported(service, described)
-    assert "outputSchema" not in (await service.get_tool("rows")).definition
+    assert "outputSchema" not in (await service.tools.get("rows")).definition
     await imported(service, described, with_output_schemas=True)
     web.answers(Answer({"id": "1", "new": True, "next": {"id": "2", "next": None}}), Answer({}))
     assert (await run(service, "rows", {})).error is None
@@ -503,7 +530,7 @@ async def test_an_id_that_no_system_may_have_is_refused_before_anything_is_store
     for dry_run in (True, False):
         with pytest.raises(DocumentError, match="this cannot be an id"):
             await imported(service, document(URL, PATHS), system_id="a b", dry_run=dry_run)
-    assert not await service.list_tools()
+    assert not await service.tools.all()
 
 
 DOCUMENTS = sorted((Path(__file__).parent.parent / "openapi").glob("*.*"))
@@ -513,9 +540,9 @@ DOCUMENTS = sorted((Path(__file__).parent.parent / "openapi").glob("*.*"))
 async def test_every_tool_of_a_document_passes_the_check(path: Path, service: Service) -> None:
     content = await anyio.Path(path).read_bytes()
     wire = (await imported(service, content, with_output_schemas=True)).wire()
-    stored = await service.list_tools()
+    stored = await service.tools.all()
     assert len(stored) == wire["counts"]["added"]
-    for one in await service.check_tools([one.definition for one in stored]):
+    for one in await service.tools.check_all([one.definition for one in stored]):
         assert not one.problems
     again = (await imported(service, content, with_output_schemas=True)).wire()
     assert again["counts"]["unchanged"] == len(stored)

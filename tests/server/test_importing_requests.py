@@ -179,7 +179,7 @@ async def test_properties_of_a_json_body_are_inputs_and_absent_ones_are_not_sent
         "name": "a",
         "owner": None,
     }
-    schema = (await service.get_tool("it")).definition["inputSchema"]
+    schema = (await service.tools.get("it")).definition["inputSchema"]
     assert list(schema["properties"]) == ["name", "tags", "size", "owner"]
     assert schema["required"] == ["name"]
     # A default that were filled in would be sent, and change what nobody named.
@@ -193,7 +193,7 @@ async def test_a_body_whose_properties_are_all_required_needs_no_function(
     body = with_body("application/merge-patch+json", schema)
     kind, data = await body_sent(service, web, body, {"a": 12345678901234567890})
     assert (kind, data) == ("application/merge-patch+json", b'{"a":12345678901234567890}')
-    config = (await service.get_tool("it")).definition["steps"][0]["config"]
+    config = (await service.tools.get("it")).definition["steps"][0]["config"]
     assert config["body"] == '{"a": <<a>>}'
 
 
@@ -278,12 +278,64 @@ async def test_a_multipart_form_has_a_part_for_each_field(service: Service, web:
         },
     }
     body = with_body("multipart/form-data", schema)
-    kind, data = await body_sent(service, web, body, {"title": "t", "file": "content"})
+    file = {"text": "content", "name": "a.txt", "contentType": "text/plain"}
+    kind, data = await body_sent(service, web, body, {"title": "t", "file": file})
     assert kind is not None
     assert kind.startswith("multipart/form-data; boundary=")
     assert data.count(b"Content-Disposition: form-data;") == 2
     assert b'name="title"\r\n\r\nt\r\n' in data
-    assert b'name="file"\r\n\r\ncontent\r\n' in data
+    part = b'name="file"; filename="a.txt"\r\nContent-Type: text/plain\r\n\r\ncontent\r\n'
+    assert part in data
+
+
+async def test_parts_of_a_multipart_form_are_sent_as_the_document_says(
+    service: Service, web: Web
+) -> None:
+    thing = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    schema = {
+        "type": "object",
+        "required": ["picture"],
+        "properties": {
+            "picture": {"type": "string", "format": "binary"},
+            "more": {"type": "array", "items": {"type": "string", "format": "binary"}},
+            "table": {"type": "string"},
+            "thing": thing,
+            "deep": thing,
+            "joined": {"type": "array", "items": {"type": "integer"}},
+            "repeated": {"type": "array", "items": {"type": "integer"}},
+            "none": {"type": "string", "format": "binary"},
+        },
+    }
+    encoding = {
+        "picture": {"contentType": "image/png, image/jpeg"},
+        "table": {"contentType": "text/csv"},
+        "deep": {"style": "deepObject"},
+        "joined": {"style": "pipeDelimited"},
+    }
+    inputs = {
+        "picture": {"base64": "AP8="},
+        "more": [{"text": "1", "name": "1.txt"}, {"text": "2"}],
+        "table": "a,b",
+        "thing": {"a": 1},
+        "deep": {"a": 2},
+        "joined": [3, 4],
+        "repeated": [5, 6],
+    }
+    body = with_body("multipart/form-data", schema, encoding=encoding)
+    _, data = await body_sent(service, web, body, inputs)
+    parts = [part.partition(b"form-data; ")[2].strip(b"-\r\n") for part in data.split(b"\r\n--")]
+    octets = b"\r\nContent-Type: application/octet-stream\r\n\r\n"
+    assert parts[:-1] == [
+        b'name="picture"; filename="picture"\r\nContent-Type: image/png\r\n\r\n\x00\xff',
+        b'name="more"; filename="1.txt"' + octets + b"1",
+        b'name="more"; filename="more"' + octets + b"2",
+        b'name="table"\r\nContent-Type: text/csv\r\n\r\na,b',
+        b'name="thing"\r\nContent-Type: application/json\r\n\r\n{"a":1}',
+        b'name="deep[a]"\r\n\r\n2',
+        b'name="joined"\r\n\r\n3|4',
+        b'name="repeated"\r\n\r\n5',
+        b'name="repeated"\r\n\r\n6',
+    ]
 
 
 async def test_text_and_xml_bodies_are_sent_as_they_are(service: Service, web: Web) -> None:

@@ -96,6 +96,36 @@ def test_a_command_that_was_imported_comes_back(command: str) -> None:
     assert again.system == first.system
 
 
+def test_files_of_a_form_are_files_of_the_command_and_back() -> None:
+    command = (
+        "curl -F title=t -F 'photo=@/home/ann/cat.png;type=image/png' "
+        "-F 'meta={\"a\": 1};type=application/json' -F 'rows=<rows.csv;filename=r.csv' "
+        "https://a.test/files"
+    )
+    (imported,) = import_curl(command, literal=True).tools
+    config = imported.definition["steps"][0]["config"]
+    assert config["body"] == (
+        '{"title": "t", '
+        '"photo": {"file": <<photo>>, "name": "cat.png", "contentType": "image/png"}, '
+        '"meta": {"file": {"text": "{\\"a\\": 1}"}, "contentType": "application/json"}, '
+        '"rows": {"file": {"text": "<<rows>>"}, "name": "r.csv"}}'
+    )
+    assert imported.definition["inputSchema"]["required"] == ["rows", "photo"]
+    exported = export_curl([Tool.model_validate(imported.definition)], {})
+    (words,) = commands_of(exported.content)
+    assert [one for one in words if "=" in one] == [
+        "title=t",
+        'photo=@<photo>;filename="cat.png";type=image/png',
+        'meta="{\\"a\\": 1}";type=application/json',
+        'rows="<rows>";filename="r.csv"',
+    ]
+    place = "post_files, step response"
+    assert exported.left_out[0] == f"{place}: body.photo: put the place of the file for <photo>"
+    again = import_curl(exported.content.replace("https://HOST", "https://a.test"), literal=True)
+    body = again.tools[0].definition["steps"][0]["config"]["body"]
+    assert json.loads(body.replace("<<photo>>", "0"))["meta"]["file"] == {"text": '{"a": 1}'}
+
+
 def test_a_workflow_names_operations_that_its_document_describes() -> None:
     exported = export_arazzo([Tool.model_validate(ORDERS)], {"acme": ACME})
     document = exported.content

@@ -133,18 +133,43 @@ class _Writer:
         text = json_with_values(config.body, self._value_of)
         fields = _object_in(text) if kind in {_FORM, _MULTIPART} else None
         if fields is not None:
-            option = "--data-urlencode" if kind == _FORM else "--form-string"
             return [
                 word
                 for name, value in fields.items()
                 for one in (cast("list[Json]", value) if isinstance(value, list) else [value])
-                for word in (option, f"{name}={js_text(one)}")
+                for word in (
+                    ("--data-urlencode", f"{name}={js_text(one)}")
+                    if kind == _FORM
+                    else self._part(name, one)
+                )
             ]
         if text is None:
             return ["--data-raw", self._text(config.body, "body", str)]
         if not kind:
             return ["-H", "Content-Type: application/json", "--data-raw", text]
         return ["--data-raw", text]
+
+    def _part(self, name: str, value: Json) -> tuple[str, str]:
+        """The option for a part of a multipart body; files are read where the command runs."""
+        described = cast("JsonObject", value) if isinstance(value, dict) else {}
+        file = described.get("file")
+        content = cast("JsonObject", file) if isinstance(file, dict) else {}
+        is_part = "text" in content or "base64" in content or isinstance(file, str)
+        if not is_part or not described.keys() <= {"file", "name", "contentType"}:
+            return "--form-string", f"{name}={js_text(value)}"
+        both = {**described, **content}
+        if "text" in content:
+            source = f'"{_in_quotes(js_text(content["text"]))}"'
+        else:
+            given = file if isinstance(file, str) else "<content>"
+            source = f"@{given}"
+            self.left_out.append(f"body.{name}: put the place of the file for {given}")
+        settings = ""
+        if both.get("name"):
+            settings += f';filename="{_in_quotes(js_text(both["name"]))}"'
+        if both.get("contentType"):
+            settings += f";type={js_text(both['contentType'])}"
+        return "-F", f"{name}={source}{settings}"
 
     def _fields(self, fields: JsonObject | str | None, where: str) -> list[tuple[str, str]]:
         if isinstance(fields, str):
@@ -189,6 +214,11 @@ class _Writer:
 
 def _is_blank(value: str) -> bool:
     return value.startswith("<") and value.endswith(">")
+
+
+def _in_quotes(text: str) -> str:
+    """A text for the value of `-F`, which curl reads with backslashes as escapes."""
+    return re.sub(r'([\\"])', r"\\\1", text)
 
 
 def _object_in(text: str | None) -> JsonObject | None:

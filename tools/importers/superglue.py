@@ -17,7 +17,7 @@ from tools.importers.requests.document import read_json
 from tools.importers.requests.draft import credential_name
 from tools.importers.requests.secrets import is_blank, is_secret_name, looks_secret, mask_in_text
 from tools.importers.requests.systems import FoundSystem
-from tools.json_text import Json, JsonObject
+from tools.json_text import Json, JsonObject, decode_json, encode_json_text
 from tools.legacy import modernise
 from tools.redaction import Redactor
 from tools.templates import parse_template
@@ -28,6 +28,7 @@ __all__ = ["FoundTools", "find_tools", "listed_tools"]
 _MOST_TOOLS = 10_000
 _SCHEME = re.compile(r"((?:bearer|basic|token|apikey)\s+)(.+)", re.IGNORECASE | re.DOTALL)
 _USER = re.compile(r"^(https?://)([^/?#@<>]*)@", re.IGNORECASE)
+_JSON_PAIR = re.compile(r'("(?:[^"\\]|\\.){1,80}")(\s*:\s*)("(?:[^"\\]|\\.)*")', re.DOTALL)
 _PARAMETER = re.compile(r"(?<=[?&])([^=&#<>]+)=([^&#<>]+)")
 
 
@@ -126,7 +127,7 @@ class _Reader:
                 }
         config["url"] = self._url(text_of(config["url"]), config, place)
         if isinstance(config.get("body"), str):
-            body = text_of(config["body"])
+            body = _JSON_PAIR.sub(self._pair, text_of(config["body"]))
             for one in mask_in_text(body):
                 if not parse_template(one).placeholders and "<<" not in one:
                     body = body.replace(one, self._secret("secret", one))
@@ -144,6 +145,15 @@ class _Reader:
         if scheme is not None:
             return scheme[1] + self._secret("token", scheme[2])
         return self._secret(credential_name(name), value)
+
+    def _pair(self, match: re.Match[str]) -> str:
+        """A name with its text in a JSON body, the text a placeholder where it is a secret."""
+        try:
+            name, value = decode_json(f"[{match[1]}, {match[3]}]".encode("utf-8", "surrogatepass"))
+        except ValueError:
+            return match[0]
+        field = self._field(name, value)
+        return match[0] if field == value else f"{match[1]}{match[2]}{encode_json_text(field)}"
 
     def _url(self, url: str, config: JsonObject, place: str) -> str:
         if (user := _USER.match(url)) is not None:

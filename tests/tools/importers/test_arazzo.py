@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from tools.errors import RunError
 from tools.exporters.arazzo import export_arazzo
 from tools.importers import DocumentError, ImportResult
 from tools.importers.arazzo import import_arazzo
 from tools.importers.curl import import_curl
 from tools.model import Tool
+from tools.scripts import Script, ScriptEngine, ScriptForm
 from tools.system import System
 
 PETS: dict[str, Any] = {
@@ -70,6 +72,7 @@ WORKFLOW: dict[str, Any] = {
             "successCriteria": [
                 {"condition": "$statusCode == 200"},
                 {"condition": "$response.body#/0 != null"},
+                {"context": "$response.body", "condition": "$[0]", "type": "jsonpath"},
             ],
             "onFailure": [{"name": "again", "type": "retry", "retryLimit": 3}],
             "outputs": {"mother": "$response.body#/0/id", "rate": "$response.header.X-Rate"},
@@ -110,7 +113,8 @@ def test_a_workflow_runs_the_tools_of_its_operations() -> None:
     result = read(document())
     find, add, breed = (tool.definition for tool in result.tools)
     assert [find["id"], add["id"], breed["id"]] == ["findPets", "addPet", "breed"]
-    first, second = (step["config"] for step in breed["steps"])
+    assert [step["id"] for step in breed["steps"]] == ["find", "find_check", "add"]
+    first, _, second = (step["config"] for step in breed["steps"])
     assert first == {
         "type": "tool",
         "toolId": "findPets",
@@ -130,11 +134,87 @@ def test_a_workflow_runs_the_tools_of_its_operations() -> None:
 def test_what_is_not_mapped_is_named_with_its_place() -> None:
     notes = {one.place: one.reason for one in read(document()).notes}
     step = "#/workflows/0/steps/0"
-    assert "not mapped" in notes[f"{step}/successCriteria/1"]
     assert f"{step}/successCriteria/0" not in notes
-    assert notes[f"{step}/onFailure"] == "onFailure is not mapped"
+    assert f"{step}/successCriteria/1" not in notes
+    assert "not mapped" in notes[f"{step}/successCriteria/2"]
+    assert "as `retries`" in notes[f"{step}/onFailure"]
     assert notes[f"{step}/outputs/rate"] == "only the body of an answer is mapped"
     assert "no such input" in notes[f"{step}/parameters/2"]
+
+
+def one_step(**fields: Any) -> ImportResult:
+    step = {"stepId": "find", "operationId": "findPets", **fields}
+    return read(document(workflows=[{"workflowId": "w", "steps": [step]}]))
+
+
+@pytest.mark.parametrize(
+    ("criterion", "data", "holds"),
+    [
+        ({"condition": "$response.body#/state == 'DONE'"}, {"state": "done"}, True),
+        ({"condition": "$response.body#/state == 'done'"}, {"state": "open"}, False),
+        ({"condition": "$response.body#/n > 2 && !($response.body#/off)"}, {"n": 3}, True),
+        ({"condition": "$response.body#/n > 2 && $response.body#/on"}, {"n": 3}, False),
+        ({"condition": "$response.body#/n == 1 || $response.body#/n == 2"}, {"n": 2}, True),
+        ({"condition": "$response.body#/a/0 != null"}, {"a": []}, False),
+        ({"condition": "$response.body#/s == 'it''s'"}, {"s": "it's"}, True),
+        (
+            {"context": "$response.body#/id", "condition": "^a\\d$", "type": "regex"},
+            {"id": "a1"},
+            True,
+        ),
+        (
+            {"context": "$response.body#/id", "condition": "^a\\d$", "type": "regex"},
+            {"id": "b1"},
+            False,
+        ),
+    ],
+)
+async def test_a_criterion_over_the_body_fails_the_run_unless_it_holds(
+    criterion: dict[str, str], data: Any, holds: bool, scripts: ScriptEngine
+) -> None:
+    result = one_step(successCriteria=[criterion])
+    assert not list(result.notes)
+    _, check = result.tools[-1].definition["steps"]
+    script = Script(check["config"]["transformCode"], ScriptForm.TRANSFORM)
+    async with scripts.session() as session:
+        if holds:
+            assert (await session.evaluate(script, {"find": {"data": data}})).value == data
+            return
+        with pytest.raises(RunError, match="the criterion 1 of step find does not hold"):
+            await session.evaluate(script, {"find": {"data": data}})
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["$statusCode == 500", "$response.header.x == 1", "$url == 'a'", "1 +", "(" * 99, "== 1", "'a"],
+)
+def test_a_criterion_that_is_not_understood_is_named(condition: str) -> None:
+    result = one_step(successCriteria=[{"condition": condition}])
+    assert [one.place for one in result.notes] == ["#/workflows/0/steps/0/successCriteria/0"]
+    assert len(result.tools[-1].definition["steps"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("operation", "action", "limits"),
+    [
+        ("findPets", {"retryLimit": 4, "retryAfter": 1.5}, (4, 1500)),
+        ("findPets", {"criteria": [{"condition": "$statusCode == 503"}]}, (1, None)),
+        ("findPets", {"criteria": [{"condition": "$statusCode == 404"}]}, None),
+        ("findPets", {"stepId": "other"}, None),
+        ("addPet", {"retryLimit": 4}, None),
+        ("addPet", {"criteria": [{"condition": "$statusCode == 429"}]}, (1, None)),
+    ],
+)
+def test_a_retry_is_mapped_where_a_tool_retries_the_same(
+    operation: str, action: dict[str, Any], limits: tuple[int, int | None] | None
+) -> None:
+    failing = [{"name": "again", "type": "retry", **action}]
+    result = one_step(operationId=operation, onFailure=failing)
+    tool = result.tools[0].definition
+    found = (tool["retries"], tool.get("retryDelayMs")) if "retries" in tool else None
+    assert found == limits
+    (note,) = [one for one in result.notes if one.place == "#/workflows/0/steps/0/onFailure"]
+    assert ("not mapped" in note.reason) == (limits is None)
 
 
 def test_a_workflow_without_its_description_is_refused_with_the_reason() -> None:

@@ -137,7 +137,7 @@ def test_several_requests_are_several_tools_of_their_systems() -> None:
 def test_what_is_not_carried_over_is_named_without_its_value() -> None:
     result = import_curl(
         "curl https://a.test -k -x http://me:hidden@proxy --cert hidden.pem --what=hidden "
-        "-F f=@hidden.png -m 5 --compressed -sSL"
+        "-F f=@photo.png -m 5 --compressed -sSL"
     )
     noted = reasons(result)
     assert set(noted) == {

@@ -4,15 +4,19 @@ import base64
 import json
 import shlex
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import quote
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tools.importers import ImportResult
+from tools.importers.arazzo import import_arazzo
 from tools.importers.curl import import_curl
 from tools.importers.har import HarOptions, import_har
+from tools.importers.openapi import OpenApiOptions, import_openapi
 from tools.importers.postman import import_postman
+from tools.importers.superglue import FoundTools, find_tools
 
 #: Long enough to be searched for, and unlike any word of a tool.
 SECRETS = st.text(
@@ -83,7 +87,91 @@ def _postman(secret: str, place: int) -> ImportResult:
     return import_postman(json.dumps(collection).encode())
 
 
-def _everything(result: ImportResult) -> str:
+def _described(**schema: object) -> dict[str, Any]:
+    parameters = [
+        {"name": name, "in": where, "schema": {"type": "string", **schema}}
+        for name, where in (("api_key", "query"), ("X-Token", "header"), ("id", "query"))
+    ]
+    if schema:
+        parameters.pop()
+    password = {"type": "string", **schema}
+    inner = {"type": "object", "properties": {"password": password}}
+    whole = {"type": "object", "properties": {"user": inner, "secret": password}}
+    operation = {
+        "operationId": "it",
+        "parameters": parameters,
+        "requestBody": {"content": {"application/json": {"schema": whole}}},
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Api", "version": "1"},
+        "servers": [{"url": "https://api.test"}],
+        "components": {"securitySchemes": {"k": {"type": "http", "scheme": "bearer"}}},
+        "security": [{"k": []}],
+        "paths": {"/x": {"post": operation}},
+    }
+
+
+def _openapi(secret: str, place: int) -> ImportResult:
+    keys = ("default", "example", "examples")
+    value = [secret] if keys[place % 3] == "examples" else secret
+    described = _described(**{keys[place % 3]: value})
+    return import_openapi(json.dumps(described).encode(), OpenApiOptions())
+
+
+def _arazzo(secret: str, place: int) -> ImportResult:
+    parameters = [
+        {"name": "Authorization", "in": "header", "value": f"Bearer {secret}"},
+        {"name": "api_key", "in": "query", "value": secret},
+        {"name": "X-Token", "in": "header", "value": secret},
+    ]
+    payload = {"user": {"password": secret}, "secret": secret}
+    step = {
+        "stepId": "one",
+        "operationId": "it",
+        "parameters": parameters[: place % 4],
+        "requestBody": {"payload": payload},
+        "successCriteria": [
+            {"condition": f"$response.body#/note == '{secret}'"},
+            {"context": "$response.body#/note", "condition": secret, "type": "regex"},
+        ][: place % 3],
+    }
+    workflow = {"workflowId": "w", "summary": f"About {secret}", "steps": [step]}
+    encoded = base64.b64encode(json.dumps(_described()).encode()).decode()
+    source = {"name": "a", "url": f"data:application/json;base64,{encoded}"}
+    document = {
+        "arazzo": "1.0.0",
+        "info": {"title": f"About {secret}"},
+        "sourceDescriptions": [source],
+        "workflows": [workflow],
+    }
+    return import_arazzo(json.dumps(document).encode())
+
+
+def _superglue(secret: str, place: int) -> FoundTools:
+    safe = quote(secret, safe="")
+    headers = [
+        {"Authorization": f"Bearer {secret}"},
+        {"X-Api-Key": secret},
+        {"Cookie": f"sid={secret}"},
+        {"X-Auth-Token": secret, "Accept": "*/*"},
+    ]
+    config = {
+        "method": "POST",
+        "url": f"https://ann:{safe}@api.test/x" if place % 2 else "https://api.test/x",
+        "queryParams": {"api_key": secret, "limit": 1},
+        "headers": headers[place % 4],
+        "body": json.dumps({"password": secret}) if place % 3 else "",
+    }
+    tool = {"id": "t", "instruction": f"Uses {secret}.", "steps": [{"id": "s", "config": config}]}
+    return find_tools([tool])
+
+
+def _everything(result: ImportResult | FoundTools) -> str:
+    if isinstance(result, FoundTools):
+        systems = [one.definition for one in result.systems]
+        notes = [[one.place, one.reason] for one in result.notes]
+        return json.dumps([result.definitions, systems, notes, repr(result)], ensure_ascii=False)
     return json.dumps(
         [
             [tool.definition for tool in result.tools],
@@ -98,9 +186,13 @@ def _everything(result: ImportResult) -> str:
 
 
 @settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(secret=SECRETS, place=st.integers(0, 13), make=st.sampled_from([_curl, _har, _postman]))
+@given(
+    secret=SECRETS,
+    place=st.integers(0, 13),
+    make=st.sampled_from([_curl, _har, _postman, _openapi, _arazzo, _superglue]),
+)
 def test_no_secret_is_in_a_tool_a_system_or_a_note(
-    secret: str, place: int, make: Callable[[str, int], ImportResult]
+    secret: str, place: int, make: Callable[[str, int], ImportResult | FoundTools]
 ) -> None:
     # Postman and templates would read these as variables, and a document may say so.
     if "{{" in secret or "}}" in secret or (secret.startswith("<") and secret.endswith(">")):

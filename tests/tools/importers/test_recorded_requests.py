@@ -25,6 +25,35 @@ def configs_of(result: ImportResult) -> list[dict[str, Any]]:
     return [tool.definition["steps"][0]["config"] for tool in result.tools]
 
 
+FORM_TEXT = (
+    '--b\r\nContent-Disposition: form-data; name="title"\r\n\r\nx\r\n'
+    '--b\r\nContent-Disposition: form-data; name="photo"; filename="cat.png"\r\n'
+    "Content-Type: image/png\r\n\r\n\r\n--b--\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"text": FORM_TEXT},
+        {"params": [
+            {"name": "title", "value": "x"},
+            {"name": "photo", "fileName": "cat.png", "contentType": "image/png"},
+        ]},
+    ],
+)  # fmt: skip
+def test_a_file_of_a_form_is_an_input(body: dict[str, Any]) -> None:
+    posted = {"mimeType": "multipart/form-data; boundary=b", **body}
+    (tool,) = har(entry("https://a.test/photos", "POST", postData=posted)).tools
+    config = tool.definition["steps"][0]["config"]
+    assert config["headers"] == {"Content-Type": "multipart/form-data"}
+    assert config["body"] == (
+        '{"title": "<<title>>", '
+        '"photo": {"file": <<photo>>, "name": "cat.png", "contentType": "image/png"}}'
+    )
+    assert tool.definition["inputSchema"]["required"] == ["photo"]
+
+
 def test_calls_that_differ_in_ids_and_query_alone_are_one_tool() -> None:
     result = har(
         entry("https://a.test/users/1?page=1"),
@@ -153,6 +182,9 @@ def test_folders_variables_and_inherited_sign_in_are_carried_over() -> None:
     assert add["steps"][0]["config"]["body"] == '{"n": <<count>>, "by": "<<lang>>"}'
     assert add["inputSchema"]["required"] == ["count"]
     assert upload["steps"][0]["config"]["url"] == "https://shop.test/v1/files"
+    assert upload["steps"][0]["config"]["body"] == (
+        '{"file": {"file": <<file>>, "name": "x.png"}, "title": "<<title>>"}'
+    )
     assert result.system.definition["auth"]["name"] == "X-Key"
     assert list(result.system.values.values()) == ["planted-key-value"]
     assert "planted" not in repr(result)

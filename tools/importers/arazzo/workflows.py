@@ -6,6 +6,12 @@ from dataclasses import replace
 from typing import cast
 
 from tools.importers import ImportedSystem, ImportedTool, NoteList
+from tools.importers.arazzo.criteria import (
+    HELPERS,
+    accepted_statuses,
+    condition_script,
+    regex_statuses,
+)
 from tools.importers.arazzo.expressions import (
     Path,
     UnknownExpression,
@@ -14,25 +20,19 @@ from tools.importers.arazzo.expressions import (
     names_in,
     parse_value,
 )
+from tools.importers.arazzo.retries import retry_limits
 from tools.importers.arazzo.sources import Source, Sources
 from tools.importers.openapi.references import Document, Place, ReferenceProblem
 from tools.importers.openapi.words import list_of, object_of, short_text, text_of
 from tools.importers.requests.secrets import basic_pair, is_blank, is_secret_name, looks_secret
-from tools.json_text import Json, JsonObject
+from tools.json_text import Json, JsonObject, encode_json_text
 from tools.schema import check_schema
+from tools.schema.check import pattern_problem
 
 __all__ = ["WorkflowReader"]
 
 _MOST_STEPS = 200
-_STATUS = re.compile(r"\s*\$statusCode\s*(==|!=|<=|>=|<|>)\s*(\d{3})\s*")
-_COMPARISONS = {
-    "==": int.__eq__,
-    "!=": int.__ne__,
-    "<": int.__lt__,
-    "<=": int.__le__,
-    ">": int.__gt__,
-    ">=": int.__ge__,
-}
+_FIRST_FAILURE = 400
 
 
 class _Skipped(Exception):  # noqa: N818 - it is told, not fatal: the workflow is left out
@@ -115,31 +115,42 @@ class WorkflowReader:
     def workflow_tool(self, workflow_id: str) -> str | None:
         return self._workflow_ids.get(workflow_id)
 
-    def operation(self, step: JsonObject) -> tuple[Source, ImportedTool] | None:
-        """The operation's tool, under an id of its own."""
+    def method_of(self, step: JsonObject) -> str | None:
+        """The method of a step's operation; None when no document has it."""
+        found = self._sources.find(step)
+        return None if found is None else found[1].definition["steps"][0]["config"]["method"]
+
+    def operation(
+        self, step: JsonObject, limits: JsonObject | None = None
+    ) -> tuple[Source, ImportedTool] | None:
+        """The operation's tool, under an id of its own; one with `limits` is another tool."""
         found = self._sources.find(step)
         if found is None:
             return None
         source, tool = found
-        known = self._used.get((source.name, tool.key))
+        suffix = "".join(f" {key}={value}" for key, value in (limits or {}).items())
+        known = self._used.get((source.name, tool.key + suffix))
         if known is None:
             tool_id, number = str(tool.definition["id"]), 2
             while tool_id in self._taken:
                 tool_id, number = f"{tool.definition['id']}_{number}", number + 1
             self._taken.add(tool_id)
-            definition = {**tool.definition, "id": tool_id}
+            definition = {**tool.definition, **(limits or {}), "id": tool_id}
             if self._folder:
                 definition["folder"] = self._folder
-            known = replace(tool, definition=definition, key=f"{source.name}{tool.key}")
-            self._used[source.name, tool.key] = known
-            system = source.result.system
-            self._systems.setdefault(str(system.definition["id"]), system)
+            key = f"{source.name}{tool.key}{suffix}"
+            known = replace(tool, definition=definition, key=key)
+            self._used[source.name, tool.key + suffix] = known
+            wanted = tool.definition["steps"][0]["config"]["systemId"]
+            for system in (source.result.system, *source.result.further_systems):
+                if system.definition["id"] == wanted:
+                    self._systems.setdefault(wanted, system)
         return source, known
 
     def take_secret(self, source: Source, where: str, name: str, value: str) -> bool:
         """Make a value that stands in a document the credential of the operation's system."""
         system_id = str(source.result.system.definition["id"])
-        system = self._systems[system_id]
+        system = self._systems.setdefault(system_id, source.result.system)
         auth = object_of(system.definition.get("auth"))
         kind, _, rest = value.strip().partition(" ")
         values: dict[str, str] = {}
@@ -183,10 +194,13 @@ class _Workflow:
         listed = list_of(workflow.get("steps"))
         if not listed or len(listed) > _MOST_STEPS:
             raise _Skipped(f"it needs 1 to {_MOST_STEPS} steps")
-        steps = [
-            self._step(object_of(step), place / "steps" / index)
-            for index, step in enumerate(listed)
-        ]
+        steps: list[JsonObject] = []
+        for index, step in enumerate(listed):
+            at = place / "steps" / index
+            steps.append(self._step(object_of(step), at))
+            if check := self._check(object_of(step), at):
+                steps.append(check)
+            self._note_flow(object_of(step), at, is_last=index == len(listed) - 1)
         for key in ("successActions", "failureActions", "dependsOn", "parameters"):
             if workflow.get(key):
                 self._reader.note(place / key, f"{key} of a workflow are not mapped")
@@ -220,12 +234,11 @@ class _Workflow:
                 raise _Skipped(f"{place}: its workflow is not in this document")
             inputs = self._parameters(step, place, None)
         else:
-            found = self._reader.operation(step)
+            found = self._reader.operation(step, self._limits(step, place))
             if found is None:
                 raise _Skipped(f"{place}: its operation is in none of the documents")
             tool_id = str(found[1].definition["id"])
             inputs = self._parameters(step, place, found) | self._body(step, place, found)
-        self._note_flow(step, place)
         self._steps[name] = step_id
         self._outputs[name] = self._step_outputs(step, step_id, place)
         config: JsonObject = {"type": "tool", "toolId": tool_id}
@@ -370,18 +383,86 @@ class _Workflow:
                 outputs[name] = parsed
         return f"(s) => {as_script(outputs)}" if outputs else None
 
-    def _note_flow(self, step: JsonObject, place: Place) -> None:
+    # What has to hold, and what follows
+
+    def _check(self, step: JsonObject, place: Place) -> JsonObject | None:
+        """A step that fails unless the criteria hold that are not about the status alone."""
+        step_id = self._steps[text_of(step.get("stepId"))]
+        tests: list[str] = []
         for index, one in enumerate(list_of(step.get("successCriteria"))):
-            criterion = object_of(one)
-            simple = text_of(criterion.get("type")) in {"", "simple"} and "context" not in criterion
-            if not simple or not _is_status_rule(text_of(criterion.get("condition"))):
-                self._reader.note(
-                    place / "successCriteria" / index,
-                    "the criterion is not mapped; a status below 400 is a success",
-                )
-        for key in ("onSuccess", "onFailure"):
-            if list_of(step.get(key)):
-                self._reader.note(place / key, f"{key} is not mapped")
+            at = place / "successCriteria" / index
+            try:
+                script = self._criterion(object_of(one), step_id)
+            except UnknownExpression as reason:
+                self._reader.note(at, f"{reason}; a status below 400 is a success")
+                continue
+            if script is not None:
+                words = f"the criterion {index + 1} of step {step_id} does not hold"
+                tests.append(f"if (!({script})) throw new Error({encode_json_text(words)});")
+        if not tests:
+            return None
+        data = Path((step_id, "data")).script()
+        code = f"(s) => {{ {HELPERS} {' '.join(tests)} return {data}; }}"
+        check_id = f"{step_id}_check"
+        while check_id in self._steps.values() or check_id in object_of(
+            self._schema.get("properties")
+        ):
+            check_id = f"{check_id}_"
+        self._steps[f"{text_of(step.get('stepId'))} check"] = check_id
+        return {"id": check_id, "config": {"type": "transform", "transformCode": code}}
+
+    def _criterion(self, criterion: JsonObject, step_id: str) -> str | None:
+        """A criterion as JavaScript; None for one that every step holds to anyway.
+
+        Raises `UnknownExpression`.
+        """
+        kind, condition = criterion.get("type", "simple"), text_of(criterion.get("condition"))
+        context = text_of(criterion.get("context"))
+        statuses: frozenset[int] | None = None
+        if kind == "simple" and not context:
+            statuses = accepted_statuses(condition)
+        elif kind == "regex" and context == "$statusCode":
+            statuses = regex_statuses(condition)
+        if statuses and max(statuses) < _FIRST_FAILURE:
+            return None
+        if self._is_secret("", condition):
+            raise UnknownExpression("the criterion holds a secret and is not mapped")
+
+        def resolve(expression: str) -> Path:
+            name, _, pointer = expression.partition("#")
+            if name == "$response.body":
+                return Path((step_id, "data", *_pointer_keys(pointer)))
+            return self._resolve(expression)
+
+        if kind == "simple" and not context:
+            return condition_script(condition, resolve)
+        if kind == "regex" and context and pattern_problem(condition) is None:
+            text = f'String({resolve(context).script()} ?? "")'
+            return f"new RegExp({encode_json_text(condition)}).test({text})"
+        raise UnknownExpression("the criterion is not mapped")
+
+    def _limits(self, step: JsonObject, place: Place) -> JsonObject | None:
+        """The limits by which the operation is tried again."""
+        at = place / "onFailure"
+        listed = list_of(step.get("onFailure"))
+        actions = [self._reader.follow(one, at / index) for index, one in enumerate(listed)]
+        method = self._reader.method_of(step)
+        return retry_limits(actions, method) if method is not None else None
+
+    def _note_flow(self, step: JsonObject, place: Place, *, is_last: bool) -> None:
+        succeeding = [object_of(one).get("type") for one in list_of(step.get("onSuccess"))]
+        if succeeding and not (is_last and set(succeeding) == {"end"}):
+            self._reader.note(place / "onSuccess", "onSuccess is not mapped: steps run in order")
+        failing = {object_of(one).get("type") for one in list_of(step.get("onFailure"))}
+        if self._limits(step, place) is not None:
+            self._reader.note(
+                place / "onFailure",
+                "tried again as `retries` of the tool: after 429, 500, 502, 503, 504 and broken "
+                "connections, with waits that double",
+            )
+        elif failing - {"end"}:
+            # A failure ends the run anyway.
+            self._reader.note(place / "onFailure", "onFailure is not mapped")
 
 
 #: In the place of a value that is left out.
@@ -405,18 +486,3 @@ def _input_of(tool: ImportedTool, name: str, where: str) -> str | None:
         return located
     renamed = next((one.input for one in tool.renamed if one.name == name), None)
     return renamed or (name if name in properties else None)
-
-
-def _is_status_rule(condition: str) -> bool:
-    """Whether a condition says that a status below 400, or some of those, is a success."""
-    parts = re.split(r"&&|\|\|", condition)
-    matches = [_STATUS.fullmatch(part) for part in parts]
-    if not all(matches):
-        return False
-    joined = all if "&&" in condition else any
-    accepted = [
-        status
-        for status in range(100, 600)
-        if joined(_COMPARISONS[one[1]](status, int(one[2])) for one in matches if one)
-    ]
-    return bool(accepted) and all(status < 400 for status in accepted)

@@ -1,16 +1,19 @@
 """The options of one curl command, as requests."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, quote_plus
 
 from tools.importers import NoteList
 from tools.importers.curl.options import QUIET, SHORT, WITH_VALUE
-from tools.importers.requests import SeenAuth, SeenBody, SeenRequest
+from tools.importers.requests import SeenAuth, SeenBody, SeenPart, SeenRequest
 from tools.importers.requests.text import reference, references
 
 __all__ = ["read_command"]
 
+_PART_SETTING = re.compile(r';\s*(type|filename|headers|encoder)=("[^"]*"|[^;"]*)')
+_QUOTED_PART = re.compile(r'"((?:\\.|[^"\\])*)"', re.DOTALL)
 _FORM = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
 
@@ -24,7 +27,9 @@ class _Options:
     headers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     data: list[str] = field(default_factory=list[str])
     query: list[str] = field(default_factory=list[str])
-    parts: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    fields: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    #: The fields, by their position, that are more than a text.
+    parts: dict[int, SeenPart] = field(default_factory=dict[int, SeenPart])
     auth: SeenAuth | None = None
     user: str | None = None
     is_digest: bool = False
@@ -179,12 +184,34 @@ def _quoted(text: str) -> str:
 
 def _take_part(options: _Options, kind: str, value: str, place: str, notes: NoteList) -> None:
     name, _, content = value.partition("=")
-    if kind == "form" and content[:1] in {"@", "<"}:
-        notes.add(f"{place}, --form", "a file is sent as the text of an input, without a file name")
-        content = reference(name)
-    elif kind == "form":
-        content = content.split(";type=")[0].strip('"')
-    options.parts.append((name, content))
+    if kind == "form":
+        quoted = _QUOTED_PART.match(content)
+        rest = content[quoted.end() :] if quoted else content
+        settings = {one[1]: one[2].strip('"') for one in _PART_SETTING.finditer(rest)}
+        content = _unescaped(quoted[1]) if quoted else _PART_SETTING.sub("", content)
+        is_file = content.startswith("@")
+        file_name = settings.get("filename") or (_base_name(content[1:]) if is_file else None)
+        content_type = settings.get("type") or None
+        if is_file or file_name or content_type:
+            part = SeenPart(is_file, file_name, content_type)
+            options.parts[len(options.fields)] = part
+        if is_file:
+            notes.add(f"{place}, --form", "the file is not read; it is an input")
+            content = ""
+        elif content.startswith("<"):
+            notes.add(f"{place}, --form", "the file is not read; its text is an input")
+            content = reference(name)
+    options.fields.append((name, content))
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)
+
+
+def _base_name(path: str) -> str | None:
+    """The name that a file has at its place; None where only a variable says it."""
+    name = path.strip('"').replace("\\", "/").rpartition("/")[2]
+    return None if name in {"", "-"} or any(references(name)) else name
 
 
 def _note_rest(name: str, place: str, notes: NoteList) -> None:
@@ -215,8 +242,8 @@ def _request(options: _Options, url: str, place: str) -> SeenRequest:
     for one in options.query:
         query.extend(parse_qsl(one, keep_blank_values=True))
     body: SeenBody | None = None
-    if options.parts:
-        body = SeenBody(_MULTIPART, fields=tuple(options.parts))
+    if options.fields:
+        body = SeenBody(_MULTIPART, fields=tuple(options.fields), parts=options.parts)
     elif options.as_query:
         query.extend(parse_qsl("&".join(options.data), keep_blank_values=True))
     elif options.data:

@@ -4,12 +4,21 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from email import message_from_string
+from email.message import Message
 from fnmatch import fnmatchcase
+from typing import cast
 from urllib.parse import parse_qsl, urlsplit
 
 from tools.importers import DocumentError, ImportResult, NoteList
 from tools.importers.openapi.words import list_of, object_of, text_of
-from tools.importers.requests import BuildOptions, SeenBody, SeenRequest, build_result
+from tools.importers.requests import (
+    BuildOptions,
+    SeenBody,
+    SeenPart,
+    SeenRequest,
+    build_result,
+)
 from tools.importers.requests.document import read_json_object
 from tools.importers.requests.draft import VARYING
 from tools.importers.requests.text import without_marks
@@ -153,14 +162,42 @@ def _body(given: Json) -> SeenBody | None:
         return None
     media_type = text_of(fields.get("mimeType")) or None
     text = without_marks(text_of(fields.get("text")))
-    params = [
-        (without_marks(text_of(one.get("name"))), without_marks(text_of(one.get("value"))))
-        for one in map(object_of, list_of(fields.get("params")))
-    ]
+    listed = [object_of(one) for one in list_of(fields.get("params"))]
+    if not listed and (media_type or "").startswith("multipart/form-data"):
+        listed = _parts_of(media_type or "", text)
+    params: list[tuple[str, str]] = []
+    parts: dict[int, SeenPart] = {}
+    for one in listed:
+        file_name = without_marks(text_of(one.get("fileName"))) or None
+        content_type = without_marks(text_of(one.get("contentType"))) or None
+        if file_name or content_type:
+            parts[len(params)] = SeenPart(file_name is not None, file_name, content_type)
+        value = without_marks(text_of(one.get("value")))
+        params.append((without_marks(text_of(one.get("name"))), value))
     is_form = (media_type or "").startswith(("application/x-www-form", "multipart/"))
     if is_form and params and not (text and "urlencoded" in (media_type or "")):
-        return SeenBody(media_type, fields=tuple(params))
+        return SeenBody(media_type, fields=tuple(params), parts=parts)
     return SeenBody(media_type, text)
+
+
+def _parts_of(media_type: str, text: str) -> list[JsonObject]:
+    """The parts of a multipart text, which some browsers keep instead of `params`."""
+    if "multipart/" in text:
+        # Forms inside of forms could nest without end.
+        return []
+    message = message_from_string(f"Content-Type: {media_type.splitlines()[0]}\n\n{text}")
+    if not message.is_multipart():
+        return []
+    return [
+        {
+            "name": part.get_param("name", header="content-disposition"),
+            "fileName": part.get_filename(),
+            "contentType": part.get("content-type"),
+            "value": part.get_payload(),
+        }
+        for part in cast("list[Message]", message.get_payload())
+        if part.get_param("name", header="content-disposition")
+    ]
 
 
 def _template(url: str) -> str:

@@ -15,7 +15,7 @@ from tools.importers.openapi.naming import operation_ids, system_id_of
 from tools.importers.openapi.operations import Operation, OperationReader
 from tools.importers.openapi.references import Document, Place, ReferenceProblem
 from tools.importers.openapi.schemas import SchemaConverter
-from tools.importers.openapi.security import SignIn, choose_sign_in
+from tools.importers.openapi.security import SignIn, SignIns, choose_sign_ins
 from tools.importers.openapi.servers import first_server, swagger_server
 from tools.importers.openapi.words import list_of, object_of, short_text, text_of
 from tools.json_text import Json, JsonObject
@@ -68,7 +68,7 @@ def import_openapi(
     is_swagger = kind.startswith("swagger")
     system_id = options.system_id or system_id_of(title)
     url = _server(document, options.base_url, is_swagger, notes)
-    sign_in = _sign_in(document, chosen, url or options.base_url, is_swagger, notes)
+    sign_ins = _sign_ins(document, chosen, url or options.base_url, is_swagger, notes)
     reader = OperationReader(
         document,
         notes,
@@ -76,7 +76,7 @@ def import_openapi(
         system_id,
         url,
         options.base_url,
-        sign_in,
+        sign_ins,
         is_swagger,
         options.folder,
         options.with_output_schemas,
@@ -91,14 +91,33 @@ def import_openapi(
         last = list(notes)[-1]
         raise DocumentError(f"no tool can be made of it: {last.reason}", place=last.place)
     _note_rest(document, notes)
+    by_suffix: dict[str, list[ImportedTool]] = {"": []}
+    for tool in tools:
+        used = _system_id_of(tool).removeprefix(system_id).removeprefix("-")
+        by_suffix.setdefault(used, []).append(tool)
+    systems = [
+        _system(
+            f"{system_id}-{suffix}" if suffix else system_id,
+            f"{title} ({suffix})" if suffix else title,
+            url,
+            sign_ins.by_suffix[suffix],
+            listed,
+        )
+        for suffix, listed in by_suffix.items()
+    ]
     return ImportResult(
         kind,
         title,
-        _system(system_id, title, url, sign_in, tools),
+        systems[0],
         tuple(tools),
         frozenset(one.key for one in operations),
         notes,
+        tuple(systems[1:]),
     )
+
+
+def _system_id_of(tool: ImportedTool) -> str:
+    return tool.definition["steps"][0]["config"]["systemId"]
 
 
 def _operations(document: Document, notes: NoteList) -> list[Operation]:
@@ -164,13 +183,13 @@ def _server(
     return None
 
 
-def _sign_in(
+def _sign_ins(
     document: Document,
     operations: Sequence[Operation],
     base_url: str | None,
     is_swagger: bool,
     notes: NoteList,
-) -> SignIn:
+) -> SignIns:
     if is_swagger:
         schemes, place = document.root.get("securityDefinitions"), Place(("securityDefinitions",))
     else:
@@ -178,7 +197,7 @@ def _sign_in(
         schemes, place = components.get("securitySchemes"), Place(("components", "securitySchemes"))
     everywhere = document.root.get("security")
     requirements = [one.fields.get("security", everywhere) for one in operations]
-    return choose_sign_in(document, schemes, place, requirements, base_url, notes)
+    return choose_sign_ins(document, schemes, place, requirements, base_url, notes)
 
 
 def _system(

@@ -2,9 +2,16 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tools.importers import NoteList
+from tools.importers.openapi.multipart import (
+    Part,
+    PartField,
+    file_input,
+    multipart_template,
+    read_part,
+)
 from tools.importers.openapi.parameters import Parameter, Style
 from tools.importers.openapi.references import Document, Place, ReferenceProblem
 from tools.importers.openapi.shapes import ObjectShape, object_shape, types_of
@@ -27,6 +34,7 @@ __all__ = [
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 _JSON = re.compile(r"(?:application|text)/(?:[\w.+-]*\+)?json\b", re.IGNORECASE)
+_STYLE_KEYS = ("style", "explode", "allowReserved")
 _STYLES: dict[str, Style] = {
     "form": "form",
     "spaceDelimited": "space",
@@ -46,6 +54,8 @@ class BodyField:
     description: Json = None
     style: Style | None = None
     explode: bool = True
+    #: How a field of a multipart body is sent that is more than a text.
+    part: Part | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +157,7 @@ def swagger_body(
     has_file = any(object_of(one.schema).get("type") == "file" for one in form)
     kinds = [_bare(one) for one in consumes]
     is_multipart = has_file or (MULTIPART in kinds and FORM not in kinds)
-    listed = tuple(
+    listed = [
         BodyField(
             one.name,
             ((one.schema, one.schema_place),),
@@ -158,11 +168,11 @@ def swagger_body(
             one.explode,
         )
         for one in form
-    )
-    if has_file:
-        notes.add(form[0].place, "files are sent as text, without a file name")
+    ]
+    if is_multipart:
+        listed = [_with_part(document, one, {}, True, notes) for one in listed]
     required = any(one.required for one in form)
-    return Body(MULTIPART if is_multipart else FORM, listed, required, form[0].place)
+    return Body(MULTIPART if is_multipart else FORM, tuple(listed), required, form[0].place)
 
 
 def _body(
@@ -191,17 +201,52 @@ def _body(
         return body
     for condition in shape.conditions:
         notes.add(condition, "this condition over several properties is not checked")
-    fields = tuple(_fields(shape, place, required, encoding or {}))
-    if encoding_place is not None and body.is_form:
-        _note_encodings(encoding or {}, encoding_place, media_type, notes)
-    if _bare(media_type) == MULTIPART and any(map(_is_file, fields)):
-        notes.add(place, "files are sent as text, without a file name")
-    return Body(media_type, fields, required, place)
+    encoding = encoding or {}
+    if _bare(media_type) == MULTIPART and _is_of_3_0(document):
+        encoding = _without_styles(encoding, encoding_place or place, notes)
+    fields = _fields(shape, required, encoding)
+    if _bare(media_type) == MULTIPART:
+        fields = [
+            _with_part(document, one, how, any(map(how.__contains__, _STYLE_KEYS)), notes)
+            for one in fields
+            for how in [encoding.get(one.name, {})]
+        ]
+        for name, how in encoding.items():
+            if "headers" in how and encoding_place is not None:
+                notes.add(encoding_place / name / "headers", "parts are sent without own headers")
+    return Body(media_type, tuple(fields), required, place)
 
 
-def _fields(
-    shape: ObjectShape, place: Place, required: bool, encoding: dict[str, JsonObject]
-) -> list[BodyField]:
+def _is_of_3_0(document: Document) -> bool:
+    return str(document.root.get("openapi", "")).startswith("3.0")
+
+
+def _without_styles(
+    encoding: dict[str, JsonObject], place: Place, notes: NoteList
+) -> dict[str, JsonObject]:
+    """The encodings without what OpenAPI 3.0 says to ignore in a multipart body."""
+    for name, how in encoding.items():
+        for key in how.keys() & set(_STYLE_KEYS):
+            notes.add(place / name / key, "OpenAPI 3.0 has no styles in a multipart body")
+    return {
+        name: {key: value for key, value in how.items() if key not in _STYLE_KEYS}
+        for name, how in encoding.items()
+    }
+
+
+def _with_part(
+    document: Document, one: BodyField, how: JsonObject, has_style: bool, notes: NoteList
+) -> BodyField:
+    """A field of a multipart body with the part it is."""
+    schema, place = one.schemas[0]
+    part = read_part(document, schema, place, how, has_style=has_style)
+    if part is None or part.kind == "text":
+        return replace(one, part=part)
+    described = file_input(document, one.name, part, schema, place, notes)
+    return replace(one, part=part, schemas=((described, place),), style=None)
+
+
+def _fields(shape: ObjectShape, required: bool, encoding: dict[str, JsonObject]) -> list[BodyField]:
     fields: list[BodyField] = []
     for name, schemas in shape.properties.items():
         how = encoding.get(name, {})
@@ -220,36 +265,22 @@ def _fields(
     return fields
 
 
-def _note_encodings(
-    encoding: dict[str, JsonObject], place: Place, media_type: str, notes: NoteList
-) -> None:
-    for name, how in encoding.items():
-        for key in ("headers", "contentType"):
-            if key in how and _bare(media_type) == MULTIPART:
-                notes.add(place / name / key, "parts of a form are sent without headers")
-        if _bare(media_type) == MULTIPART and "style" in how:
-            notes.add(place / name / "style", "parts of a multipart form have no style here")
-
-
-def _is_file(one: BodyField) -> bool:
-    schema = object_of(one.schemas[0][0])
-    return schema.get("format") == "binary" or "contentMediaType" in schema
-
-
 def body_template(body: Body, fields: Sequence[BoundField]) -> str:
     """The template of a body. Fields whose input is not given are not in it."""
     if body.is_whole:
         return _whole(body, fields[0])
     if _bare(body.media_type) == FORM and any(map(_has_own_style, fields)):
         return form_text_template([_as_parameter(one) for one in fields])
+    if _bare(body.media_type) == MULTIPART:
+        return multipart_template([_as_part(one) for one in fields])
     names = {one.field.name for one in fields}
     is_plain = all(one.field.required for one in fields) and not any(
         mark in name for name in names for mark in ("<<", "{{", "__proto__")
     )
-    if is_plain and not any(map(_is_joined, fields)):
+    if is_plain:
         members = (f"{encode_json_text(one.field.name)}: <<{one.input}>>" for one in fields)
         return "{" + ", ".join(members) + "}"
-    members = ", ".join(f"[{literal(one.field.name)}]: {_value(one)}" for one in fields)
+    members = ", ".join(f"[{literal(one.field.name)}]: {value_of(one.input)}" for one in fields)
     if body.required or body.is_form:
         return f"<<(s) => ({{{members}}})>>"
     return (
@@ -278,17 +309,10 @@ def _has_own_style(bound: BoundField) -> bool:
     return bound.field.style is not None and not bound.is_scalar
 
 
-def _is_joined(bound: BoundField) -> bool:
-    own = bound.field.style
-    return own in {"space", "pipe", "tab", "form"} and not bound.field.explode
-
-
-def _value(bound: BoundField) -> str:
-    value = value_of(bound.input)
-    if bound.is_scalar or not _is_joined(bound):
-        return value
-    delimiter = {"space": " ", "pipe": "|", "tab": "\t"}.get(bound.field.style or "", ",")
-    return f"Array.isArray({value}) ? {value}.join({literal(delimiter)}) : {value}"
+def _as_part(bound: BoundField) -> PartField:
+    one = bound.field
+    style = None if bound.is_scalar else one.style
+    return PartField(one.name, bound.input, one.required, one.part, style, one.explode)
 
 
 def _as_parameter(bound: BoundField) -> BoundParameter:

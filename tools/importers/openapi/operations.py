@@ -18,7 +18,8 @@ from tools.importers.openapi.pagination import PAGE_VARIABLES, Pages, Success, r
 from tools.importers.openapi.parameters import Parameter, read_parameters
 from tools.importers.openapi.references import Document, Place, ReferenceProblem
 from tools.importers.openapi.schemas import Converted, SchemaConverter, is_scalar
-from tools.importers.openapi.security import SignIn
+from tools.importers.openapi.secret_values import without_secret_values
+from tools.importers.openapi.security import Key, SignIns
 from tools.importers.openapi.servers import first_server
 from tools.importers.openapi.styles import (
     BoundParameter,
@@ -38,6 +39,8 @@ __all__ = ["Operation", "OperationReader"]
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _LONGEST_NAME = 100
 _MOST_INPUTS = 1_000
+#: Subschemas of a file.
+_FILE_PARTS = 8
 _MOST_SUBSCHEMAS = 5_000
 _LONGEST_INSTRUCTION = 500
 
@@ -77,10 +80,14 @@ class OperationReader:
     system_id: str
     system_url: str | None
     base_url: str | None
-    sign_in: SignIn
+    sign_ins: SignIns
     is_swagger: bool
     folder: str | None = None
     with_output_schemas: bool = False
+
+    def system_suffix(self, operation: Operation) -> str:
+        """What the id of the operation's system ends with, as its sign-in has it."""
+        return self.sign_ins.suffix(self._security(operation)[0])
 
     def read(self, operation: Operation, tool_id: str) -> ImportedTool | None:
         """The tool of an operation; None when it cannot be one, which is noted.
@@ -161,22 +168,28 @@ class OperationReader:
             self.notes.add(body.place, f"{operation.method} is sent without a body")
             body = None
         kept = [
-            one for one in parameters if one.location != "form" and not self._is_credential(one)
+            one
+            for one in parameters
+            if one.location != "form" and not self._is_credential(operation, one)
         ]
         return _with_path_parameters(operation, kept, self.notes), body
 
-    def _is_credential(self, one: Parameter) -> bool:
+    def _is_credential(self, operation: Operation, one: Parameter) -> bool:
         name = one.name.lower() if one.location == "header" else one.name
-        return (one.location, name) in self.sign_in.parameters
+        sign_in = self.sign_ins.by_suffix[self.system_suffix(operation)]
+        return (one.location, name) in sign_in.parameters
 
     def _config(
         self, operation: Operation, inputs: "_Inputs", body: Body | None, pages: Pages | None
     ) -> JsonObject:
         bound = inputs.parameters
+        suffix = self.system_suffix(operation)
+        system_id = self.system_id + (f"-{suffix}" if suffix else "")
+        self._note_optional(operation, suffix)
         config: JsonObject = {
             "method": operation.method,
             "url": url_template(self._other_server(operation), operation.path, bound),
-            "systemId": self.system_id,
+            "systemId": system_id,
         }
         query: JsonObject = {
             one.parameter.name: f"<<{one.input}>>"
@@ -190,7 +203,9 @@ class OperationReader:
             if one.parameter.location == "header"
         }
         cookies = [one for one in bound if one.parameter.location == "cookie"]
-        self._add_keys(query, headers, cookies)
+        keys = self.sign_ins.by_suffix[suffix].keys
+        credentials = {one: f"{system_id}_{one.credential}" for one in keys}
+        _add_keys(query, headers, cookies, credentials)
         if (accept := self._accept(operation)) is not None:
             headers.setdefault("Accept", accept)
         if body is not None and inputs.fields:
@@ -207,22 +222,15 @@ class OperationReader:
                 config["pagination"]["pageSize"] = f"<<{inputs.size_input}>>"
         return config
 
-    def _add_keys(
-        self, query: JsonObject, headers: JsonObject, cookies: Sequence[BoundParameter]
-    ) -> None:
-        names = {one: f"{self.system_id}_{one.credential}" for one in self.sign_in.keys}
-        for key, credential in names.items():
-            if key.place == "query":
-                query[key.name] = f"<<{credential}>>"
-            elif key.place == "header":
-                headers[key.name] = f"<<{credential}>>"
-        in_cookies = [
-            (key.name, credential) for key, credential in names.items() if key.place == "cookie"
-        ]
-        if not cookies and len(in_cookies) == 1:
-            headers["Cookie"] = f"{in_cookies[0][0]}=<<{in_cookies[0][1]}>>"
-        elif cookies or in_cookies:
-            headers["Cookie"] = cookie_template(cookies, in_cookies)
+    def _security(self, operation: Operation) -> tuple[Json, Place]:
+        if "security" in operation.fields:
+            return operation.fields["security"], operation.place / "security"
+        return self.document.root.get("security"), Place(("security",))
+
+    def _note_optional(self, operation: Operation, suffix: str) -> None:
+        security, place = self._security(operation)
+        if suffix and {} in list_of(security):
+            self.notes.add(place, "signing in is optional; the tool does not")
 
     def _other_server(self, operation: Operation) -> str:
         """The url that an operation has of its own; empty where it is the system's."""
@@ -266,7 +274,7 @@ class OperationReader:
         return None
 
     def _accept(self, operation: Operation) -> str | None:
-        """The JSON among the kinds of answers, where there are others."""
+        """The JSON among the kinds of answers, where there are others or a client has to ask."""
         kinds: dict[str, None] = {}
         if self.is_swagger:
             produces = operation.fields.get("produces", self.document.root.get("produces"))
@@ -279,10 +287,26 @@ class OperationReader:
                     except ReferenceProblem:
                         continue
                     kinds.update(dict.fromkeys(object_of(object_of(value).get("content"))))
-        if len(kinds) < 2:
+        if not kinds or (len(kinds) == 1 and not self._names_accept(operation)):
             return None
         best = min(kinds, key=media_type_rank)
         return best if media_type_rank(best) < 2 and "*" not in best else None
+
+    def _names_accept(self, operation: Operation) -> bool:
+        """Whether `Accept` is one of the parameters, which no input gives."""
+        for fields, place in (
+            (operation.shared, operation.shared_place),
+            (operation.fields, operation.place),
+        ):
+            for index, given in enumerate(list_of(fields.get("parameters"))):
+                try:
+                    value, _ = self.document.follow(given, place / "parameters" / index)
+                except ReferenceProblem:
+                    continue
+                one = object_of(value)
+                if one.get("in") == "header" and text_of(one.get("name")).lower() == "accept":
+                    return True
+        return False
 
     def _output_schema(self, success: Success) -> JsonObject | None:
         if not success.schema:
@@ -298,6 +322,27 @@ class OperationReader:
         for name in object_of(operation.fields.get("callbacks")):
             at = operation.place / "callbacks" / name
             self.notes.add(at, "callbacks are calls of the API, which nobody here answers")
+
+
+def _add_keys(
+    query: JsonObject,
+    headers: JsonObject,
+    cookies: Sequence[BoundParameter],
+    credentials: Mapping[Key, str],
+) -> None:
+    """Add the keys that a step sends itself, and the parameters in cookies beside them."""
+    for key, credential in credentials.items():
+        if key.place == "query":
+            query[key.name] = f"<<{credential}>>"
+        elif key.place == "header":
+            headers[key.name] = f"<<{credential}>>"
+    in_cookies = [
+        (key.name, credential) for key, credential in credentials.items() if key.place == "cookie"
+    ]
+    if not cookies and len(in_cookies) == 1:
+        headers["Cookie"] = f"{in_cookies[0][0]}=<<{in_cookies[0][1]}>>"
+    elif cookies or in_cookies:
+        headers["Cookie"] = cookie_template(cookies, in_cookies)
 
 
 def _with_path_parameters(
@@ -362,9 +407,8 @@ class _Inputs:
         self.size_input: str | None = None
         bound: list[tuple[Parameter, str, Converted]] = []
         for one, name in zip(kept, names, strict=False):
-            converted = reader.schemas.convert(
-                one.schema, one.schema_place, "input", with_defaults=True
-            )
+            given = without_secret_values(one.name, one.schema, one.schema_place, reader.notes)
+            converted = reader.schemas.convert(given, one.schema_place, "input", with_defaults=True)
             schema = _described(converted.schema, one.description, one.is_deprecated)
             if size_name is not None and one.location == "query" and one.name == size_name:
                 self.size_input = name
@@ -373,7 +417,12 @@ class _Inputs:
             bound.append((one, name, converted))
         bound_fields: list[tuple[Any, str, Converted]] = []
         for one, name in zip(fields, names[len(kept) :], strict=True):
-            converted = self._field_schema(one.schemas)
+            is_file = one.part is not None and one.part.kind == "file"
+            converted = (
+                Converted(one.schemas[0][0], (), _FILE_PARTS)
+                if is_file
+                else self._field_schema(one.name, one.schemas)
+            )
             schema = _described(converted.schema, one.description, deprecated=False)
             self._add("body", one.name, name, schema, converted, one.place, one.required)
             bound_fields.append((one, name, converted))
@@ -399,9 +448,13 @@ class _Inputs:
         converter = self._reader.schemas
         return any(converter.is_hidden(schema, place, "input") for schema, place in schemas)
 
-    def _field_schema(self, schemas: Sequence[tuple[Json, Place]]) -> Converted:
+    def _field_schema(self, name: str, schemas: Sequence[tuple[Json, Place]]) -> Converted:
+        reader = self._reader
         converted = [
-            self._reader.schemas.convert(schema, place, "input") for schema, place in schemas
+            reader.schemas.convert(
+                without_secret_values(name, schema, place, reader.notes), place, "input"
+            )
+            for schema, place in schemas
         ]
         if len(converted) == 1:
             return converted[0]

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeGuard, cast
 
 from tools.importers import DocumentError, NoteList
 from tools.importers.openapi.references import Document, Place, ReferenceProblem
+from tools.importers.openapi.secret_values import without_secret_values
 from tools.importers.openapi.words import list_of, object_of, short_text
 from tools.json_text import Json, JsonObject, encode_json_text
 from tools.schema.check import pattern_problem
@@ -301,6 +302,8 @@ class SchemaConverter:
                 hidden.add(name)
                 continue
             at = place / "properties" / name
+            if job.direction == "input":
+                child = without_secret_values(name, child, at, self._notes)
             result["properties"][name] = self._schema(child, at, job, in_place=False)
         required = [one for one in list_of(members.get("required")) if isinstance(one, str)]
         if required := [one for one in dict.fromkeys(required) if one not in hidden]:

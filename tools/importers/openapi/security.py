@@ -1,8 +1,13 @@
-"""How an API is signed in to: the requirement that most operations name becomes the system's."""
+"""How an API is signed in to: a system for each requirement that its operations need.
 
+The requirement that most operations name is that of the system itself. Operations that need another
+one, or none, have a system of their own, whose id says which.
+"""
+
+import re
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import urljoin
 
@@ -12,7 +17,7 @@ from tools.importers.openapi.words import list_of, object_of, text_of
 from tools.json_text import Json, JsonObject
 from tools.urls import origin_of
 
-__all__ = ["NO_SIGN_IN", "Key", "SignIn", "choose_sign_in"]
+__all__ = ["NO_SIGN_IN", "Key", "SignIn", "SignIns", "choose_sign_ins"]
 
 
 @dataclass(frozen=True)
@@ -36,18 +41,51 @@ class SignIn:
 
 
 NO_SIGN_IN = SignIn()
+#: What the id of the system ends with whose operations need no sign-in.
+_PUBLIC = "public"
+_LONGEST_SUFFIX = 30
+#: Systems beside the one of most operations; operations that need yet another sign-in have its.
+_MOST_FURTHER = 20
+
+#: The names of schemes that are needed together.
+_Names = tuple[str, ...]
+_Scheme = tuple[JsonObject, Place]
 
 
-def choose_sign_in(
+@dataclass(frozen=True)
+class SignIns:
+    """The sign-ins of a document, by what the ids of their systems end with; most have ""."""
+
+    by_suffix: dict[str, SignIn]
+    suffixes: dict[_Names, str]
+    known: dict[str, _Scheme]
+    #: Operations where signing in is optional go without; else none would sign in.
+    skips_optional: bool = True
+
+    def suffix(self, security: Json) -> str:
+        """The sign-in for the `security` of an operation."""
+        if not isinstance(security, list) or not self.suffixes:
+            return ""
+        if security == [] or (self.skips_optional and _is_optional(list_of(security))):
+            return _PUBLIC
+        main = next(iter(self.suffixes))
+        alternatives = [one for one in _alternatives(security, self.known) if one]
+        if not alternatives or any(set(one) <= set(main) for one in alternatives):
+            return ""
+        known = [one for one in alternatives if one in self.suffixes] or [main]
+        return self.suffixes[min(known, key=lambda names: _rank(names, self.known))]
+
+
+def choose_sign_ins(
     document: Document,
     schemes: Json,
     schemes_place: Place,
-    requirements: Iterable[Json],
+    requirements: Sequence[Json],
     base_url: str | None,
     notes: NoteList,
-) -> SignIn:
-    """The sign-in for the `security` of each operation; the others are noted."""
-    known: dict[str, tuple[JsonObject, Place]] = {}
+) -> SignIns:
+    """The sign-ins for the `security` of each operation."""
+    known: dict[str, _Scheme] = {}
     for name, scheme in object_of(schemes).items():
         try:
             value, place = document.follow(scheme, schemes_place / name)
@@ -55,34 +93,72 @@ def choose_sign_in(
             notes.add(schemes_place / name, f"the scheme is left out: {problem}")
             continue
         known[name] = (object_of(value), place)
-    count: Counter[tuple[str, ...]] = Counter()
+    count: Counter[_Names] = Counter()
     scopes: dict[str, set[str]] = {}
     for security in requirements:
-        for alternative in list_of(security):
-            names = tuple(sorted(name for name in object_of(alternative) if name in known))
-            if names:
-                count[names] += 1
-            for name in names:
-                asked = list_of(object_of(alternative)[name])
+        count.update(one for one in _alternatives(security, known) if one)
+        for alternative in map(object_of, list_of(security)):
+            for name in alternative.keys() & known.keys():
+                asked = list_of(alternative[name])
                 scopes.setdefault(name, set()).update(one for one in asked if isinstance(one, str))
     if not count:
-        return NO_SIGN_IN
+        return SignIns({"": NO_SIGN_IN}, {}, known)
     # One scheme before several, and those that need no person before those that do.
-    chosen = min(
-        count,
-        key=lambda names: (-count[names], len(names), [_effort(known[n][0]) for n in names], names),
-    )
-    builder = _Builder(base_url, notes)
-    for name in sorted(chosen, key=lambda one: (_effort(known[one][0]), one)):
-        builder.add(name, *known[name], sorted(scopes.get(name, ())))
-    for name in sorted({name for names in count for name in names} - set(chosen)):
-        used = sum(number for names, number in count.items() if name in names)
+    main = min(count, key=lambda names: (-count[names], *_rank(names, known)))
+    suffixes = {main: ""}
+    others = sorted(count.keys() - {main}, key=lambda names: (-count[names], names))
+    for names in others[:_MOST_FURTHER]:
+        suffixes[names] = _free(_slug(names), {*suffixes.values(), _PUBLIC})
+    listed = [list_of(security) for security in requirements]
+    skips_optional = not all(_is_optional(one) for one in listed if any(one))
+    if not skips_optional:
+        notes.add(
+            schemes_place,
+            "signing in is optional everywhere; take `auth` out of the system to go without",
+        )
+    chosen = SignIns({}, suffixes, known, skips_optional)
+    used = {chosen.suffix(security) for security in requirements}
+    by_suffix = {_PUBLIC: NO_SIGN_IN}
+    for names, suffix in suffixes.items():
+        if suffix in used or not suffix:
+            builder = _Builder(base_url, notes)
+            for name in sorted(names, key=lambda one: (_effort(known[one][0]), one)):
+                builder.add(name, *known[name], sorted(scopes.get(name, ())))
+            by_suffix[suffix] = builder.result()
+    in_use = {name for names, suffix in suffixes.items() if suffix in by_suffix for name in names}
+    for name in sorted({name for names in count for name in names} - in_use):
+        number = sum(times for names, times in count.items() if name in names)
         notes.add(
             known[name][1],
-            f"the system signs in with {' and '.join(chosen)}; {name}, which {used} operations "
-            "name, is not used",
+            f"{name}, which {number} operations name beside {' and '.join(main)}, is not used",
         )
-    return builder.result()
+    return replace(chosen, by_suffix=by_suffix)
+
+
+def _alternatives(security: Json, known: Mapping[str, _Scheme]) -> list[_Names]:
+    return [
+        tuple(sorted(name for name in object_of(one) if name in known)) for one in list_of(security)
+    ]
+
+
+def _rank(names: _Names, known: Mapping[str, _Scheme]) -> tuple[int, list[int], _Names]:
+    return len(names), [_effort(known[one][0]) for one in names], names
+
+
+def _is_optional(security: list[Json]) -> bool:
+    return {} in security
+
+
+def _slug(names: _Names) -> str:
+    plain = re.sub(r"[^a-z0-9]+", "-", "-".join(names).lower()).strip("-")
+    return plain[:_LONGEST_SUFFIX].strip("-") or "other"
+
+
+def _free(wanted: str, taken: set[str]) -> str:
+    name, number = wanted, 2
+    while name in taken:
+        name, number = f"{wanted}-{number}", number + 1
+    return name
 
 
 def _effort(scheme: JsonObject) -> int:

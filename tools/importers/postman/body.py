@@ -4,7 +4,7 @@ from tools.importers import NoteList
 from tools.importers.openapi.references import Place
 from tools.importers.openapi.words import list_of, object_of, text_of
 from tools.importers.postman.variables import as_text, pairs_of, with_references
-from tools.importers.requests import SeenBody
+from tools.importers.requests import SeenBody, SeenPart
 from tools.importers.requests.text import json_with_references, reference
 from tools.json_text import Json, encode_json_text
 
@@ -29,9 +29,7 @@ def read_body(given: Json, place: Place, notes: NoteList) -> SeenBody | None:
             pairs = pairs_of(fields.get("urlencoded"))
             return SeenBody("application/x-www-form-urlencoded", fields=tuple(pairs))
         case "formdata":
-            return SeenBody(
-                "multipart/form-data", fields=_parts(fields.get("formdata"), place, notes)
-            )
+            return _multipart(fields.get("formdata"), place, notes)
         case "graphql":
             return _graphql(fields.get("graphql"), place, notes)
         case "file":
@@ -42,19 +40,26 @@ def read_body(given: Json, place: Place, notes: NoteList) -> SeenBody | None:
             return None
 
 
-def _parts(given: Json, place: Place, notes: NoteList) -> tuple[tuple[str, str], ...]:
-    parts: list[tuple[str, str]] = []
+def _multipart(given: Json, place: Place, notes: NoteList) -> SeenBody:
+    fields: list[tuple[str, str]] = []
+    parts: dict[int, SeenPart] = {}
     for index, part in enumerate(list_of(given)):
         one = object_of(part)
         if one.get("disabled") is True:
             continue
-        name = with_references(as_text(one.get("key")))
-        if one.get("type") == "file":
-            notes.add(place / "formdata" / index, "the file is sent as the text of an input")
-            parts.append((name, reference(as_text(one.get("key")) or "file")))
-        else:
-            parts.append((name, with_references(as_text(one.get("value")))))
-    return tuple(parts)
+        is_file = one.get("type") == "file"
+        content_type = as_text(one.get("contentType")) or None
+        if is_file:
+            source = one.get("src")
+            path = as_text(next(iter(list_of(source)), source))
+            name = as_text(one.get("fileName")) or path.replace("\\", "/").rpartition("/")[2]
+            notes.add(place / "formdata" / index, "the file is not read; it is an input")
+            parts[len(fields)] = SeenPart(True, name or None, content_type)
+        elif content_type:
+            parts[len(fields)] = SeenPart(False, None, content_type)
+        value = "" if is_file else with_references(as_text(one.get("value")))
+        fields.append((with_references(as_text(one.get("key"))), value))
+    return SeenBody("multipart/form-data", fields=tuple(fields), parts=parts)
 
 
 def _graphql(given: Json, place: Place, notes: NoteList) -> SeenBody:

@@ -25,7 +25,7 @@ from tools.importers.requests.draft import (
     take_apart,
     typed,
 )
-from tools.importers.requests.seen import SeenRequest
+from tools.importers.requests.seen import SeenPart, SeenRequest
 from tools.importers.requests.systems import FoundSystem, Systems
 from tools.importers.requests.text import (
     json_template,
@@ -385,7 +385,7 @@ def _config(draft: Draft, system: FoundSystem | None, expressions: "_Expressions
     if draft.request.method in {"GET", "HEAD", "OPTIONS"}:
         return config
     if draft.form is not None:
-        config["body"] = json_template(_grouped(draft.form), expressions)
+        config["body"] = json_template(_form(draft.form, draft.parts), expressions)
     elif draft.json is not None:
         config["body"] = json_template(draft.json, expressions)
     elif draft.text is not None:
@@ -402,7 +402,28 @@ def _fields(pairs: Sequence[tuple[str, str]], expressions: "_Expressions") -> Js
     return fields
 
 
-def _grouped(pairs: Sequence[tuple[str, str]]) -> JsonObject:
+def _form(pairs: Sequence[tuple[str, str]], parts: Mapping[int, SeenPart]) -> JsonObject:
+    """The fields of a form; those that are more than a text as the tool format writes parts."""
+    return _grouped(
+        [
+            (name, _part(name, value, parts[index]) if index in parts else value)
+            for index, (name, value) in enumerate(pairs)
+        ]
+    )
+
+
+def _part(name: str, value: str, part: SeenPart) -> JsonObject:
+    described: JsonObject = {"file": value if part.is_file else {"text": value}}
+    if part.is_file:
+        described["name"] = part.file_name or readable(name, str)
+    elif part.file_name:
+        described["name"] = part.file_name
+    if part.content_type:
+        described["contentType"] = part.content_type
+    return described
+
+
+def _grouped(pairs: Sequence[tuple[str, Json]]) -> JsonObject:
     """Names with their value, or the list of them."""
     grouped: dict[str, list[Json]] = {}
     for name, value in pairs:

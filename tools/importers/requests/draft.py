@@ -7,6 +7,7 @@ from typing import cast
 from urllib.parse import parse_qsl, unquote
 
 from tools.importers import NoteList
+from tools.importers.files import file_schema
 from tools.importers.requests.secrets import (
     basic_pair,
     is_blank,
@@ -14,7 +15,7 @@ from tools.importers.requests.secrets import (
     looks_secret,
     mask_in_text,
 )
-from tools.importers.requests.seen import SeenAuth, SeenRequest
+from tools.importers.requests.seen import SeenAuth, SeenPart, SeenRequest
 from tools.importers.requests.text import (
     bare_reference,
     json_with_references,
@@ -103,6 +104,8 @@ class Draft:
     #: The body: a JSON value, the fields of a form, or text.
     json: Json = None
     form: list[tuple[str, str]] | None = None
+    #: The fields of the form, by their position, that are more than a text.
+    parts: Mapping[int, SeenPart] = field(default_factory=dict[int, SeenPart])
     text: str | None = None
     auth: SeenAuth | None = None
     secrets: dict[str, Secret] = field(default_factory=dict[str, Secret])
@@ -216,7 +219,10 @@ class _Reader:
         draft.query = [(self._bind(name), self._value(name, one)) for name, one in draft.query]
         draft.headers = [(self._bind(name), self._value(name, one)) for name, one in draft.headers]
         if draft.form is not None:
-            draft.form = [(self._bind(name), self._value(name, one)) for name, one in draft.form]
+            draft.form = [
+                (self._bind(name), self._form_value(index, name, one))
+                for index, (name, one) in enumerate(draft.form)
+            ]
         if draft.text is not None:
             for one in mask_in_text(draft.text):
                 draft.text = draft.text.replace(
@@ -366,6 +372,13 @@ class _Reader:
             return self._draft.secret(credential_name(name), self._secret_value(value) or None)
         return self._bind(value)
 
+    def _form_value(self, index: int, name: str, value: str) -> str:
+        part = self._draft.parts.get(index)
+        if part is None or not part.is_file:
+            return self._value(name, value)
+        described = file_schema(part.file_name or readable(name, str), part.content_type)
+        return self._draft.input(Input("body", readable(name, str), described), bare=True)
+
     def _segment(self, segment: str) -> str:
         if looks_secret(unquote(segment)):
             return self._draft.secret("path_secret", unquote(segment))
@@ -416,6 +429,7 @@ class _Reader:
         kind = (body.media_type or "").partition(";")[0].strip().lower()
         if body.fields is not None:
             draft.form = list(body.fields)
+            draft.parts = body.parts
         elif body.text.strip():
             draft.json = _json_of(body.text)
             if draft.json is None and kind == _FORM_TYPES[0]:

@@ -1,11 +1,12 @@
 """A request as it was found, whatever wrote it down."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from tools.json_text import Json
 
-__all__ = ["SeenAuth", "SeenBody", "SeenRequest"]
+__all__ = ["SeenAuth", "SeenBody", "SeenPart", "SeenRequest"]
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,23 @@ class SeenAuth:
 
 
 @dataclass(frozen=True)
+class SeenPart:
+    """What a field of a multipart form has beside its value; a file's content is not known."""
+
+    is_file: bool
+    file_name: str | None = None
+    content_type: str | None = None
+
+
+@dataclass(frozen=True)
 class SeenBody:
     """A body: form fields, or text of which a JSON value may be known."""
 
     media_type: str | None
     text: str = field(default="", repr=False)
     fields: tuple[tuple[str, str], ...] | None = field(default=None, repr=False)
+    #: The fields, by their position, that are more than a text.
+    parts: Mapping[int, SeenPart] = field(default_factory=dict[int, SeenPart])
 
 
 @dataclass
