@@ -1,6 +1,8 @@
 """What the programs share: upstreams, homes with stored tools, medians and tables."""
 
 import json
+import os
+import platform
 import shutil
 import statistics
 import subprocess
@@ -8,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,8 +19,22 @@ import anyio
 from benchmarks.raw_client import RawClient
 from server.app import open_service
 from server.settings import Settings
+from storage.tools import ToolChange
 
 CALLSLIP = [sys.executable, "-c", "from server.cli import main; main()"]
+
+#: The input of `numbered_tool`.
+NUMBERED_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "query": {"type": "string", "description": "What to look for"},
+        "limit": {"type": "integer", "minimum": 1, "default": 20},
+    },
+    "required": ["query"],
+}
+#: After the first answers a server readies what the first call needs; it is idle after this.
+SETTLE_SECONDS = 2.0
+_TOOLS_IN_A_COMMIT = 1_000
 
 T = TypeVar("T")
 
@@ -46,6 +63,15 @@ def get_items(url: str) -> dict[str, Any]:
     }
 
 
+def numbered_tool(number: int) -> dict[str, Any]:
+    """One of many tools, with a schema as tools have it."""
+    return {
+        **get_items(f"http://127.0.0.1/items/{number}?q=<<query>>&n=<<limit>>"),
+        "id": f"get_items_{number}",
+        "inputSchema": NUMBERED_SCHEMA,
+    }
+
+
 @contextmanager
 def home(*tools: Mapping[str, Any]) -> Generator[Path]:
     """A home in which these tools are stored, removed afterwards."""
@@ -59,10 +85,14 @@ def home(*tools: Mapping[str, Any]) -> Generator[Path]:
 
 async def _store(path: Path, tools: Sequence[Mapping[str, Any]]) -> None:
     async with open_service(Settings(home=path)) as service:
-        for tool in tools:
-            checked, outcome = await service.tools.put(dict(tool))
-            if outcome is None:
-                raise RuntimeError(f"the tool is refused: {checked.problems}")
+        for first in range(0, len(tools), _TOOLS_IN_A_COMMIT):
+            some = tools[first : first + _TOOLS_IN_A_COMMIT]
+            changes: list[ToolChange] = []
+            for checked in await service.tools.check_all([dict(tool) for tool in some]):
+                if checked.definition is None:
+                    raise RuntimeError(f"the tool is refused: {checked.problems}")
+                changes.append(ToolChange(checked.definition["id"], None, checked.definition))
+            await service.tools.change_all(changes)
 
 
 @contextmanager
@@ -92,10 +122,20 @@ def rotated(values: Sequence[T], by: int) -> list[T]:
     return [*values[by:], *values[:by]]
 
 
-def show(rows: Mapping[str, Mapping[str, float]], *, as_json: bool) -> None:
-    """A table with a line a row, or JSON."""
+def show(part: str, rows: Mapping[str, Mapping[str, float]], *, as_json: bool) -> None:
+    """A table with a line a row; or one line of JSON to keep, with when and where it was made."""
     if as_json:
-        print(json.dumps(rows, indent=2))
+        kept = {
+            "part": part,
+            "measuredAt": datetime.now(UTC).isoformat(timespec="seconds"),
+            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+            "python": platform.python_version(),
+            "rows": {
+                name: {column: _rounded(value) for column, value in row.items()}
+                for name, row in rows.items()
+            },
+        }
+        print(json.dumps(kept, ensure_ascii=False))
         return
     columns = list(dict.fromkeys(name for row in rows.values() for name in row))
     width = max(len(name) for name in rows) + 2
@@ -108,6 +148,11 @@ def show(rows: Mapping[str, Mapping[str, float]], *, as_json: bool) -> None:
             for column, size in zip(columns, widths, strict=True)
         )
         print(f"{name:{width}}" + "".join(cells))
+
+
+def _rounded(value: float) -> float:
+    """To five digits: no figure here is worth more."""
+    return float(f"{value:.5g}")
 
 
 def _decimals(value: float) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 import anyio
 
 from benchmarks.fill_history import fill
-from benchmarks.harness import get_items, median, serve, show, upstream
+from benchmarks.harness import SETTLE_SECONDS, get_items, median, serve, show, upstream
 from benchmarks.raw_client import RawClient
 from server.app import open_service
 from server.settings import Settings
@@ -49,6 +49,8 @@ def measure(homes: dict[str, Path], rounds: int, url: str) -> dict[str, dict[str
     for name, path in homes.items():
         anyio.run(_point_at, path, url)
         with serve(path, retention_days=0, retention_gigabytes=0) as client:
+            client.request("resources/list", {})
+            time.sleep(SETTLE_SECONDS)
             for what, ask in _questions(client).items():
                 rows.setdefault(what, {})[f"{name}, ms"] = _median_ms(ask, rounds)
             client.call("get_items", 100, 1)
@@ -125,9 +127,12 @@ def main() -> None:
             for path, runs in zip(homes.values(), (FEW, given.runs), strict=True):
                 if not (path / "callslip.db").exists():
                     anyio.run(fill, path, runs, origin)
-            show(measure(homes, given.rounds, f"{origin}/items"), as_json=given.json)
-            size = (many / "callslip.db").stat().st_size
-        print(f"database of {given.runs:,} runs: {size / 1e6:,.0f} MB")
+            figures = measure(homes, given.rounds, f"{origin}/items")
+        figures["database, MB"] = {
+            f"{name}, ms": (path / "callslip.db").stat().st_size / 1e6
+            for name, path in homes.items()
+        }
+        show("history", figures, as_json=given.json)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

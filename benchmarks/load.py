@@ -9,7 +9,6 @@ ended once and well.
 import argparse
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import aiohttp
 import anyio
 
 from benchmarks.harness import CALLSLIP, get_items, home, median, rotated, show, upstream
+from benchmarks.peers import bare_starlette_command
 from server.app import open_service
 from server.settings import Settings
 from storage.run_lists import RunFilter
@@ -89,7 +89,7 @@ def measure(seconds: float, clients: int) -> dict[str, dict[str, float]]:
             "CALLSLIP_API_KEY": KEY,
             "CALLSLIP_ALLOW_PRIVATE": "1",
         }
-        bare = [sys.executable, "-m", "benchmarks.peers.bare_starlette", f"{origin}/items"]
+        bare = bare_starlette_command(f"{origin}/items")
         ours = [*CALLSLIP, "serve", "--http", "--port", "0"]
         with _server(bare, {}) as bare_url, _server(ours, settings) as our_url:
             urls = {
@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--json", action="store_true")
     given: Any = parser.parse_args()
-    show(measure(given.seconds, given.clients), as_json=given.json)
+    show("load", measure(given.seconds, given.clients), as_json=given.json)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    show(measure(options.items, options.rounds), as_json=options.json)
+    show("loops", measure(options.items, options.rounds), as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Pages of 500 rows merged: the time a row must not grow with the number of pages.
 
-python -m benchmarks.pages [--rounds 3] [--json]
+python -m benchmarks.pages [--rounds 5] [--json]
 
 A stop condition that reads `pageInfo.mergedResult` is handed everything read so far with each page;
 that one is quadratic, as the documents say.
@@ -34,7 +34,7 @@ def measure(rounds: int) -> dict[str, dict[str, float]]:
         tools = [_tool(origin, kind, condition) for kind, condition in STOP_CONDITIONS.items()]
         with home(*tools) as path, serve(path, soft_deadline_seconds=600) as client:
             for kind in STOP_CONDITIONS:
-                client.call(kind, 1, 1, {"of": 2})
+                client.call(kind, 1, 1, {"of": PAGES[0]})
             for index in range(rounds):
                 for kind, pages in rotated(cases, index * 3):
                     series = client.call(kind, 1, 1, {"of": pages})
@@ -78,10 +78,10 @@ def _tool(origin: str, kind: str, stop_condition: str | None) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="many pages merged")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    show(measure(options.rounds), as_json=options.json)
+    show("pages", measure(options.rounds), as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,8 +12,15 @@ from typing import Any, Literal
 import orjson
 import psutil
 
+if sys.platform == "linux":
+    import fcntl
+
+#: How a connection is opened: with a handshake (2025-06-18), or not at all (2026-07-28).
 Era = Literal["legacy", "modern"]
 
+#: Room for the requests that are sent at once before an answer is read: a client that waits to
+#: write must not meet a server that waits for it to read.
+_PIPE_BYTES = 1024 * 1024
 _CLIENT = {"name": "benchmark", "version": "1"}
 _META: dict[str, Any] = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -39,10 +47,10 @@ class Series:
 
 
 class RawClient:
-    """A server on stdio; `started_ms` is spawn to the first answer of `tools/list`."""
+    """A server on stdio, and a connection to it; an earlier one has shaken hands."""
 
     def __init__(self, command: Sequence[str], era: Era, environment: dict[str, str]) -> None:
-        started = time.perf_counter()
+        self.spawned_at = time.perf_counter()
         self._era = era
         self._next_id = 0
         self._process = subprocess.Popen(
@@ -55,6 +63,8 @@ class RawClient:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._in, self._out = self._process.stdin, self._process.stdout
+        if sys.platform == "linux":
+            fcntl.fcntl(self._in, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         if era == "legacy":
             hello: dict[str, Any] = {
                 "protocolVersion": "2025-06-18",
@@ -63,8 +73,10 @@ class RawClient:
             }
             self.request("initialize", hello)
             self._send({"jsonrpc": "2.0", "method": "notifications/initialized"})
-        self.tools = self.request("tools/list", {})["result"]["tools"]
-        self.started_ms = (time.perf_counter() - started) * 1000
+
+    def list_tools(self, cursor: str | None = None) -> dict[str, Any]:
+        """A page of `tools/list`: `{tools, nextCursor?}`."""
+        return self.request("tools/list", {} if cursor is None else {"cursor": cursor})["result"]
 
     def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         """One request and its result."""
@@ -118,6 +130,10 @@ class RawClient:
     def memory_megabytes(self) -> float:
         """Of the server and its workers; what they share is counted in each."""
         return sum(_memory(process) for process in self._tree()) / 1e6
+
+    def worker_megabytes(self) -> float:
+        """Of its workers alone."""
+        return sum(_memory(process) for process in self._tree()[1:]) / 1e6
 
     def cpu_seconds(self) -> float:
         """Of the server and its workers that still run."""

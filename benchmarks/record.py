@@ -106,7 +106,7 @@ def main() -> None:
     options = parser.parse_args()
     with upstream(options.answer_bytes) as origin, home(get_items(f"{origin}/items")) as path:
         figures = anyio.run(measure, path, options.durability, options.calls, options.rounds)
-    show(figures, as_json=options.json)
+    show("record", figures, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    show(anyio.run(measure, options.rounds), as_json=options.json)
+    show("scripts", anyio.run(measure, options.rounds), as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -1,97 +1,104 @@
-"""`tools/call` of a stored tool beside its peers (`scripts/bench` builds them), in turns.
+"""`tools/call` of a stored one-request tool beside its peers, in turns.
 
-python -m benchmarks.tool_calls [--rounds 7] [--calls 200] [--answer-bytes 1000]
+python -m benchmarks.tool_calls [--rounds 5] [--calls 256] [--at-once 1 32 256] [--era legacy]
+    [--answer-bytes 1000] [--json]
+
+All servers stay up, and each has its turn in every round: so many calls one at a time, as many with
+32 under way, and with 256. Peers answer each call with one request and record nothing; callslip
+records every run. The last rows are ratios to each peer of the same era, round by round.
 """
 
 import argparse
-import json
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
-from benchmarks.harness import CALLSLIP, get_items, home, median, ratio, rotated, upstream
-from benchmarks.peers import BARE, peer_commands
+from benchmarks.harness import CALLSLIP, get_items, home, median, ratio, rotated, show, upstream
+from benchmarks.peers import peer_commands
 from benchmarks.raw_client import Era, RawClient, Series
 
 OURS = "callslip"
-#: Calls under way in the second half of a round.
-AT_ONCE = 32
+ERAS: tuple[Era, ...] = ("legacy", "modern")
+
+Server = tuple[str, Era]
+#: A series for each number of calls under way.
+Round = dict[int, Series]
 
 
-def measure(rounds: int, calls: int, answer_bytes: int, era: Era) -> dict[str, Any]:
+def columns(at_once: list[int]) -> dict[str, Callable[[Round], float]]:
+    """What is read off a round."""
+    first, last = at_once[0], at_once[-1]
+    found: dict[str, Callable[[Round], float]] = {
+        "p50 ms": lambda one: one[first].percentile_ms(0.5),
+        "p99 ms": lambda one: one[first].percentile_ms(0.99),
+        "CPU ms a call": lambda one: one[first].cpu_ms_a_call,
+    }
+    for level in at_once:
+        found[f"calls/s, {level}"] = lambda one, level=level: one[level].calls_a_second
+    found[f"p99 ms, {last}"] = lambda one: one[last].percentile_ms(0.99)
+    return found
+
+
+def measure(
+    rounds: int, calls: int, levels: list[int], answer_bytes: int, eras: tuple[Era, ...]
+) -> dict[str, dict[str, float]]:
     with upstream(answer_bytes) as origin, home(get_items(f"{origin}/items")) as path:
         url = f"{origin}/items"
         # The whole answer, as the peer gives it: a preview would be an unfair advantage.
         settings = {"CALLSLIP_HOME": str(path), "CALLSLIP_INLINE_LIMIT_CHARACTERS": "100000000"}
-        peers = peer_commands(url) if era == "legacy" else {BARE: peer_commands(url)[BARE]}
-        commands: dict[str, tuple[list[str], dict[str, str]]] = {
-            **{name: (command, {}) for name, command in peers.items()},
-            OURS: ([*CALLSLIP, "serve"], settings),
-        }
-        clients: dict[str, RawClient] = {}
+        clients: dict[Server, RawClient] = {}
         try:
-            for name, (command, environment) in commands.items():
-                clients[name] = RawClient(command, era, environment)
-                clients[name].call("get_items", calls // 2, 1)
-            one: dict[str, list[Series]] = {name: [] for name in clients}
-            many: dict[str, list[Series]] = {name: [] for name in clients}
-            for index in range(rounds):
-                for name in rotated(list(clients), index):
-                    one[name].append(clients[name].call("get_items", calls, 1))
-                    many[name].append(clients[name].call("get_items", calls, AT_ONCE))
-            figures = {name: _figures(clients[name], one[name], many[name]) for name in clients}
-            ratios = {
-                f"{peer}, {how}": _ratio(series, peer)
-                for peer in peers
-                for how, series in (("one at a time", one), (f"{AT_ONCE} at once", many))
+            for era in eras:
+                for name, command in peer_commands(url, era).items():
+                    clients[name, era] = RawClient(command, era, {})
+                clients[OURS, era] = RawClient([*CALLSLIP, "serve"], era, settings)
+            series: dict[Server, list[Round]] = {server: [] for server in clients}
+            # In the first round they import what they need and open their connections.
+            for index in range(rounds + 1):
+                for server in rotated(list(clients), index):
+                    client = clients[server]
+                    found = {
+                        at_once: client.call("get_items", calls, at_once) for at_once in levels
+                    }
+                    if index:
+                        series[server].append(found)
+            read_off = columns(levels)
+            figures = {
+                f"{name}, {era}": {
+                    column: median(map(read, series[name, era]))
+                    for column, read in read_off.items()
+                }
+                for name, era in clients
             }
-            return figures | {"ratios": ratios}
+            for (name, era), client in clients.items():
+                figures[f"{name}, {era}"]["memory MB"] = client.memory_megabytes()
         finally:
             for client in clients.values():
                 with suppress(OSError, subprocess.TimeoutExpired):
                     client.close()
-
-
-def _figures(client: RawClient, one: list[Series], many: list[Series]) -> dict[str, float]:
-    return {
-        "p50 ms": _median(series.percentile_ms(0.5) for series in one),
-        "p99 ms": _median(series.percentile_ms(0.99) for series in one),
-        "calls/s": _median(series.calls_a_second for series in one),
-        f"calls/s, {AT_ONCE} at once": _median(series.calls_a_second for series in many),
-        "CPU ms a call": _median(series.cpu_ms_a_call for series in one),
-        "memory MB": client.memory_megabytes(),
-        "start ms": client.started_ms,
-    }
-
-
-def _ratio(series: dict[str, list[Series]], peer: str) -> float:
-    ours, theirs = ([one.calls_a_second for one in series[name]] for name in (OURS, peer))
-    return round(ratio(ours, theirs), 3)
-
-
-def _median(values: Iterable[float]) -> float:
-    return round(median(values), 3)
+    for name, era in clients:
+        if name != OURS:
+            figures[f"callslip / {name}, {era}"] = {
+                column: ratio(
+                    list(map(read, series[OURS, era])), list(map(read, series[name, era]))
+                )
+                for column, read in read_off.items()
+            }
+    return figures
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="tools/call beside its peers")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--calls", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--calls", type=int, default=256)
+    parser.add_argument("--at-once", type=int, nargs="+", default=[1, 32, 256])
     parser.add_argument("--answer-bytes", type=int, default=1000)
-    parser.add_argument("--era", choices=["legacy", "modern"], default="legacy")
+    parser.add_argument("--era", choices=ERAS, help="one era alone, in place of both")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    figures = measure(options.rounds, options.calls, options.answer_bytes, options.era)
-    if options.json:
-        print(json.dumps(figures, indent=2))
-        return
-    names = [name for name in figures if name != "ratios"]
-    print(f"{'':24}" + "".join(f"{name:>18}" for name in names))
-    for row in figures[names[0]]:
-        print(f"{row:24}" + "".join(f"{figures[name][row]:18.2f}" for name in names))
-    for name, times in figures["ratios"].items():
-        print(f"callslip answers {times:.2f} times as many calls as {name}")
+    eras = ERAS if options.era is None else (options.era,)
+    figures = measure(options.rounds, options.calls, options.at_once, options.answer_bytes, eras)
+    show("tool_calls", figures, as_json=options.json)
 
 
 if __name__ == "__main__":

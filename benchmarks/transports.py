@@ -99,7 +99,7 @@ def main() -> None:
     options = parser.parse_args()
     with upstream(options.answer_bytes) as origin:
         figures = anyio.run(measure, f"{origin}/items", options.requests, options.rounds)
-    show(figures, as_json=options.json)
+    show("transports", figures, as_json=options.json)
 
 
 if __name__ == "__main__":

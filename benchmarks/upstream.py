@@ -11,6 +11,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 LATENCY_SECONDS = 0.02
 PAGE_ROWS = 500
+#: A connection that finds no room among those not yet accepted tries again after a second.
+CONNECTIONS_AT_ONCE = 1024
 
 
 class Upstream(asyncio.Protocol):
@@ -70,7 +72,9 @@ def document(size: int) -> bytes:
 async def main(size: int) -> None:
     Upstream.document = answer_of(document(size))
     Upstream.row = json.dumps({"id": 12345, "name": "item 12345", "price": 15431.25}).encode()
-    server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(
+        Upstream, "127.0.0.1", 0, backlog=CONNECTIONS_AT_ONCE
+    )
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

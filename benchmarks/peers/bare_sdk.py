@@ -1,4 +1,7 @@
-"""A bare low-level SDK server: one tool, one GET with httpx, no record, no validation."""
+"""A bare low-level SDK server: a GET with httpx a call, no record, no validation.
+
+URL and number of tools are its arguments; it gives its tools in pages of 100.
+"""
 
 import sys
 
@@ -9,16 +12,37 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
-URL = sys.argv[1]
+URL, COUNT = sys.argv[1], int(sys.argv[2])
+PAGE = 100
 CLIENT = httpx.AsyncClient()
+#: As of `numbered_tool` in `benchmarks.harness`, which would be imported with all it needs.
+NUMBERED_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "query": {"type": "string", "description": "What to look for"},
+        "limit": {"type": "integer", "minimum": 1, "default": 20},
+    },
+    "required": ["query"],
+}
+TOOLS = [
+    types.Tool(name="get_items", description="Items", input_schema={"type": "object"}),
+    *(
+        types.Tool(name=f"get_items_{number}", description="Items", input_schema=NUMBERED_SCHEMA)
+        for number in range(1, COUNT)
+    ),
+]
 Context = ServerRequestContext[object]
 
 
 async def list_tools(
     context: Context, params: types.PaginatedRequestParams | None
 ) -> types.ListToolsResult:
-    tool = types.Tool(name="get_items", description="Items", input_schema={"type": "object"})
-    return types.ListToolsResult(tools=[tool])
+    start = int(params.cursor) if params is not None and params.cursor else 0
+    following = start + PAGE
+    return types.ListToolsResult(
+        tools=TOOLS[start:following],
+        next_cursor=str(following) if following < len(TOOLS) else None,
+    )
 
 
 async def call_tool(context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
