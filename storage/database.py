@@ -136,8 +136,13 @@ class Database:
                     self._wake = anyio.Event()
                     await self._wake.wait()
                     continue
-                batch, self._pending = self._pending, []
-                await self._commit(batch)
+                await self._commit(self._take_pending())
+
+    def _take_pending(self) -> list[_Pending]:
+        # Not kept in a variable of the loop, where the last one, with a large result, would wait
+        # for the next.
+        pending, self._pending = self._pending, []
+        return pending
 
     async def checkpoint_forever(self, connection: _Connection) -> None:
         """Move what was committed into the database, beside the writer and not in its way.

@@ -87,11 +87,11 @@ class PublishedList:
         if self._revision == self._catalog.revision:
             return
         shown = [entry for entry in self._catalog.entries() if not entry.is_archived]
-        kept = {entry.stored.snapshot_id for entry in shown if not _calls_tools(entry)}
         self._by_snapshot = {
-            snapshot_id: published
-            for snapshot_id, published in self._by_snapshot.items()
-            if snapshot_id in kept
+            snapshot_id: self._by_snapshot[snapshot_id]
+            for entry in shown
+            if (snapshot_id := entry.stored.snapshot_id) in self._by_snapshot
+            and not _calls_tools(entry)
         }
         self._entries = {published_name(entry.stored.id): entry for entry in shown}
         if self._selection.narrows:
@@ -101,7 +101,8 @@ class PublishedList:
                 if self._published(entry) is not None
             }
         listed = sorted(self._entries)[: self._selection.max_listed_tools]
-        self._names = sorted({*listed, *self._own})
+        # No stored tool is published under one of our names.
+        self._names = sorted([*listed, *self._own])
         self._revision = self._catalog.revision
 
 
