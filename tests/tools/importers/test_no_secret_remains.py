@@ -112,10 +112,19 @@ def _described(**schema: object) -> dict[str, Any]:
     }
 
 
+_TEXT = "#/components/schemas/Text"
+
+
 def _openapi(secret: str, place: int) -> ImportResult:
     keys = ("default", "example", "examples")
     value = [secret] if keys[place % 3] == "examples" else secret
     described = _described(**{keys[place % 3]: value})
+    if place % 2:
+        # The same behind references.
+        schema = {"type": "string", keys[place % 3]: value}
+        described["components"]["schemas"] = {"Text": schema, "Alias": {"$ref": _TEXT}}
+        referring = _described(**{"$ref": "#/components/schemas/Alias"})
+        described["paths"] = referring["paths"]
     return import_openapi(json.dumps(described).encode(), OpenApiOptions())
 
 

@@ -407,8 +407,8 @@ class _Inputs:
         self.size_input: str | None = None
         bound: list[tuple[Parameter, str, Converted]] = []
         for one, name in zip(kept, names, strict=False):
-            given = without_secret_values(one.name, one.schema, one.schema_place, reader.notes)
-            converted = reader.schemas.convert(given, one.schema_place, "input", with_defaults=True)
+            given = self._without_secrets(one.name, one.schema, one.schema_place)
+            converted = reader.schemas.convert(*given, "input", with_defaults=True)
             schema = _described(converted.schema, one.description, one.is_deprecated)
             if size_name is not None and one.location == "query" and one.name == size_name:
                 self.size_input = name
@@ -448,12 +448,14 @@ class _Inputs:
         converter = self._reader.schemas
         return any(converter.is_hidden(schema, place, "input") for schema, place in schemas)
 
+    def _without_secrets(self, name: str, schema: Json, place: Place) -> tuple[Json, Place]:
+        reader = self._reader
+        return without_secret_values(name, schema, place, reader.document, reader.notes)
+
     def _field_schema(self, name: str, schemas: Sequence[tuple[Json, Place]]) -> Converted:
         reader = self._reader
         converted = [
-            reader.schemas.convert(
-                without_secret_values(name, schema, place, reader.notes), place, "input"
-            )
+            reader.schemas.convert(*self._without_secrets(name, schema, place), "input")
             for schema, place in schemas
         ]
         if len(converted) == 1:

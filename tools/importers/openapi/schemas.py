@@ -303,7 +303,7 @@ class SchemaConverter:
                 continue
             at = place / "properties" / name
             if job.direction == "input":
-                child = without_secret_values(name, child, at, self._notes)
+                child, at = without_secret_values(name, child, at, self._document, self._notes)
             result["properties"][name] = self._schema(child, at, job, in_place=False)
         required = [one for one in list_of(members.get("required")) if isinstance(one, str)]
         if required := [one for one in dict.fromkeys(required) if one not in hidden]:

@@ -1,7 +1,7 @@
 """Values that a document has for secrets: a default or an example may be somebody's key."""
 
 from tools.importers import NoteList
-from tools.importers.openapi.references import Place
+from tools.importers.openapi.references import Document, Place, ReferenceProblem
 from tools.importers.openapi.words import list_of, object_of
 from tools.importers.requests.secrets import is_blank, is_secret_name
 from tools.json_text import Json
@@ -13,9 +13,19 @@ __all__ = ["without_secret_values"]
 _KEYS = ("default", "example", "examples", "const")
 
 
-def without_secret_values(name: str, schema: Json, place: Place, notes: NoteList) -> Json:
-    """The schema of a parameter or property without values that may be secrets."""
-    members = object_of(schema)
+def without_secret_values(
+    name: str, schema: Json, place: Place, document: Document, notes: NoteList
+) -> tuple[Json, Place]:
+    """The schema of a parameter or property without values that may be secrets, and its place.
+
+    What it refers to is put in place of the reference where that has such values.
+    """
+    try:
+        target, at = document.follow(schema, place)
+    except ReferenceProblem:
+        # Told where the schema is converted.
+        return schema, place
+    members = object_of(target)
     hidden = [
         key
         for key in _KEYS
@@ -23,10 +33,10 @@ def without_secret_values(name: str, schema: Json, place: Place, notes: NoteList
         and any(_is_secret(name, one) for one in list_of(members[key]) or [members[key]])
     ]
     if not hidden:
-        return schema
+        return schema, place
     for key in hidden:
-        notes.add(place / key, "this may be a secret and is left out")
-    return {key: one for key, one in members.items() if key not in hidden}
+        notes.add(at / key, "this may be a secret and is left out")
+    return {key: one for key, one in members.items() if key not in hidden}, at
 
 
 def _is_secret(name: str, value: Json) -> bool:
