@@ -40,12 +40,13 @@ class Catalog:
         revision = await self._tools.revision()
         if revision <= self.revision:
             return False
-        known = {entry.stored.snapshot_id: entry for entry in self._entries.values()}
+        known = self._entries
         entries: dict[str, CatalogEntry] = {}
-        for stored in await self._tools.list():
-            entry = known.get(stored.snapshot_id)
-            unchanged = entry is not None and entry.stored.version_number == stored.version_number
-            entries[stored.id] = entry if entry is not None and unchanged else CatalogEntry(stored)
+        for stored in await self._tools.list([entry.stored for entry in known.values()]):
+            entry = known.get(stored.id)
+            if entry is None or entry.stored is not stored:
+                entry = CatalogEntry(stored)
+            entries[stored.id] = entry
         if revision <= self.revision:
             # Another refresh, begun later, was quicker: what it read is newer.
             return False

@@ -1,7 +1,7 @@
 """Stored tools and their versions."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -143,9 +143,9 @@ class ToolStore:
     async def get(self, tool_id: str) -> StoredTool | None:
         return await self._database.read(lambda connection: _get(connection, tool_id))
 
-    async def list(self) -> list[StoredTool]:
-        """All tools, archived ones too, by id."""
-        return await self._database.read(_list)
+    async def list(self, known: Collection[StoredTool] = ()) -> list[StoredTool]:
+        """All tools, archived ones too, by id; the same objects for `known` unchanged ones."""
+        return await self._database.read(lambda connection: _list(connection, known))
 
     async def delete(self, tool_id: str) -> bool:
         """Remove a tool; its runs and their snapshots stay. False when there was none."""
@@ -289,7 +289,9 @@ def _stored(
     return StoredTool(tool_id, version_number, snapshot_id, definition)
 
 
-def _list(connection: sqlite3.Connection) -> list[StoredTool]:
+def _list(connection: sqlite3.Connection, known: Collection[StoredTool]) -> list[StoredTool]:
+    # Decoding takes longer than reading: of many tools few change at once.
+    decoded = {(one.id, one.version_number, one.snapshot_id): one for one in known}
     # One statement: a home with many tools is read whole before the first answer.
     rows = connection.execute(
         """SELECT tool_id, version_number, snapshot_id, definition
@@ -297,12 +299,15 @@ def _list(connection: sqlite3.Connection) -> list[StoredTool]:
     )
     tools: list[StoredTool] = []
     for tool_id, version_number, snapshot_id, definition in rows:
-        try:
-            decoded = decode_snapshot(snapshot_id, definition)
-        except sqlite3.DatabaseError:
-            # One damaged definition must not hide the others; `callslip doctor` names it.
-            continue
-        tools.append(StoredTool(tool_id, version_number, snapshot_id, decoded))
+        stored = decoded.get((tool_id, version_number, snapshot_id))
+        if stored is None:
+            try:
+                content = decode_snapshot(snapshot_id, definition)
+            except sqlite3.DatabaseError:
+                # One damaged definition must not hide the others; `callslip doctor` names it.
+                continue
+            stored = StoredTool(tool_id, version_number, snapshot_id, content)
+        tools.append(stored)
     return tools
 
 
