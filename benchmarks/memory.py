@@ -3,8 +3,8 @@
 python -m benchmarks.memory [--rounds 3] [--tools 1000] [--json]
 
 Each is read two seconds after an answer, when what is made ready in the background is there: after
-the client has listed tools, and again after a client that also asked for resources, which the SDK
-answers. Workers count; what processes share is counted in each.
+the client has listed tools, resources and prompts, as hosts do, and again after one that also asked
+for a completion, which the SDK answers. Workers count; what processes share is counted in each.
 """
 
 import argparse
@@ -24,6 +24,11 @@ from benchmarks.harness import (
 )
 from benchmarks.peers import BARE, bare_command, peer_commands
 from benchmarks.raw_client import RawClient
+
+_COMPLETION = {
+    "ref": {"type": "ref/resource", "uri": "callslip://runs/{runId}"},
+    "argument": {"name": "runId", "value": ""},
+}
 
 
 @dataclass
@@ -50,33 +55,36 @@ def measure(rounds: int, many: int) -> dict[str, dict[str, float]]:
         found = {name: Megabytes() for name in commands}
         for index in range(rounds):
             for name in rotated(list(commands), index):
-                _read(found[name], *commands[name], lists_resources=name in ours)
+                _read(found[name], *commands[name], is_ours=name in ours)
     bare = found[BARE].listed
     figures: dict[str, dict[str, float]] = {}
     for name, megabytes in found.items():
         figures[name] = {
-            "tools listed, MB": median(megabytes.listed),
+            "all listed, MB": median(megabytes.listed),
             "of it workers, MB": median(megabytes.workers),
             "of the bare server": ratio(megabytes.listed, bare),
         }
         if megabytes.with_sdk:
             figures[name] |= {
-                "resources listed, MB": median(megabytes.with_sdk),
+                "SDK in use, MB": median(megabytes.with_sdk),
                 "of the bare server too": ratio(megabytes.with_sdk, bare),
             }
     return figures
 
 
 def _read(
-    found: Megabytes, command: list[str], environment: dict[str, str], *, lists_resources: bool
+    found: Megabytes, command: list[str], environment: dict[str, str], *, is_ours: bool
 ) -> None:
     client = RawClient(command, "legacy", environment)
     client.list_tools()
+    if is_ours:
+        client.request("resources/list", {})
+        client.request("prompts/list", {})
     time.sleep(SETTLE_SECONDS)
     found.listed.append(client.memory_megabytes())
     found.workers.append(client.worker_megabytes())
-    if lists_resources:
-        client.request("resources/list", {})
+    if is_ours:
+        client.request("completion/complete", _COMPLETION)
         time.sleep(SETTLE_SECONDS)
         found.with_sdk.append(client.memory_megabytes())
     client.close()

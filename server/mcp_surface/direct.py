@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 
 from server.mcp_surface.call_context import CallContext, ReportProgress
 from server.mcp_surface.calls import call_stored_tool
+from server.mcp_surface.cursors import BadCursorError
 from server.mcp_surface.greeting import (
     HANDSHAKE_VERSIONS,
     MODERN_VERSION,
@@ -22,10 +23,14 @@ from server.mcp_surface.greeting import (
     initialized,
     stamped,
 )
+from server.mcp_surface.prompts import prompt_list, prompts
+from server.mcp_surface.resources import BadParameterError, NotFoundError
 from server.mcp_surface.sdk_connection import REPLAYED_ID, SdkConnection
-from server.mcp_surface.shown_tools import BadCursorError, ShownTools
+from server.mcp_surface.shown_resources import ShownResources, resource_templates
+from server.mcp_surface.shown_tools import ShownTools
 from server.mcp_surface.sign_in import waiting_for_sign_in
 from server.service import Service
+from storage.errors import StorageError
 from tools.faults import trace_of
 from tools.json_text import Json, JsonObject, decode_json, encode_json
 
@@ -67,6 +72,7 @@ class _Client:
 class _Request:
     line: bytes
     id: str | int
+    method: str
     params: JsonObject
     meta: JsonObject
     client: _Client
@@ -100,12 +106,23 @@ class DirectAnswers:
         self._in_flight: dict[str | int, anyio.CancelScope] = {}
         self._pages: dict[str, bytes] = {}
         self._pages_revision: int | None = None
-        self._handlers: dict[str, _Handler] = {"tools/call": self._call, "tools/list": self._list}
+        self._resources = ShownResources(service, tools.selection)
+        self._prompts = prompts(with_authoring=tools.selection.authoring)
+        self._handlers: dict[str, _Handler] = {
+            "tools/call": self._call,
+            "tools/list": self._list_tools,
+            "prompts/list": self._list_prompts,
+            "resources/list": self._list_resources,
+            "resources/templates/list": self._list_templates,
+            "resources/read": self._read_resource,
+        }
 
     async def take(self, line: bytes) -> None:
         """Deal with a line, or hand it to the SDK; an answer is written when it is there."""
         message = None if self._era == "other" else _message_in(line)
         if message is None or not await self._take(line, message):
+            # Once the SDK has a part in a connection it must be there when that is opened.
+            self._era = self._era or "other"
             await self._sdk.take(line)
 
     async def _take(self, line: bytes, message: JsonObject) -> bool:
@@ -115,7 +132,6 @@ class DirectAnswers:
         request_id, params = message["id"], _object(message.get("params", {}))
         meta = None if params is None else _object(params.get("_meta", {}))
         if not _is_id(request_id) or params is None or meta is None or not _has_good_token(meta):
-            self._era = self._era or "other"
             return False
         if self._era is None and method == "initialize":
             return await self._shake_hands(line, request_id, params)
@@ -124,7 +140,7 @@ class DirectAnswers:
             return False
         handler = self._handlers.get(method)
         if handler is not None:
-            request = _Request(line, request_id, params, meta, client)
+            request = _Request(line, request_id, method, params, meta, client)
             self._group.start_soon(self._answer, request, handler)
             return True
         if method == "ping" and not client.is_modern:
@@ -141,7 +157,8 @@ class DirectAnswers:
             scope = self._in_flight.get(_correlated(request_id)) if _is_id(request_id) else None
             if scope is not None:
                 scope.cancel()
-                return True
+            # What was answered already is nobody's any more.
+            return scope is not None or not self._sdk.has_started
         if message["method"] == "notifications/initialized" and self._era == "handshake":
             return self._sdk.is_told_later(line)
         return False
@@ -153,7 +170,6 @@ class DirectAnswers:
         version = wanted if wanted in HANDSHAKE_VERSIONS else HANDSHAKE_VERSIONS[-1]
         found = _client(version, client, params.get("capabilities"))
         if not isinstance(wanted, str) or version < _OLDEST_VERSION or found is None:
-            self._era = "other"
             return False
         self._era, self._client = "handshake", found
         self._sdk.is_told_later(_request_line("initialize", params))
@@ -174,7 +190,6 @@ class DirectAnswers:
             capabilities = meta.get(f"{_ENVELOPE}clientCapabilities")
             found = _client(version, meta.get(f"{_ENVELOPE}clientInfo"), capabilities)
             if version != MODERN_VERSION or found is None:
-                self._era = self._era or "other"
                 return None
             if self._era is None:
                 self._era = "modern"
@@ -184,21 +199,29 @@ class DirectAnswers:
 
     # Answers
 
-    async def _answer(self, request: _Request, handler: _Handler) -> None:
-        key = _correlated(request.id)
-        scope = anyio.CancelScope()
-        self._in_flight[key] = scope
+    async def _answer(
+        self, request: _Request, handler: _Handler, scope: anyio.CancelScope
+    ) -> None:
+        is_answered = False
         try:
             # A request that the client cancels is never answered.
             with scope:
+                await anyio.lowlevel.checkpoint_if_cancelled()
                 line = await self._line_for(request, handler)
-                await (self._sdk.take(request.line) if line is None else self._write_line(line))
+                if line is None:
+                    await self._sdk.take(request.line)
+                else:
+                    # Written at once; what can take long is the wait for room.
+                    is_answered = True
+                    await self._write_line(line)
         except anyio.get_cancelled_exc_class():
-            with anyio.CancelScope(shield=True), anyio.move_on_after(_LAST_WORD_SECONDS):
-                error = _error_line(request.id, _CONNECTION_CLOSED, "Connection closed")
-                await self._write_line(error)
+            if not is_answered:
+                with anyio.CancelScope(shield=True), anyio.move_on_after(_LAST_WORD_SECONDS):
+                    error = _error_line(request.id, _CONNECTION_CLOSED, "Connection closed")
+                    await self._write_line(error)
             raise
         finally:
+            key = _correlated(request.id)
             if self._in_flight.get(key) is scope:
                 del self._in_flight[key]
 
@@ -207,8 +230,11 @@ class DirectAnswers:
             result = await handler(request)
             if result is None:
                 return None
-            text = result if isinstance(result, bytes) else encode_json(result)
-            return _result_line(request.id, text)
+            if isinstance(result, bytes):
+                return _result_line(request.id, result)
+            if request.client.is_modern:
+                result = stamped(result, request.method)
+            return _result_line(request.id, encode_json(result))
         except Exception as fault:
             _log.error("a fault of callslip ended a request\n%s", trace_of(fault))
             return _error_line(request.id, _INTERNAL_ERROR, "Internal server error")
@@ -244,7 +270,7 @@ class DirectAnswers:
                     None if token is None else self._reporter(token),
                 )
                 answer = await call_stored_tool(self._service, call, context)
-        return stamped(answer) if client.is_modern else answer
+        return answer
 
     def _reporter(self, token: str | int) -> ReportProgress:
         async def report(progress: float, total: float | None, message: str | None) -> None:
@@ -258,18 +284,41 @@ class DirectAnswers:
 
         return report
 
-    async def _list(self, request: _Request) -> bytes | None:
-        cursor = request.params.get("cursor")
-        if request.params.keys() - {"cursor", "_meta"} or not isinstance(cursor, str | None):
+    async def _list_tools(self, request: _Request) -> bytes | None:
+        cursor = _cursor_of(request)
+        if cursor is None:
             return None
         try:
-            page = self._page(cursor or "")
+            page = self._page(cursor)
         except BadCursorError:
             return None
         if not request.client.is_modern:
             return page
-        envelope = stamped({"ttlMs": 0, "cacheScope": "private"})
-        return encode_json(envelope)[:-1] + b"," + page[1:]
+        return encode_json(stamped({}, request.method))[:-1] + b"," + page[1:]
+
+    async def _list_prompts(self, request: _Request) -> JsonObject | None:
+        return None if _cursor_of(request) is None else prompt_list(self._prompts)
+
+    async def _list_templates(self, request: _Request) -> JsonObject | None:
+        return None if _cursor_of(request) is None else resource_templates()
+
+    async def _list_resources(self, request: _Request) -> JsonObject | None:
+        cursor = _cursor_of(request)
+        if cursor is None:
+            return None
+        try:
+            return await self._resources.page(cursor)
+        except (BadCursorError, StorageError):
+            return None
+
+    async def _read_resource(self, request: _Request) -> JsonObject | None:
+        uri = request.params.get("uri")
+        if not isinstance(uri, str) or request.params.keys() - {"uri", "_meta"}:
+            return None
+        try:
+            return await self._resources.read(uri)
+        except (NotFoundError, BadParameterError, StorageError):
+            return None
 
     def _page(self, cursor: str) -> bytes:
         if self._pages_revision != self._tools.revision:
@@ -281,6 +330,13 @@ class DirectAnswers:
             if len(self._pages) < _KEPT_PAGES:
                 self._pages[cursor] = page
         return page
+
+
+def _cursor_of(request: _Request) -> str | None:
+    """The cursor of a list, "" without one; None when the request is no plain one."""
+    cursor = request.params.get("cursor", "")
+    is_plain = isinstance(cursor, str) and not request.params.keys() - {"cursor", "_meta"}
+    return cursor if is_plain else None
 
 
 def _message_in(line: bytes) -> JsonObject | None:

@@ -1,10 +1,12 @@
 """What the server says of itself to a client that connects."""
 
+from typing import Literal
+
 from server.version import VERSION
 from tools.json_text import JsonObject
 
 __all__ = [
-    "DISCOVER_TTL_MS",
+    "FRESHNESS",
     "HANDSHAKE_VERSIONS",
     "INSTRUCTIONS",
     "MODERN_VERSION",
@@ -18,7 +20,15 @@ __all__ = [
 HANDSHAKE_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 #: Each request names it, and there is no handshake.
 MODERN_VERSION = "2026-07-28"
-DISCOVER_TTL_MS = 60_000
+#: How long results of 2026-07-28 are fresh, in milliseconds, and for whom, by method.
+FRESHNESS: dict[str, tuple[int, Literal["private", "public"]]] = {
+    "tools/list": (0, "private"),
+    "prompts/list": (3_600_000, "public"),
+    "resources/list": (0, "private"),
+    "resources/read": (0, "private"),
+    "resources/templates/list": (3_600_000, "public"),
+    "server/discover": (60_000, "private"),
+}
 
 SERVER_INFO: JsonObject = {"name": "callslip", "title": "callslip", "version": VERSION}
 INSTRUCTIONS = (
@@ -45,16 +55,18 @@ def discovered() -> JsonObject:
             "supportedVersions": [MODERN_VERSION],
             "capabilities": _capabilities(prompts_change=True),
             "instructions": INSTRUCTIONS,
-            "ttlMs": DISCOVER_TTL_MS,
-            "cacheScope": "private",
-        }
+        },
+        "server/discover",
     )
 
 
-def stamped(result: JsonObject) -> JsonObject:
-    """A result as 2026-07-28 requires it: it is complete, and says whose it is."""
+def stamped(result: JsonObject, method: str) -> JsonObject:
+    """A result as 2026-07-28 requires it: complete, of whom, and how long it is fresh."""
     meta = {**result.get("_meta", {}), "io.modelcontextprotocol/serverInfo": SERVER_INFO}
-    return {**result, "resultType": "complete", "_meta": meta}
+    stamp: JsonObject = {"resultType": "complete", "_meta": meta}
+    if method in FRESHNESS:
+        stamp["ttlMs"], stamp["cacheScope"] = FRESHNESS[method]
+    return {**result, **stamp}
 
 
 def _capabilities(*, prompts_change: bool) -> JsonObject:

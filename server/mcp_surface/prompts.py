@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tools.json_text import JsonObject
 
-__all__ = ["Prompt", "PromptError", "prompts"]
+__all__ = ["Prompt", "PromptError", "prompt_list", "prompts"]
 
 
 class PromptError(ValueError):
@@ -31,6 +31,11 @@ def prompts(*, with_authoring: bool) -> dict[str, Prompt]:
     """The prompts by name; `create_tool` needs the tools that write tools."""
     found = (_CREATE_TOOL, _DIAGNOSE_RUN) if with_authoring else (_DIAGNOSE_RUN,)
     return {prompt.wire["name"]: prompt for prompt in found}
+
+
+def prompt_list(shown: Mapping[str, Prompt]) -> JsonObject:
+    """`{prompts}`."""
+    return {"prompts": [prompt.wire for prompt in shown.values()]}
 
 
 def _argument(name: str, description: str, *, required: bool = False) -> JsonObject:

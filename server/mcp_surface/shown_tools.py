@@ -1,10 +1,8 @@
 """The tools that a connection is shown, and the calls that need nothing else of it."""
 
-import base64
-import binascii
-
 from server.mcp_surface.authoring import AUTHORING_TOOLS
 from server.mcp_surface.calls import StoredCall
+from server.mcp_surface.cursors import decode_cursor, encode_cursor
 from server.mcp_surface.finding_tools import (
     DEFAULT_FOUND,
     RUN_TOOL,
@@ -28,23 +26,13 @@ from tools.json_text import JsonObject, encode_unicode
 from tools.suggestions import did_you_mean
 
 __all__ = [
-    "BadCursorError",
     "ShownTools",
-    "decode_cursor",
-    "encode_cursor",
     "invalid_arguments",
     "structured",
     "tool_error",
 ]
 
 _PAGE = 100
-
-
-class BadCursorError(Exception):
-    """The cursor is not one that this server gave."""
-
-    def __init__(self) -> None:
-        super().__init__("Invalid cursor: it is not one that this server gave; start anew")
 
 
 class ShownTools:
@@ -147,18 +135,3 @@ def tool_error(message: str, kind: ErrorKind = ErrorKind.INVALID_INPUT) -> JsonO
 def invalid_arguments(problems: list[str]) -> JsonObject:
     """An answer to arguments that do not fit the schema of a tool of ours."""
     return tool_error("Input validation failed: " + "\n".join(problems))
-
-
-def encode_cursor(value: str) -> str:
-    """A place in a list as clients are given it."""
-    return base64.urlsafe_b64encode(value.encode()).decode()
-
-
-def decode_cursor(cursor: str | None) -> str:
-    """The place, "" for the start. Raises `BadCursorError`."""
-    if not cursor:
-        return ""
-    try:
-        return base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
-        raise BadCursorError from None

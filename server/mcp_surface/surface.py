@@ -1,10 +1,7 @@
 """The MCP server over a service: translates, and does nothing else."""
 
-import base64
 from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
 import mcp_types as types
 from mcp.server.caching import CacheHint
@@ -17,8 +14,9 @@ from server.mcp_surface.call_context import CallContext
 from server.mcp_surface.calls import call_stored_tool
 from server.mcp_surface.completions import COMPLETIONS_SHOWN, complete
 from server.mcp_surface.confirmation import confirm_write
+from server.mcp_surface.cursors import BadCursorError
 from server.mcp_surface.greeting import (
-    DISCOVER_TTL_MS,
+    FRESHNESS,
     INSTRUCTIONS,
     MODERN_VERSION,
     SERVER_INFO,
@@ -29,35 +27,27 @@ from server.mcp_surface.history_tools import (
 )
 from server.mcp_surface.notifications import Notifier
 from server.mcp_surface.own_tool import OwnToolError
-from server.mcp_surface.prompts import PromptError, prompts
-from server.mcp_surface.resources import BadParameterError, NotFoundError, read_resource
+from server.mcp_surface.prompts import PromptError, prompt_list, prompts
+from server.mcp_surface.resources import BadParameterError, NotFoundError
 from server.mcp_surface.selection import Selection
+from server.mcp_surface.shown_resources import ShownResources, resource_templates
 from server.mcp_surface.shown_tools import (
-    BadCursorError,
     ShownTools,
-    decode_cursor,
-    encode_cursor,
     invalid_arguments,
     structured,
     tool_error,
 )
 from server.mcp_surface.sign_in import offer_sign_in
-from server.mcp_surface.uris import TEMPLATES, TOOL_FORMAT_URI, run_uri
 from server.service import Service
 from server.version import VERSION
 from storage.errors import StorageError
-from storage.run_lists import RunFilter
-from storage.run_record import StoredRun
-from tools.decoders import StoredFile
 from tools.errors import ErrorKind
-from tools.json_text import JsonObject, encode_json_text
-from tools.run import rfc3339
+from tools.json_text import JsonObject
 
 __all__ = ["McpSurface"]
 
 Context = ServerRequestContext[Any]
 
-_RUNS_PAGE = 50
 #: Resource not found, before 2026-07-28.
 _LEGACY_NOT_FOUND = -32002
 
@@ -90,6 +80,7 @@ class McpSurface:
         self._service = service
         self._selection = selection or Selection()
         self.tools = tools or ShownTools(service, self._selection)
+        self._resources = ShownResources(service, self._selection)
         self._prompts = prompts(with_authoring=self._selection.authoring)
         self.notifier = Notifier(service.run_status, announces_runs=service.settings.announce_runs)
         service.tools_changed.append(self.notifier.tools_changed)
@@ -100,14 +91,7 @@ class McpSurface:
             version=VERSION,
             title=SERVER_INFO["title"],
             instructions=INSTRUCTIONS,
-            cache_hints={
-                "tools/list": CacheHint(0, "private"),
-                "prompts/list": CacheHint(3_600_000, "public"),
-                "resources/list": CacheHint(0, "private"),
-                "resources/read": CacheHint(0, "private"),
-                "resources/templates/list": CacheHint(3_600_000, "public"),
-                "server/discover": CacheHint(DISCOVER_TTL_MS, "private"),
-            },
+            cache_hints=cast("Any", {name: CacheHint(*how) for name, how in FRESHNESS.items()}),
             get_tool_input_schema=self._input_schema,
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
@@ -180,7 +164,7 @@ class McpSurface:
         return answer if {"content", "resultType"} & answer.keys() else structured(answer)
 
     async def _list_prompts(self, context: Context, params: Any) -> Any:
-        return _finished(context, {"prompts": [one.wire for one in self._prompts.values()]})
+        return _finished(context, prompt_list(self._prompts))
 
     async def _get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> Any:
         prompt = self._prompts.get(params.name)
@@ -198,76 +182,25 @@ class McpSurface:
 
     async def _list_resources(self, context: Context, params: Any) -> Any:
         try:
-            cursor = decode_cursor(params and params.cursor)
-            if cursor and not cursor.isdecimal():
-                raise BadCursorError
+            return _finished(context, await self._resources.page(params and params.cursor))
         except BadCursorError as error:
             raise MCPError(types.INVALID_PARAMS, str(error)) from None
-        page = await self._service.list_runs(
-            RunFilter(), limit=_RUNS_PAGE, before_seq=int(cursor) if cursor else None
-        )
-        resources: list[JsonObject] = []
-        if not cursor:
-            resources.append(
-                {
-                    "uri": "callslip://runs",
-                    "name": "runs",
-                    "title": "All runs",
-                    "description": "Recorded runs, newest first.",
-                    "mimeType": "application/json",
-                }
-            )
-        if not cursor and self._selection.authoring:
-            resources.append(
-                {
-                    "uri": TOOL_FORMAT_URI,
-                    "name": "tool-format",
-                    "title": "The tool format",
-                    "description": "What a stored tool may hold, for those who write one.",
-                    "mimeType": "text/markdown",
-                }
-            )
-        resources.extend(map(_resource_of, page.runs))
-        result: JsonObject = {"resources": resources}
-        if page.has_more:
-            result["nextCursor"] = encode_cursor(str(page.runs[-1].seq))
-        return _finished(context, result)
 
     async def _list_templates(self, context: Context, params: Any) -> Any:
-        templates = [
-            {
-                "uriTemplate": one.template,
-                "name": one.name,
-                "title": one.title,
-                "description": one.description,
-                **({"mimeType": one.mime_type} if one.mime_type else {}),
-            }
-            for one in TEMPLATES
-        ]
-        return _finished(context, {"resourceTemplates": templates})
+        return _finished(context, resource_templates())
 
     async def _read_resource(
         self, context: Context, params: types.ReadResourceRequestParams
     ) -> Any:
         uri = str(params.uri)
-        if uri == TOOL_FORMAT_URI:
-            contents = [{"uri": uri, "mimeType": "text/markdown", "text": tool_format()}]
-            return _finished(context, {"contents": contents})
         try:
-            value = await read_resource(self._service, uri)
+            return _finished(context, await self._resources.read(uri))
         except NotFoundError as error:
             modern = context.protocol_version >= MODERN_VERSION
             code = types.INVALID_PARAMS if modern else _LEGACY_NOT_FOUND
             raise MCPError(code, f"Resource not found: {error}", {"uri": uri}) from None
         except BadParameterError as error:
             raise MCPError(types.INVALID_PARAMS, str(error), {"uri": uri}) from None
-        if isinstance(value, StoredFile):
-            blob = base64.b64encode(value.data).decode()
-            contents = [{"uri": uri, "mimeType": value.content_type, "blob": blob}]
-        else:
-            text = encode_json_text(value)
-            contents = [{"uri": uri, "mimeType": "application/json", "text": text}]
-        return _finished(context, {"contents": contents})
 
     async def _complete(self, context: Context, params: types.CompleteRequestParams) -> Any:
         values: list[str] = []
@@ -284,27 +217,8 @@ class McpSurface:
         return _finished(context, {"completion": completion})
 
 
-@cache
-def tool_format() -> str:
-    """The tool format in short, as Markdown."""
-    return (files("server.mcp_surface") / "tool_format.md").read_text("utf-8")
-
-
 def _finished(context: Context, result: JsonObject) -> JsonObject:
     """Plain dicts say themselves what 2026-07-28 requires of every result."""
     if context.protocol_version >= MODERN_VERSION:
         result["resultType"] = "complete"
     return result
-
-
-def _resource_of(run: StoredRun) -> JsonObject:
-    description = f"{run.tool_id} {run.status}"
-    if run.error is not None:
-        description += f": {run.error[:200]}"
-    return {
-        "uri": run_uri(run.run_id),
-        "name": f"run {run.run_id}",
-        "title": f"{run.tool_id} · {run.status} · {rfc3339(run.started_at)}",
-        "description": description,
-        "mimeType": "application/json",
-    }

@@ -11,13 +11,14 @@ import anyio
 import pytest
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 
+from server.mcp_surface.cursors import encode_cursor
 from server.mcp_surface.direct import DirectAnswers
 from server.mcp_surface.greeting import HANDSHAKE_VERSIONS, MODERN_VERSION
 from server.mcp_surface.sdk_connection import SdkConnection
 from server.mcp_surface.selection import Selection
 from server.mcp_surface.shown_tools import ShownTools
 from server.service import Service
-from tests.server.helpers import WAIT_SECONDS, request_tool, script_tool, store, until
+from tests.server.helpers import WAIT_SECONDS, request_tool, script_tool, start, store, until
 from tests.web import Answer, Web
 
 ERAS = pytest.mark.parametrize("version", ["2025-06-18", "2025-11-25", MODERN_VERSION])
@@ -100,11 +101,17 @@ async def connected(
         group.cancel_scope.cancel()
 
 
-async def both(service: Service, version: str, *requests: tuple[str, Any]) -> None:
+async def both(
+    service: Service,
+    version: str,
+    *requests: tuple[str, Any],
+    selection: Selection | None = None,
+    is_all_direct: bool = True,
+) -> None:
     """Ask on a direct connection and on one of the SDK alone; the answers are the same."""
     answers: list[list[Any]] = []
     for direct in (True, False):
-        async with connected(service, version, direct=direct) as connection:
+        async with connected(service, version, direct=direct, selection=selection) as connection:
             await connection.open()
             answers.append(
                 [
@@ -112,7 +119,7 @@ async def both(service: Service, version: str, *requests: tuple[str, Any]) -> No
                     for number, (method, params) in enumerate(requests)
                 ]
             )
-            assert connection.sdk.has_started is not direct
+            assert connection.sdk.has_started is not (direct and is_all_direct)
     assert answers[0] == answers[1]
 
 
@@ -148,6 +155,56 @@ async def test_frequent_requests_are_answered_as_by_the_sdk_and_without_it(
         ("tools/call", {"name": "get_run", "arguments": {"run": 1}}),
         ("tools/call", {"name": "three", "_meta": {"callslip/options": {"timeoutMs": "x"}}}),
         ("tools/call", {"name": "three", "_meta": {"progressToken": "p"}}),
+    )
+
+
+@ERAS
+@pytest.mark.parametrize("authoring", [False, True])
+async def test_the_history_is_listed_and_read_as_by_the_sdk_and_without_it(
+    version: str, authoring: bool, service: Service
+) -> None:
+    await store(service, script_tool("three", "3"))
+    for number in range(60):
+        run = await start(service, "three", run_id=f"run-{number}")
+        await run.wait()
+    await service.history.pin("run-3", pinned=True)
+    await both(
+        service,
+        version,
+        ("resources/list", {}),
+        ("resources/list", {"cursor": encode_cursor("11")}),
+        ("resources/templates/list", {}),
+        ("prompts/list", {}),
+        ("resources/read", {"uri": "callslip://runs"}),
+        ("resources/read", {"uri": "callslip://runs?limit=2&status=success"}),
+        ("resources/read", {"uri": "callslip://runs/run-3"}),
+        ("resources/read", {"uri": "callslip://runs/run-3?view=workflow"}),
+        ("resources/read", {"uri": "callslip://runs/run-3/results"}),
+        ("resources/read", {"uri": "callslip://tool-format"}),
+        selection=Selection(authoring=authoring),
+    )
+
+
+@ERAS
+async def test_what_cannot_be_listed_or_read_is_refused_by_the_sdk(
+    version: str, service: Service
+) -> None:
+    await both(
+        service,
+        version,
+        ("resources/read", {"uri": "callslip://runs/nowhere"}),
+        ("resources/read", {"uri": "callslip://runs?limit=many"}),
+        ("resources/read", {"uri": "https://elsewhere.test/"}),
+        ("resources/read", {"uri": "no uri at all"}),
+        ("resources/read", {"uri": "CALLSLIP://runs"}),
+        ("resources/read", {"uri": "callslip://runs/%20 x?y=\u00fc#z"}),
+        ("resources/read", {"uri": 5}),
+        ("resources/read", {}),
+        ("resources/list", {"cursor": "no cursor"}),
+        ("resources/list", {"cursor": encode_cursor("-1")}),
+        ("resources/list", {"cursor": None}),
+        ("tools/list", {"cursor": "no cursor"}),
+        is_all_direct=False,
     )
 
 
@@ -247,14 +304,16 @@ def _strange(chance: random.Random) -> tuple[str, Any]:
     for _ in range(chance.randint(1, 3)):
         target = chance.choice([params, params, meta])
         name = chance.choice(
-            ["name", "arguments", "cursor", "_meta", "task", "inputResponses", "requestState"]
+            ["name", "arguments", "cursor", "uri", "_meta", "task", "inputResponses"]
             if target is params
             else ["progressToken", "callslip/options", "traceparent", "other"]
         )
         target[name] = chance.choice(values)
     if isinstance(params.get("_meta", {}), dict):
         params["_meta"] = {**params.get("_meta", {}), **meta}
-    return chance.choice(["tools/call", "tools/call", "tools/list", "ping", "nowhere"]), params
+    methods = ["tools/call", "tools/call", "tools/list", "prompts/list", "ping", "nowhere"]
+    methods += ["resources/templates/list", "resources/read"]
+    return chance.choice(methods), params
 
 
 @ERAS
