@@ -1,6 +1,8 @@
 """The tools that a connection is shown, and the calls that need nothing else of it."""
 
-from server.mcp_surface.authoring import AUTHORING_TOOLS
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from server.mcp_surface.calls import StoredCall
 from server.mcp_surface.cursors import decode_cursor, encode_cursor
 from server.mcp_surface.finding_tools import (
@@ -25,6 +27,9 @@ from tools.errors import ErrorDetail, ErrorKind
 from tools.json_text import JsonObject, encode_unicode
 from tools.suggestions import did_you_mean
 
+if TYPE_CHECKING:
+    from server.mcp_surface.authoring import AuthoringTool
+
 __all__ = [
     "ShownTools",
     "invalid_arguments",
@@ -42,7 +47,9 @@ class ShownTools:
         self._service = service
         self.selection = selection
         self.history = history_tools(selection.history_tools)
-        self.authoring = AUTHORING_TOOLS if selection.authoring else {}
+        self.authoring: Mapping[str, AuthoringTool] = (
+            _authoring_tools() if selection.authoring else {}
+        )
         leaves_out = selection.max_listed_tools is not None
         self._searches = leaves_out or selection.history_tools != "none"
         self._runs_by_id = leaves_out or selection.history_tools == "all"
@@ -115,6 +122,13 @@ class ShownTools:
             return invalid_arguments(problems)
         limit = arguments.get("limit", DEFAULT_FOUND)
         return structured(found_tools(*self._published.search(arguments["query"], limit)))
+
+
+def _authoring_tools() -> "Mapping[str, AuthoringTool]":
+    # The importers take a quarter of a cold start, and few connections write tools.
+    from server.mcp_surface.authoring import AUTHORING_TOOLS
+
+    return AUTHORING_TOOLS
 
 
 def structured(content: JsonObject) -> JsonObject:
