@@ -109,3 +109,11 @@ def test_a_long_description_is_cut_at_a_sentence() -> None:
     assert description.startswith("It is a link. It is a link.")
     assert len(description) <= 300
     assert description.endswith(".")
+
+
+def test_a_default_is_kept_unless_its_name_says_that_it_is_a_secret_nobody_chooses() -> None:
+    choice = {"type": "string", "enum": ["enabled", "disabled"], "default": "disabled"}
+    members = {"secret_scanning": choice, "secret": {"type": "string", "default": "hunter2hunter2"}}
+    found = inputs({"type": "object", "properties": members})["properties"]["p"]["properties"]
+    assert found["secret_scanning"] == choice
+    assert found["secret"] == {"type": "string"}

@@ -26,11 +26,16 @@ def without_secret_values(
         # Told where the schema is converted.
         return schema, place
     members = object_of(target)
+    # What everybody may choose from is no secret.
+    choices = list_of(members.get("enum"))
     hidden = [
         key
         for key in _KEYS
         if key in members
-        and any(_is_secret(name, one) for one in list_of(members[key]) or [members[key]])
+        and any(
+            _is_secret(name, one) and one not in choices
+            for one in list_of(members[key]) or [members[key]]
+        )
     ]
     if not hidden:
         return schema, place
