@@ -170,11 +170,13 @@ class Database:
                 lambda connection: _transact_in_turn(connection, batch)
             )
         except Exception as error:
-            if len(batch) == 1:
-                _settle(batch[0], _wrapped(error, self.path))
+            if len(batch) > 1 and not _is_busy(error):
+                for one in batch:
+                    await self._commit([one])
                 return
+            # None of the functions is why another process was in the way all the time.
             for one in batch:
-                await self._commit([one])
+                _settle(one, _wrapped(error, self.path))
             return
         self._committed.set()
         for one, result in zip(batch, results, strict=True):
@@ -189,10 +191,14 @@ class Database:
         try:
             return self._writer.run_here(lambda connection: _transact(connection, batch))
         except sqlite3.OperationalError as error:
-            if not error.sqlite_errorname.startswith("SQLITE_BUSY"):
+            if not _is_busy(error):
                 raise
             # Another process is writing, and only a thread may wait for it.
             return None
+
+
+def _is_busy(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
 
 
 def _settle(pending: _Pending, error: Exception) -> None:
@@ -333,7 +339,7 @@ def _set_up(connection: sqlite3.Connection, path: Path, durability: str) -> None
         except sqlite3.OperationalError as error:
             # Of processes that make a home at once SQLite lets all but one fail to switch to WAL,
             # without the wait that every other lock has.
-            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > ends:
+            if not _is_busy(error) or time.monotonic() > ends:
                 raise
             time.sleep(0.01)
     connection.execute(f"PRAGMA synchronous={durability.upper()}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from server.mcp_surface.call_context import CallContext, ReportProgress
@@ -134,14 +135,16 @@ class DirectAnswers:
         if not _is_id(request_id) or params is None or meta is None or not _has_good_token(meta):
             return False
         if self._era is None and method == "initialize":
-            return await self._shake_hands(line, request_id, params)
+            return await self._shake_hands(request_id, params)
         client = self._client_of(meta)
         if client is None or method == "initialize":
             return False
         handler = self._handlers.get(method)
         if handler is not None:
             request = _Request(line, request_id, method, params, meta, client)
-            self._group.start_soon(self._answer, request, handler)
+            # Known from now on: the next line may cancel it.
+            scope = self._in_flight[_correlated(request_id)] = anyio.CancelScope()
+            self._group.start_soon(self._answer, request, handler, scope)
             return True
         if method == "ping" and not client.is_modern:
             await self._write_line(_result_line(request_id, b"{}"))
@@ -165,7 +168,7 @@ class DirectAnswers:
 
     # Opening
 
-    async def _shake_hands(self, line: bytes, request_id: str | int, params: JsonObject) -> bool:
+    async def _shake_hands(self, request_id: str | int, params: JsonObject) -> bool:
         wanted, client = params.get("protocolVersion"), params.get("clientInfo")
         version = wanted if wanted in HANDSHAKE_VERSIONS else HANDSHAKE_VERSIONS[-1]
         found = _client(version, client, params.get("capabilities"))
@@ -199,9 +202,7 @@ class DirectAnswers:
 
     # Answers
 
-    async def _answer(
-        self, request: _Request, handler: _Handler, scope: anyio.CancelScope
-    ) -> None:
+    async def _answer(self, request: _Request, handler: _Handler, scope: anyio.CancelScope) -> None:
         is_answered = False
         try:
             # A request that the client cancels is never answered.

@@ -210,5 +210,6 @@ class _Writer(asyncio.Protocol):
 
     async def flush(self, transport: asyncio.WriteTransport) -> None:
         """Wait until everything is in the pipe."""
-        transport.set_write_buffer_limits(0)
+        if not self.is_lost:
+            transport.set_write_buffer_limits(0)
         await self._can_write.wait()

@@ -65,8 +65,10 @@ class SdkConnection:
             # Half a second of imports; other calls go on meanwhile.
             await anyio.to_thread.run_sync(import_module, "server.mcp_surface.surface")
             streams: SdkStreams = await self._group.start(self._serve)
-            for line in self._told_at_start:
-                await streams.take(line)
+            # A request that is cancelled now must not leave a server that was told half.
+            with anyio.CancelScope(shield=True):
+                for line in self._told_at_start:
+                    await streams.take(line)
             self._streams = streams
             return streams
 

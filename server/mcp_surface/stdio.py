@@ -24,6 +24,8 @@ __all__ = ["serve_stdio"]
 
 #: The first answers go out before anything else is made ready.
 _WARM_AFTER_SECONDS = 0.5
+#: How long after the end of input the SDK's answers may take to leave.
+_LAST_ANSWERS_SECONDS = 2.0
 
 
 async def serve_stdio(settings: Settings, selection: Selection) -> None:
@@ -67,7 +69,9 @@ async def _serve_pipes(
     group.start_soon(_warm, service)
     async for line in pipes:
         await direct.take(line)
-    await sdk.end()
+    # A client that reads no more would keep the server for ever.
+    with anyio.move_on_after(_LAST_ANSWERS_SECONDS):
+        await sdk.end()
 
 
 async def _serve_streams(

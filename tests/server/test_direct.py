@@ -35,6 +35,8 @@ class Connection:
         self.version = version
         self.written: list[dict[str, Any]] = []
         self.news = anyio.Event()
+        self.has_room = anyio.Event()
+        self.has_room.set()
 
     async def write(self, line: bytes) -> None:
         assert line.endswith(b"\n")
@@ -42,9 +44,13 @@ class Connection:
         self.written.append(json.loads(line))
         self.news.set()
         self.news = anyio.Event()
+        await self.has_room.wait()
 
     async def send(self, message: Any) -> None:
-        await self._taker.take(json.dumps(message).encode())
+        await self.take(json.dumps(message).encode())
+
+    async def take(self, line: bytes) -> None:
+        await self._taker.take(line)
 
     async def ask(self, method: str, params: Any = None, request_id: Any = 1) -> Any:
         """The answer to a request, without what is different each time."""
@@ -365,6 +371,48 @@ async def test_a_cancelled_call_ends_its_run_and_is_never_answered(
         assert 77 not in [one.get("id") for one in connection.written]
 
 
+@ERAS
+async def test_a_call_and_its_cancellation_may_arrive_together(
+    version: str, service: Service
+) -> None:
+    await store(service, script_tool("three", "3"))
+    async with connected(service, version, direct=True) as connection:
+        await connection.open()
+        params = connection.with_envelope({"name": "three"})
+        await connection.send({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params})
+        await connection.send(_cancellation_of(7))
+        await connection.ask("tools/call", params, 8)
+        assert 7 not in [one.get("id") for one in connection.written]
+        assert not connection.sdk.has_started
+
+
+async def test_a_cancellation_that_comes_too_late_is_no_matter_of_the_sdk(
+    service: Service,
+) -> None:
+    await store(service, script_tool("three", "3"))
+    async with connected(service, "2025-06-18", direct=True) as connection:
+        await connection.send(_cancellation_of(1))
+        await connection.open()
+        await connection.ask("tools/call", {"name": "three"}, 7)
+        await connection.send(_cancellation_of(7))
+        await connection.ask("tools/call", {"name": "three"}, 8)
+        assert not connection.sdk.has_started
+
+
+def _cancellation_of(request_id: Any) -> dict[str, Any]:
+    params = {"requestId": request_id}
+    return {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
+
+
+async def test_an_answer_that_waits_for_room_is_not_followed_by_another(service: Service) -> None:
+    await store(service, script_tool("three", "3"))
+    async with connected(service, "2025-06-18", direct=True) as connection:
+        await connection.open()
+        connection.has_room = anyio.Event()
+        await connection.ask("tools/call", {"name": "three"}, 5)
+    assert [one.get("id") for one in connection.written].count(5) == 1
+
+
 async def test_a_call_under_way_when_the_server_ends_is_told_so(service: Service, web: Web) -> None:
     release = anyio.Event()
     web.answers(Answer("late", release=release))
@@ -395,6 +443,25 @@ async def test_a_change_is_announced_to_a_client_that_never_needed_the_sdk(
 
 def _method_of(message: dict[str, Any]) -> Any:
     return message.get("method")
+
+
+@pytest.mark.parametrize(
+    "first", [b"", b"no JSON", b'{"jsonrpc": "2.0", "method": "notifications/progress"}']
+)
+async def test_what_a_client_can_do_is_known_whatever_it_sent_before(
+    first: bytes, service: Service, web: Web
+) -> None:
+    await store(service, request_tool("writes", web.url, config={"method": "POST"}))
+    selection = Selection(confirm_writes=True)
+    async with connected(service, "2025-06-18", direct=True, selection=selection) as connection:
+        await connection.take(first)
+        await connection.open({"elicitation": {}})
+        params = {"name": "writes"}
+        await connection.send({"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": params})
+        await until(
+            lambda: "elicitation/create" in map(_method_of, connection.written),
+            "the person is asked",
+        )
 
 
 @ERAS

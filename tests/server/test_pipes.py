@@ -262,32 +262,39 @@ def test_input_from_a_file_is_served_too(tmp_path: Path) -> None:
     assert json.loads(found.stdout)["result"]["serverInfo"]["name"] == "callslip"
 
 
-@pytest.mark.parametrize("has_uvloop", [False, True])
-def test_a_server_speaks_with_and_without_uvloop(has_uvloop: bool, tmp_path: Path) -> None:
+HELLO = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "pipe", "version": "1"},
+    },
+}
+LOOPS = pytest.mark.parametrize("has_uvloop", [False, True])
+
+
+def serving(has_uvloop: bool, home: Path) -> subprocess.Popen[bytes]:
     if has_uvloop:
         pytest.importorskip("uvloop")
     hide = "" if has_uvloop else "sys.modules['uvloop'] = None; "
     code = f"import sys; {hide}from server.cli import main; main()"
-    process = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-c", code, "serve"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=environment(tmp_path / "home"),
+        stderr=subprocess.PIPE,
+        env=environment(home),
     )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    with process:
-        hello = {
-            "jsonrpc": "2.0",
-            "id": 1,
-            "method": "initialize",
-            "params": {
-                "protocolVersion": "2025-06-18",
-                "capabilities": {},
-                "clientInfo": {"name": "pipe", "version": "1"},
-            },
-        }
-        process.stdin.write(json.dumps(hello).encode() + b"\n")
+
+
+@LOOPS
+def test_a_server_speaks_with_and_without_uvloop(has_uvloop: bool, tmp_path: Path) -> None:
+    with serving(has_uvloop, tmp_path / "home") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(HELLO).encode() + b"\n")
         process.stdin.flush()
         assert json.loads(process.stdout.readline())["id"] == 1
         process.stdin.write(b'{"jsonrpc": "2.0", "id": 2, "method": "ping"}\n')
@@ -296,6 +303,38 @@ def test_a_server_speaks_with_and_without_uvloop(has_uvloop: bool, tmp_path: Pat
         process.stdin.close()
         assert process.stdout.read() == b""
     assert process.returncode == 0
+
+
+@LOOPS
+def test_a_server_whose_client_closes_the_output_ends_without_a_fault(
+    has_uvloop: bool, tmp_path: Path
+) -> None:
+    with serving(has_uvloop, tmp_path / "home") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(json.dumps(HELLO).encode() + b"\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["id"] == 1
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+@LOOPS
+@pytest.mark.parametrize("first", [b"", b"\n"], ids=["without the SDK", "with the SDK"])
+def test_a_server_ends_after_its_input_although_nobody_reads_its_answers(
+    first: bytes, has_uvloop: bool, tmp_path: Path
+) -> None:
+    with serving(has_uvloop, tmp_path / "home") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        lists = [{"jsonrpc": "2.0", "id": number, "method": "tools/list"} for number in range(400)]
+        for message in (HELLO, {"jsonrpc": "2.0", "method": "notifications/initialized"}, *lists):
+            first += json.dumps(message).encode() + b"\n"
+        process.stdin.write(first)
+        process.stdin.close()
+        assert process.wait(WAIT_SECONDS * 2) == 0
 
 
 def test_no_number_is_closed_twice_when_uvloop_closes_a_pipe() -> None:

@@ -320,9 +320,11 @@ async def test_a_closed_database_refuses_to_write_and_says_so(path: Path) -> Non
         await database.write(put("too late"))
 
 
-async def test_a_write_that_waits_for_another_program_says_who_is_in_the_way(path: Path) -> None:
+async def test_a_write_that_waits_for_another_program_says_who_is_in_the_way(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.database._BUSY_TIMEOUT_SECONDS", 0.05)
     async with open_database(path) as database:
-        await database.write(lambda connection: connection.execute("PRAGMA busy_timeout=50"))
         other = sqlite3.connect(path, isolation_level=None)
         try:
             other.execute("BEGIN IMMEDIATE")
@@ -333,6 +335,33 @@ async def test_a_write_that_waits_for_another_program_says_who_is_in_the_way(pat
             other.close()
         await database.write(put("free again"))
         assert "locked out" not in await database.read(subjects)
+
+
+async def test_writes_that_wait_for_another_program_wait_once_for_all(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.database._BUSY_TIMEOUT_SECONDS", 0.05)
+    async with open_database(path) as database:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        failed: list[str] = []
+
+        async def write(value: str) -> None:
+            try:
+                await database.write(put(value), is_brief=value != "long")
+            except StorageError:
+                failed.append(value)
+            # Each try of its own would find the database free.
+            if other.in_transaction:
+                other.execute("ROLLBACK")
+
+        for values in (["a", "b", "c"], ["d", "long", "e"]):
+            async with anyio.create_task_group() as group:
+                for value in values:
+                    group.start_soon(write, value)
+            other.execute("BEGIN IMMEDIATE")
+        other.close()
+        assert failed == ["a", "b", "c", "d", "long", "e"]
 
 
 async def test_every_kind_of_error_of_the_database_is_a_storage_error(path: Path) -> None:

@@ -159,6 +159,16 @@ async def test_redirects_end(client: HttpClient, web: Web) -> None:
         await get(client, web.url)
 
 
+@pytest.mark.parametrize("location", ["http://[", "http://[::1", "http://h:99999/", "mailto:x"])
+async def test_a_redirect_to_what_is_no_url_is_an_error_of_the_connection(
+    location: str, client: HttpClient, web: Web
+) -> None:
+    web.answers(Answer(status=302, headers={"Location": location}))
+    with pytest.raises(RunError) as caught:
+        await get(client, web.url)
+    assert caught.value.kind is ErrorKind.CONNECTION
+
+
 async def test_a_redirect_to_a_blocked_address_is_refused(client: HttpClient, web: Web) -> None:
     web.answers(Answer(status=302, headers={"Location": "http://169.254.169.254/latest"}))
     with pytest.raises(RunError) as caught:
@@ -190,6 +200,16 @@ async def test_a_proxy_is_used_unless_the_host_is_exempt(web: Web) -> None:
         assert web.seen[0].target == "http://upstream.test/x"
         with pytest.raises(RunError, match=r"cannot connect to http://exempt\.test"):
             await get(client, "http://exempt.test/")
+
+
+async def test_a_proxy_that_refuses_is_named_without_its_password(web: Web) -> None:
+    web.answers(Answer(raw=b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n"))
+    proxy = web.url.replace("http://", "http://ann:s3cr3t-of-the-proxy@")
+    async with HttpClient(user_agent="t", proxies={"https": proxy}) as client:
+        with pytest.raises(RunError, match="the proxy answered 407 Who are you") as caught:
+            await get(client, "https://upstream.test/x")
+    assert web.seen[0].method == "CONNECT"
+    assert "s3cr3t" not in f"{caught.value} {caught.value.detail}"
 
 
 async def test_an_address_is_checked_before_a_proxy_gets_it(web: Web) -> None:

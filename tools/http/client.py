@@ -249,7 +249,14 @@ class NotSentError(RunError):
 
 
 def _redirected(request: OutgoingRequest, status: int, location: str) -> OutgoingRequest:
-    target = urljoin(request.url, location)
+    try:
+        target = urljoin(request.url, location)
+    except ValueError:
+        raise RunError(
+            ErrorKind.CONNECTION,
+            f"{_origin(request.url)} redirects to {location!r}, which is no url",
+            http=_failure(request),
+        ) from None
     to_get = status in _REDIRECTS_TO_GET and request.method not in {"GET", "HEAD"}
     same_origin = _origin(target) == _origin(request.url)
     dropped = frozenset[str]() if same_origin else _CREDENTIAL_HEADERS | request.credential_headers

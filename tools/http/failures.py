@@ -18,7 +18,7 @@ def failure_of(
     """
     origin = origin_of(request.url) or request.url
     http = HttpFailure(method=request.method, url=request.url)
-    words = str(error) or type(error).__name__
+    words = _words(error)
     match error:
         case aiohttp.ClientConnectorCertificateError():
             return RunError(
@@ -54,5 +54,17 @@ def failure_of(
                 http=http,
             )
         case _:
-            # A header that HTTP cannot carry.
+            # A header, a host or a port that HTTP cannot carry.
             return RunError(ErrorKind.CONNECTION, f"the request cannot be sent: {words}", http=http)
+
+
+def _words(error: Exception) -> str:
+    # In aiohttp's own words there is the url too, with the password of a proxy.
+    match error:
+        case aiohttp.ClientHttpProxyError():
+            return f"the proxy answered {error.status} {error.message}"
+        case aiohttp.ClientResponseError():
+            words = error.message
+        case _:
+            words = str(error)
+    return words or type(error).__name__

@@ -37,7 +37,7 @@ async def test_runs_are_compared_explained_and_viewed(tmp_path: Path, web: Web) 
     compared = await as_json(home, "runs", "compare", "good", "bad", "--json")
     assert (compared["a"]["runId"], compared["b"]["runId"]) == ("good", "bad")
     text = await printed(home, "runs", "compare", "good", "bad")
-    for words in ("a succeeded, b failed", "inputs (1 changes)", "$.n", "get", "the same: tool"):
+    for words in ("a succeeded, b failed", "inputs (1 change)", "$.n", "get", "the same: tool"):
         assert words in text
 
     explained = await as_json(home, "runs", "explain", "bad", "--json")
