@@ -32,9 +32,12 @@ class HistoryTools(StrEnum):
 @app.command()
 def serve(
     folder: Annotated[
-        list[str] | None, typer.Option(help="Only tools in this folder; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="PATH", help="Only tools in this folder; repeatable."),
     ] = None,
-    tool: Annotated[list[str] | None, typer.Option(help="Only this tool; repeatable.")] = None,
+    tool: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Only this tool; repeatable.")
+    ] = None,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Only tools that write nothing upstream.")
     ] = False,
@@ -55,7 +58,10 @@ def serve(
         bool, typer.Option("--http", help="Serve REST, and MCP at /mcp, over HTTP.")
     ] = False,
     host: Annotated[
-        str | None, typer.Option(help="With --http: where to listen; 127.0.0.1 when absent.")
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="With --http: where to listen; 127.0.0.1 when absent."
+        ),
     ] = None,
     port: Annotated[
         int | None,
@@ -63,15 +69,21 @@ def serve(
     ] = None,
     allowed_host: Annotated[
         list[str] | None,
-        typer.Option(help="With --http: a further name the server is called by; repeatable."),
+        typer.Option(
+            metavar="NAME",
+            help="With --http: a further name the server is called by; repeatable.",
+        ),
     ] = None,
     no_auth: Annotated[
         bool, typer.Option("--no-auth", help="With --http, on loopback: ask for no key.")
     ] = False,
     log_file: Annotated[
-        Path | None, typer.Option(help="Write the log here; it goes to stderr otherwise.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the log here; it goes to stderr otherwise."),
     ] = None,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
+    log_level: Annotated[
+        str, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")
+    ] = "warning",
 ) -> None:
     """Serve the stored tools over MCP on standard input and output, or over HTTP."""
     from server.commands.serve import serve as serve_command

@@ -16,14 +16,21 @@ from urllib.parse import quote, quote_plus, unquote_plus
 
 from tools.json_text import Json, encode_json
 
-__all__ = ["MINIMUM_SECRET_LENGTH", "REDACTED", "Redactor", "is_marked", "secret_forms"]
+__all__ = [
+    "MINIMUM_SECRET_LENGTH",
+    "REDACTED",
+    "Redactor",
+    "is_marked",
+    "secret_forms",
+    "without_user_information",
+]
 
 MINIMUM_SECRET_LENGTH = 8
 REDACTED = "[redacted]"
 
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 _MARK = re.compile(r"\[credential [^\]]+\]|\[redacted\]")
-_USER_INFORMATION = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@")
+_USER_INFORMATION = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s]*@")
 #: What encoders of urls leave as it is, beside letters, digits and `_.-~`: strict ones,
 #: `encodeURIComponent`, `URLSearchParams`, `encodeURI`, and what browsers leave in a query.
 _URL_SAFE = ("", "/", "!*'()", "*", ";,/?:@&=+$!*'()#", "!$'()*,/:;=?@")
@@ -38,6 +45,11 @@ _SHORTEST_BASE64 = 8
 def is_marked(text: str) -> bool:
     """Whether a text holds the mark of something redacted."""
     return _MARK.search(text) is not None
+
+
+def without_user_information(text: str) -> str:
+    """A text in which no url names a user or a password."""
+    return _USER_INFORMATION.sub(rf"\1{REDACTED}@", text)
 
 
 def secret_forms(secret: str, shortest_base64: int = _SHORTEST_BASE64) -> set[str]:
@@ -145,7 +157,7 @@ class Redactor:
 
     def url(self, url: str) -> str:
         """A url without secrets, user information and the values of credential parameters."""
-        url = _USER_INFORMATION.sub(rf"\1{REDACTED}@", url)
+        url = without_user_information(url)
         if self._parameters and "?" in url:
             base, _, query = url.partition("?")
             url = f"{base}?{'&'.join(map(self._parameter, query.split('&')))}"

@@ -12,6 +12,7 @@ from tools.decoders.media_type import decode_text, parse_media_type
 from tools.errors import ErrorKind, HttpFailure, RunError
 from tools.http import NotSentError, OutgoingRequest, Received
 from tools.model import Step
+from tools.redaction import without_user_information
 from tools.retries import LONGEST_RETRY_AFTER_SECONDS, RetryPolicy, parse_retry_after
 from tools.run import Exchange, RequestRecord, StepRecord
 from tools.system import OAuth2Auth, System
@@ -71,7 +72,7 @@ async def send(
             ):
                 received = await _exchange(request, entry, context, limits.timeout_seconds, policy)
         except RunError as error:
-            error.message = context.redactor.text(error.message)
+            error.message = context.redactor.text(without_user_information(error.message))
             if error.detail.http is not None:
                 error.detail.http.url = entry.url
             entry.error = error.message

@@ -50,7 +50,7 @@ def audit(
                 f"bytes searched: {report.bytes_scanned:,}"
             )
         else:
-            typer.echo("no credentials are stored; nothing was searched for")
+            typer.echo("no credential can be searched for")
         for location in report.locations:
             typer.echo(f"  {location}")
         for name in report.not_scanned:

@@ -18,7 +18,9 @@ __all__ = ["backup"]
 
 
 def backup(
-    file: Annotated[Path, typer.Argument(help="Where the copy goes; must not exist.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Where the copy goes; must not exist.")
+    ],
 ) -> None:
     """Copy the home, large results included, to FILE; servers may be running."""
     settings = read_settings()

@@ -29,10 +29,14 @@ def create(
         str, typer.Option(metavar="SYSTEM.NAME", help="The credential that senders know.")
     ],
     scheme: Annotated[
-        str, typer.Option(help="secret, hmac (GitHub's form) or timestamped (ours, Stripe's).")
+        str,
+        typer.Option(
+            metavar="SCHEME", help="secret, hmac (GitHub's form) or timestamped (ours, Stripe's)."
+        ),
     ] = "secret",
     header: Annotated[
-        str | None, typer.Option(help="The header with the secret or the signature.")
+        str | None,
+        typer.Option(metavar="NAME", help="The header with the secret or the signature."),
     ] = None,
 ) -> None:
     """Let senders that know a secret start a tool: POST /v1/hooks/TOOL."""
@@ -92,7 +96,7 @@ def remove(tool_id: ToolId) -> None:
 @app.command()
 def deliveries(
     dead: Annotated[bool, typer.Option("--dead", help="Only those that were given up.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most this many.")] = 50,
     as_json: JsonFlag = False,
 ) -> None:
     """List what was sent, or is to be sent, when runs ended; the newest first."""
@@ -134,7 +138,8 @@ def redeliver(
 
     if not run_with_service(work):
         fail(
-            f"no delivery {delivery_id} was given up; `callslip hooks deliveries --dead`", NOT_FOUND
+            f"no delivery {delivery_id} was given up; see `callslip hooks deliveries --dead`",
+            NOT_FOUND,
         )
     note(f"delivery {delivery_id} is due")
 

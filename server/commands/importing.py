@@ -20,7 +20,10 @@ from tools.importers.openapi import (
 )
 from tools.json_text import Json, JsonObject
 
-app = typer.Typer(no_args_is_help=True, help="Make tools of a description of an API.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Make tools of OpenAPI documents, curl commands, HAR, Postman, Arazzo, or exports.",
+)
 
 _MOST_SHOWN = 20
 
@@ -36,15 +39,23 @@ def openapi(
         str, typer.Argument(metavar="FILE|URL|-", help="OpenAPI 3.0 or 3.1, or Swagger 2.0.")
     ],
     system: Annotated[
-        str | None, typer.Option("--system", help="Id of the system; else the title gives one.")
+        str | None,
+        typer.Option("--system", metavar="ID", help="Id of the system; else the title gives one."),
     ] = None,
     include: Annotated[
         list[str] | None,
-        typer.Option("--include", help="Only this path, `METHOD /path` or operationId; * and ?."),
+        typer.Option(
+            "--include",
+            metavar="PATTERN",
+            help="Only this path, `METHOD /path` or operationId, with * and ?; repeatable.",
+        ),
     ] = None,
-    tag: Annotated[list[str] | None, typer.Option("--tag", help="Only this tag.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="TAG", help="Only this tag; repeatable.")
+    ] = None,
     folder: Annotated[
-        str | None, typer.Option("--folder", help="Folder of the tools; else their first tag.")
+        str | None,
+        typer.Option("--folder", metavar="PATH", help="Folder of the tools; else their first tag."),
     ] = None,
     output_schemas: Annotated[
         bool, typer.Option("--output-schemas", help="Check results by the document's schemas.")

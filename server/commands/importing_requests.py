@@ -27,9 +27,12 @@ from tools.problems import Problem
 __all__ = ["COMMANDS"]
 
 System = Annotated[
-    str | None, typer.Option("--system", help="Id of the system; else the host gives one.")
+    str | None,
+    typer.Option("--system", metavar="ID", help="Id of the system; else the host gives one."),
 ]
-Folder = Annotated[str | None, typer.Option("--folder", help="Folder of the tools.")]
+Folder = Annotated[
+    str | None, typer.Option("--folder", metavar="PATH", help="Folder of the tools.")
+]
 Literal = Annotated[
     bool, typer.Option("--literal", help="Keep the values that were seen; they are no inputs.")
 ]
@@ -42,7 +45,7 @@ Source = Annotated[str, typer.Argument(metavar="FILE|-", help="A file, or - for 
 
 def curl(
     command: Annotated[
-        str | None, typer.Argument(metavar="[COMMAND]", help="The text; without it, stdin.")
+        str | None, typer.Argument(metavar="COMMAND", help="The text; without it, stdin.")
     ] = None,
     system: System = None,
     folder: Folder = None,
@@ -65,7 +68,11 @@ def har(
     source: Source,
     include: Annotated[
         list[str] | None,
-        typer.Option("--include", help="Only this url, path or `METHOD /path`; * and ?."),
+        typer.Option(
+            "--include",
+            metavar="PATTERN",
+            help="Only this url, path or `METHOD /path`, with * and ?; repeatable.",
+        ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most this many tools.")] = 200,
     system: System = None,
@@ -116,7 +123,10 @@ def superglue(
         str, typer.Argument(metavar="FILE|URL|-", help="An export, or a server's address.")
     ],
     key_env: Annotated[
-        str | None, typer.Option("--key-env", help="The variable that holds the server's key.")
+        str | None,
+        typer.Option(
+            "--key-env", metavar="VARIABLE", help="The variable that holds the server's key."
+        ),
     ] = None,
     key_stdin: Annotated[
         bool, typer.Option("--key-stdin", help="Read the server's key from stdin.")

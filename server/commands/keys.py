@@ -11,10 +11,12 @@ from storage.api_keys import ApiKey, ApiKeyExistsError, Scope
 from tools.json_text import JsonObject
 from tools.run import rfc3339
 
-app = typer.Typer(no_args_is_help=True, help="Keys of `serve --http`: create, list, revoke.")
+app = typer.Typer(no_args_is_help=True, help="Keys for serve --http: create, list, revoke.")
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The runs of the key carry it.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="The name of the key; its runs carry it.")
+]
 
 
 @app.command()
@@ -25,10 +27,12 @@ def create(
         typer.Option(help="What it may do; repeatable. read and run when absent."),
     ] = None,
     tool: Annotated[
-        list[str] | None, typer.Option(help="Only this tool and its runs; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="ID", help="Only this tool and its runs; repeatable."),
     ] = None,
     folder: Annotated[
-        list[str] | None, typer.Option(help="Only tools in this folder; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="PATH", help="Only tools in this folder; repeatable."),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:

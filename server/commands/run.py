@@ -34,11 +34,18 @@ def run(
         ),
     ] = None,
     option: Annotated[
-        list[str] | None, typer.Option(metavar="K=V", help="timeoutMs, retries, concurrency, …")
+        list[str] | None,
+        typer.Option(metavar="K=V", help="timeoutMs, retries, concurrency, …; repeatable."),
     ] = None,
-    run_id: Annotated[str | None, typer.Option(help="The id of the run to make.")] = None,
-    mode: Annotated[str, typer.Option(help="prod or dev: whose credentials.")] = "prod",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Render, send nothing.")] = False,
+    run_id: Annotated[
+        str | None, typer.Option(metavar="ID", help="The id of the run to make.")
+    ] = None,
+    mode: Annotated[
+        str, typer.Option(metavar="NAME", help="prod or dev: whose credentials.")
+    ] = "prod",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the requests, send nothing.")
+    ] = False,
     limited: Annotated[
         bool, typer.Option("--limited", help="One page, one loop item, reading only.")
     ] = False,

@@ -42,7 +42,8 @@ def print_difference(title: str, difference: JsonObject) -> None:
     """The changes from a to b as a table."""
     changes = difference["changes"]
     shown = f", {len(changes)} shown" if len(changes) < difference["total"] else ""
-    _say(f"\n{title} ({difference['total']:,} changes{shown})")
+    total = difference["total"]
+    _say(f"\n{title} ({total:,} {'change' if total == 1 else 'changes'}{shown})")
     print_table(
         ("path", "change", "a", "b"),
         [

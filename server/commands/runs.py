@@ -20,7 +20,10 @@ from storage.search import SearchError
 from tools.json_text import Json, JsonObject, decode_json
 from tools.run import RequestSource, RunStatus
 
-app = typer.Typer(no_args_is_help=True, help="The history: list, show, compare, explain, keep.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="The history: list, show, result, compare, explain, rerun, freeze, keep, delete.",
+)
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The whole id of a run.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
@@ -28,20 +31,23 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 @app.command("list")
 def list_(
-    tool: Annotated[str | None, typer.Option(help="Only runs of this tool.")] = None,
+    tool: Annotated[str | None, typer.Option(metavar="ID", help="Only runs of this tool.")] = None,
     status: Annotated[RunStatus | None, typer.Option(help="Only runs in this state.")] = None,
     source: Annotated[
         list[RequestSource] | None, typer.Option(help="Only runs started this way; repeatable.")
     ] = None,
     search: Annotated[
         str | None,
-        typer.Option(help='Only runs with these words in inputs, error or result; "a phrase".'),
+        typer.Option(
+            metavar="WORDS",
+            help='Only runs with these words in inputs, error or result; "a phrase".',
+        ),
     ] = None,
     started_after: Annotated[
         str | None, typer.Option(metavar="TIME", help="Only runs since then: 2026-01-31.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
-    page: Annotated[int, typer.Option(min=1)] = 1,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Runs on a page.")] = 20,
+    page: Annotated[int, typer.Option(min=1, help="Which page.")] = 1,
     as_json: JsonFlag = False,
 ) -> None:
     """List runs, newest first."""
@@ -156,7 +162,9 @@ def _print(value: JsonObject, for_people: Callable[[JsonObject], None], as_json:
 @app.command()
 def result(
     run_id: RunId,
-    path: Annotated[str | None, typer.Option(help="JSONPath of the part to print.")] = None,
+    path: Annotated[
+        str | None, typer.Option(metavar="PATH", help="JSONPath of the part to print.")
+    ] = None,
 ) -> None:
     """Print the result of a run, or the part at a path."""
 
@@ -200,7 +208,7 @@ def _show(view: JsonObject) -> None:
     typer.echo("inputs")
     print_json(view.get("toolPayload", {}))
     for step in view.get("stepResults", ()):
-        typer.echo(f"step {step['stepId']}: {step['status']} {step.get('error', '')}")
+        typer.echo(f"step {step['stepId']}: {step['status']} {step.get('error', '')}".rstrip())
         if "takenFrom" in step:
             typer.echo(f"  taken from run {step['takenFrom']}; nothing was sent")
         for request in step.get("requests", ()):

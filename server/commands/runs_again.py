@@ -33,13 +33,18 @@ def rerun(
         typer.Option("--from-failed-step", help="Take the steps that had finished as recorded."),
     ] = False,
     version: Annotated[
-        str, typer.Option(help="snapshot: the tool as it was executed; latest: as it is stored.")
+        str,
+        typer.Option(
+            metavar="VERSION",
+            help="snapshot: the tool as it was executed; latest: as it is stored.",
+        ),
     ] = "snapshot",
     mode: Annotated[
         str | None,
         typer.Option(
+            metavar="MODE",
             help="live, replay (recorded answers, nothing is sent), lenient (what is not recorded "
-            "is sent), dry or limited; as the run was when absent."
+            "is sent), dry or limited; as the run was when absent.",
         ),
     ] = None,
     as_json: JsonFlag = False,

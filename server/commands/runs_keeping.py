@@ -122,7 +122,7 @@ def prune(
 
 
 def stats(
-    tool: Annotated[str | None, typer.Option(help="Only this tool.")] = None,
+    tool: Annotated[str | None, typer.Option(metavar="ID", help="Only this tool.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show how often tools ran, how often they worked, and how long they took."""
@@ -155,14 +155,16 @@ def stats(
 
 
 def export(
-    tool: Annotated[str | None, typer.Option(help="Only runs of this tool.")] = None,
+    tool: Annotated[str | None, typer.Option(metavar="ID", help="Only runs of this tool.")] = None,
     status: Annotated[RunStatus | None, typer.Option(help="Only runs in this state.")] = None,
     source: Annotated[
         list[RequestSource] | None, typer.Option(help="Only runs started this way; repeatable.")
     ] = None,
-    search: Annotated[str | None, typer.Option(help="Only runs with these words.")] = None,
+    search: Annotated[
+        str | None, typer.Option(metavar="WORDS", help="Only runs with these words.")
+    ] = None,
     started_after: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only runs since then.")
+        str | None, typer.Option(metavar="TIME", help="Only runs since then: 2026-01-31.")
     ] = None,
 ) -> None:
     """Write whole runs to stdout, one JSON object a line, newest first."""

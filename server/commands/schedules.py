@@ -24,14 +24,18 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 def create(
     tool_id: Annotated[str, typer.Argument(metavar="TOOL", help="The id of a stored tool.")],
     cron: Annotated[
-        str, typer.Option(help="Minute, hour, day, month, weekday: '0 8 * * 1-5' is weekdays at 8.")
+        str,
+        typer.Option(
+            metavar="CRON",
+            help="Minute, hour, day, month, weekday: '0 8 * * 1-5' is weekdays at 8.",
+        ),
     ],
-    time_zone: Annotated[str, typer.Option(help="Such as Europe/Berlin.")] = "UTC",
+    time_zone: Annotated[str, typer.Option(metavar="ZONE", help="Such as Europe/Berlin.")] = "UTC",
     inputs: Annotated[
         str, typer.Option(metavar="JSON|@FILE|-", help="The inputs: JSON, a file, or stdin.")
     ] = "{}",
     schedule_id: Annotated[
-        str, typer.Option("--id", help="Its id; an existing one is changed.")
+        str, typer.Option("--id", metavar="ID", help="Its id; an existing one is changed.")
     ] = "",
     as_json: JsonFlag = False,
 ) -> None:

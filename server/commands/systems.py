@@ -27,12 +27,15 @@ from tools.system import Environment
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Systems: add, list, show, remove, set-credential, login, test, rotate-key, use-keyring.",
+    help="Systems and their credentials: add, list, show, set-credential, login, test, rotate-key.",
 )
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 SystemId = Annotated[str, typer.Argument(metavar="SYSTEM", help="The id of a system.")]
-EnvironmentOption = Annotated[str, typer.Option(help="prod or dev.")]
+CredentialName = Annotated[
+    str, typer.Argument(metavar="CREDENTIAL", help="The name that auth and templates use.")
+]
+EnvironmentOption = Annotated[str, typer.Option(metavar="NAME", help="prod or dev.")]
 
 
 @app.command()
@@ -113,17 +116,24 @@ def remove(system_id: SystemId, environment: EnvironmentOption = "prod") -> None
 @app.command("set-credential")
 def set_credential(
     system_id: SystemId,
-    name: str,
+    name: CredentialName,
     environment: EnvironmentOption = "prod",
     from_env: Annotated[
-        str | None, typer.Option(help="Read it from this variable at run time; store nothing.")
+        str | None,
+        typer.Option(
+            metavar="VARIABLE", help="Read it from this variable at run time; store nothing."
+        ),
     ] = None,
     from_file: Annotated[
-        str | None, typer.Option(help="Read it from this file at run time; store nothing.")
+        str | None,
+        typer.Option(metavar="FILE", help="Read it from this file at run time; store nothing."),
     ] = None,
     from_command: Annotated[
         list[str] | None,
-        typer.Option(help="Read it from this program's output; one option a word."),
+        typer.Option(
+            metavar="WORD",
+            help="Read it from this program's output at run time; once for each word.",
+        ),
     ] = None,
 ) -> None:
     """Set a credential: asked for without echo, or read from stdin."""

@@ -26,7 +26,8 @@ from tools.touches import Touch
 from tools.touches import touches as touches_of
 
 app = typer.Typer(
-    no_args_is_help=True, help="Stored tools: add, check, list, show, remove, versions, export."
+    no_args_is_help=True,
+    help="Stored tools: add, check, list, show, remove, versions, compare, restore, export.",
 )
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
@@ -203,7 +204,10 @@ class ExportFormat(StrEnum):
 
 @app.command()
 def export(
-    tool_ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]…")] = None,
+    tool_ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TOOL", help="Their ids; all tools without one."),
+    ] = None,
     format_: Annotated[
         ExportFormat,
         typer.Option("--format", help="callslip: `tools add` takes it back; arazzo; curl."),

@@ -7,6 +7,7 @@ everything else, every error of the protocol included, is the SDK's.
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -143,7 +144,7 @@ class DirectAnswers:
         if handler is not None:
             request = _Request(line, request_id, method, params, meta, client)
             # Known from now on: the next line may cancel it.
-            scope = self._in_flight[_correlated(request_id)] = anyio.CancelScope()
+            scope = self._in_flight[request_id] = anyio.CancelScope()
             self._group.start_soon(self._answer, request, handler, scope)
             return True
         if method == "ping" and not client.is_modern:
@@ -157,14 +158,27 @@ class DirectAnswers:
     def _take_notification(self, line: bytes, message: JsonObject) -> bool:
         if message["method"] == "notifications/cancelled":
             request_id = (_object(message.get("params")) or {}).get("requestId")
-            scope = self._in_flight.get(_correlated(request_id)) if _is_id(request_id) else None
+            scope = self._scope_of(request_id)
             if scope is not None:
                 scope.cancel()
             # What was answered already is nobody's any more.
             return scope is not None or not self._sdk.has_started
         if message["method"] == "notifications/initialized" and self._era == "handshake":
-            return self._sdk.is_told_later(line)
+            if self._sdk.has_started:
+                return False
+            if not self._sdk.announces_changes:
+                self._sdk.remember(line)
+                self._sdk.announces_changes = True
+            return True
         return False
+
+    def _scope_of(self, request_id: Json) -> anyio.CancelScope | None:
+        scope = self._in_flight.get(request_id) if _is_id(request_id) else None
+        if scope is None and isinstance(request_id, str):
+            # Some clients write the number of a request as text.
+            with suppress(ValueError):
+                scope = self._in_flight.get(int(request_id))
+        return scope
 
     # Opening
 
@@ -175,7 +189,7 @@ class DirectAnswers:
         if not isinstance(wanted, str) or version < _OLDEST_VERSION or found is None:
             return False
         self._era, self._client = "handshake", found
-        self._sdk.is_told_later(_request_line("initialize", params))
+        self._sdk.remember(_request_line("initialize", params))
         await self._write_line(_result_line(request_id, encode_json(initialized(version))))
         return True
 
@@ -196,7 +210,7 @@ class DirectAnswers:
                 return None
             if self._era is None:
                 self._era = "modern"
-                self._sdk.is_told_later(_request_line("server/discover", {"_meta": envelope}))
+                self._sdk.remember(_request_line("server/discover", {"_meta": envelope}))
             self._client, self._envelope = found, envelope
         return self._client
 
@@ -222,9 +236,8 @@ class DirectAnswers:
                     await self._write_line(error)
             raise
         finally:
-            key = _correlated(request.id)
-            if self._in_flight.get(key) is scope:
-                del self._in_flight[key]
+            if self._in_flight.get(request.id) is scope:
+                del self._in_flight[request.id]
 
     async def _line_for(self, request: _Request, handler: _Handler) -> bytes | None:
         try:
@@ -371,16 +384,6 @@ def _is_id(value: Json) -> bool:
 
 def _has_good_token(meta: JsonObject) -> bool:
     return "progressToken" not in meta or _is_id(meta["progressToken"])
-
-
-def _correlated(request_id: Json) -> str | int:
-    """An id as it is compared: some clients write the number of a request as text."""
-    if isinstance(request_id, str):
-        try:
-            return int(request_id)
-        except ValueError:
-            pass
-    return request_id
 
 
 def _request_line(method: str, params: JsonObject) -> bytes:

@@ -9,7 +9,7 @@ import os
 import stat
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, cast
 
@@ -19,6 +19,8 @@ __all__ = ["Pipes", "can_wait_for_pipes", "open_pipes", "standard_pipes"]
 
 #: Lines that wait to be handled before reading pauses; what the client writes waits in the pipe.
 _MOST_WAITING = 64
+#: How long what was written last may take to leave.
+_LAST_LINES_SECONDS = 1.0
 
 
 class Pipes:
@@ -45,11 +47,6 @@ class Pipes:
         await self._writer.write(self._writing, line)
 
 
-def can_wait_for_pipes() -> bool:
-    """Whether an event loop can wait for both pipes, and nobody else is disturbed by that."""
-    return sys.platform != "win32" and _are_pipes_of_their_own()
-
-
 @asynccontextmanager
 async def standard_pipes() -> AsyncGenerator[Pipes]:
     """The pipes of this process.
@@ -62,8 +59,10 @@ async def standard_pipes() -> AsyncGenerator[Pipes]:
             yield pipes
 
 
-def _are_pipes_of_their_own() -> bool:
-    """Whether an event loop can wait for both, and nobody else is disturbed by that."""
+def can_wait_for_pipes() -> bool:
+    """Whether an event loop can wait for both pipes, and nobody else is disturbed by that."""
+    if sys.platform == "win32":
+        return False
     try:
         modes = [os.fstat(fd).st_mode for fd in (0, 1)]
         return (
@@ -107,7 +106,7 @@ async def open_pipes(reading_fd: int, writing_fd: int) -> AsyncGenerator[Pipes]:
     finally:
         reader.end()
         reading.close()
-        with anyio.CancelScope(shield=True), anyio.move_on_after(1):
+        with anyio.CancelScope(shield=True), anyio.move_on_after(_LAST_LINES_SECONDS):
             await writer.flush(writing)
         if not writer.is_lost:
             writing.abort()
@@ -188,7 +187,7 @@ class _Writer(asyncio.Protocol):
         self._can_write = asyncio.Event()
         self._can_write.set()
         self.is_lost = False
-        self.on_lost: Any = None
+        self.on_lost: Callable[[], None] | None = None
 
     def pause_writing(self) -> None:
         self._can_write.clear()

@@ -37,7 +37,9 @@ class SdkConnection:
         self._group = group
         self._starting = anyio.Lock()
         self._streams: SdkStreams | None = None
-        self._told_at_start: list[bytes] = []
+        self._opening: list[bytes] = []
+        #: Whether the client has done the handshake, and is to be told of changes unasked.
+        self.announces_changes = False
         self._tools_have_changed = False
         self._ended = anyio.Event()
         service.tools_changed.append(self._remember_change)
@@ -47,11 +49,9 @@ class SdkConnection:
         """Whether the SDK has a part in the connection."""
         return self._streams is not None
 
-    def is_told_later(self, line: bytes) -> bool:
-        """Keep a line for the start; False when it has started and can be given the line."""
-        if self._streams is None:
-            self._told_at_start.append(line)
-        return self._streams is None
+    def remember(self, line: bytes) -> None:
+        """Keep a line that opened the connection, for the start."""
+        self._opening.append(line)
 
     async def take(self, line: bytes) -> None:
         """Hand over a line; returns when there is room for more."""
@@ -67,7 +67,7 @@ class SdkConnection:
             streams: SdkStreams = await self._group.start(self._serve)
             # A request that is cancelled now must not leave a server that was told half.
             with anyio.CancelScope(shield=True):
-                for line in self._told_at_start:
+                for line in self._opening:
                     await streams.take(line)
             self._streams = streams
             return streams
@@ -98,7 +98,7 @@ class SdkConnection:
 
     def _remember_change(self) -> None:
         self._tools_have_changed = True
-        if self._told_at_start and self._streams is None:
+        if self.announces_changes and self._streams is None:
             # Somebody has to say so.
             self._group.start_soon(self.start)
 

@@ -413,6 +413,36 @@ async def test_an_answer_that_waits_for_room_is_not_followed_by_another(service:
     assert [one.get("id") for one in connection.written].count(5) == 1
 
 
+async def test_of_two_calls_the_one_with_the_very_id_is_cancelled(
+    service: Service, web: Web
+) -> None:
+    release = anyio.Event()
+    web.answers(Answer("late", release=release))
+    await store(service, request_tool("slow", web.url))
+    async with connected(service, "2025-06-18", direct=True) as connection:
+        await connection.open()
+        for request_id, run_id in ((1, "number"), ("1", "text")):
+            params = {"name": "slow", "_meta": {"callslip/runId": run_id}}
+            call = {"jsonrpc": "2.0", "id": request_id, "method": "tools/call", "params": params}
+            await connection.send(call)
+        await until(lambda: len(web.seen) == 2, "both are on their way")
+        method = "notifications/cancelled"
+        await connection.send({"jsonrpc": "2.0", "method": method, "params": {"requestId": 1}})
+        with anyio.fail_after(WAIT_SECONDS):
+            await service.wait_for_run("number", WAIT_SECONDS)
+        assert await service.run_status("number") == "aborted"
+        assert await service.run_status("text") == "running"
+        release.set()
+
+
+async def test_a_client_without_handshake_is_not_told_of_changes_unasked(service: Service) -> None:
+    async with connected(service, MODERN_VERSION, direct=True) as connection:
+        await connection.ask("tools/list", connection.with_envelope({}))
+        await store(service, script_tool("later", "1"))
+        await connection.ask("tools/list", connection.with_envelope({}), 2)
+        assert not connection.sdk.has_started
+
+
 async def test_a_call_under_way_when_the_server_ends_is_told_so(service: Service, web: Web) -> None:
     release = anyio.Event()
     web.answers(Answer("late", release=release))

@@ -226,3 +226,11 @@ async def test_an_address_in_disguise_is_still_one(client: HttpClient, host: str
     with pytest.raises(RunError) as caught:
         await client.exchange(request, timeout_seconds=10, policy=AddressPolicy.PUBLIC)
     assert caught.value.kind in {ErrorKind.BLOCKED_ADDRESS, ErrorKind.CONNECTION}
+
+
+async def test_a_header_that_is_no_unicode_is_not_sent_without_it(
+    client: HttpClient, web: Web
+) -> None:
+    with pytest.raises(RunError, match="cannot be sent"):
+        await get(client, web.url, headers={"X-Half": "\ud800"})
+    assert web.seen == []

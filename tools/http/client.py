@@ -1,7 +1,8 @@
 """One HTTP client for the process.
 
 `HttpClient.exchange` sends one request, follows its redirects and reads the whole answer, within a
-time and a size. It never retries and never decodes: `tools.retries` and `tools.decoders` do.
+time and a size. It never decodes and never retries: `tools.decoders` and `tools.retries` do. Only
+where a kept connection turns out to be closed does aiohttp send an idempotent request again.
 """
 
 import ssl
@@ -153,6 +154,9 @@ class HttpClient:
         names = {name.lower() for name, _ in headers}
         headers += [own for own in self._own_headers() if own[0].lower() not in names]
         try:
+            for _, value in headers:
+                # aiohttp leaves out what is no Unicode text.
+                value.encode()
             response = await self._pool(policy, outgoing.tls).request(
                 outgoing.method,
                 outgoing.url,
