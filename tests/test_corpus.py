@@ -1,4 +1,4 @@
-"""Every folder of the corpus, through the core, over MCP and over REST: the same run."""
+"""Every folder of the corpus, through the core, over MCP both ways and over REST: the same run."""
 
 import base64
 import json
@@ -16,6 +16,7 @@ from server.active_run import RunRequest
 from server.mcp_surface.surface import McpSurface
 from server.service import Service
 from server.views import tool_view
+from tests.server import direct_connection
 from tests.server.rest.helpers import http_server, rest_client
 from tests.web import Answer, Web
 from tools.run import RequestSource, RunOptions
@@ -86,6 +87,36 @@ async def test_mcp_answers_what_the_case_says(
     _check_run(case, view)
     _check_requests(case, web)
     _check_answer(case, answer.model_dump(by_alias=True, exclude_none=True, mode="json"))
+
+
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
+@pytest.mark.parametrize("folder", CASES, ids=lambda folder: folder.name)
+async def test_mcp_answers_the_same_without_the_sdk(
+    folder: Path, version: str, service: Service, web: Web
+) -> None:
+    case = Case(folder, web)
+    if case.call.get("credentials"):
+        pytest.skip("no credentials are handed over in a call over MCP")
+    await _store(service, case)
+    async with direct_connection.connected(service, version, direct=True) as client:
+        await client.open()
+        listed = await client.answer("tools/list", client.with_envelope({}))
+        names = {tool["_meta"].get("callslip/toolId"): tool["name"] for tool in _tools_in(listed)}
+        arguments = {"name": names[case.tool["id"]], "arguments": case.call["inputs"]}
+        meta = {"callslip/options": case.call.get("options", {})}
+        answer = await client.answer(
+            "tools/call", client.with_envelope({**arguments, "_meta": meta})
+        )
+        assert not client.sdk.has_started
+    view = tool_view(await service.get_run(answer["result"]["_meta"]["callslip/runId"]))
+    assert view["requestSource"] == "mcp"
+    _check_run(case, view)
+    _check_requests(case, web)
+    _check_answer(case, answer["result"])
+
+
+def _tools_in(listed: Any) -> list[Any]:
+    return [tool for tool in listed["result"]["tools"] if "_meta" in tool]
 
 
 @pytest.mark.parametrize("folder", CASES, ids=lambda folder: folder.name)
