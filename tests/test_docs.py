@@ -9,6 +9,7 @@ import pytest
 
 from server.active_run import RunRequest
 from server.service import Service
+from server.settings import Settings
 from tests.web import Answer, Web
 from tools.errors import ErrorKind
 from tools.run import RequestSource
@@ -41,6 +42,18 @@ async def test_an_example_of_the_tool_format_does_what_it_says(
 def test_every_error_kind_has_its_heading() -> None:
     headings = re.findall(r"^## (\w+)$", (DOCS / "errors.md").read_text("utf-8"), re.MULTILINE)
     assert headings == [str(kind) for kind in ErrorKind]
+
+
+def test_every_setting_is_listed_with_its_default() -> None:
+    listed = (DOCS / "settings.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(CALLSLIP_\w+)`[^|]*\| `?([^`|]+)", listed, re.MULTILINE))
+    for name, setting in Settings.model_fields.items():
+        if name in {"proxies", "exports_traces", "retention_days_failed", "retention_days_aborted"}:
+            # The first two have variables of their own, the others share a row.
+            continue
+        default = rows[f"CALLSLIP_{name.upper()}"]
+        if isinstance(setting.default, int | float) and not isinstance(setting.default, bool):
+            assert float(default) == setting.default, name
 
 
 def test_every_dependency_has_its_reason() -> None:
