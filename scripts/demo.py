@@ -215,7 +215,7 @@ async def in_the_handshake_era(environment: dict[str, str]) -> str:
         )
         listed = (await client.list_tools()).tools
         stored = [tool for tool in listed if (tool.meta or {}).get("callslip/toolId")]
-        say(f"{len(stored)} stored tools and {len(listed) - len(stored)} tools over the history:")
+        say(f"{len(stored)} stored tools, and {len(listed) - len(stored)} of callslip's own:")
         for tool in stored:
             read_only = tool.annotations is not None and tool.annotations.read_only_hint
             say(

@@ -16,8 +16,10 @@ from storage.hooks import Hook, Scheme
 from storage.outbox import Delivery
 from storage.schedules import Schedule
 from tools.auth import missing_credential
+from tools.check_system import check_credential
 from tools.errors import RunError
 from tools.json_text import JsonObject
+from tools.problems import Problem
 from tools.run import RequestSource, now_ms
 
 __all__ = ["Automation", "UnknownHookError", "UnknownScheduleError"]
@@ -51,16 +53,16 @@ class Automation:
 
     async def put_hook(
         self, tool_id: str, system_id: str, credential: str, scheme: Scheme, header: str | None
-    ) -> Hook:
-        """Let senders that know a system's credential start a tool.
+    ) -> tuple[Hook, list[Problem]]:
+        """Let senders that know a system's credential start a tool; what to mind of its secret.
 
         Raises `UnknownToolError`, `UnknownSystemError`, `RunError` when the credential is not set.
         """
         await self._service.tools.get(tool_id)
         hook = Hook(tool_id, system_id, credential, scheme, header or DEFAULT_HEADERS[scheme])
-        await self._secret_of(hook)
+        secret = await self._secret_of(hook)
         await self._hooks.put(hook)
-        return hook
+        return hook, list(check_credential(credential, secret, f"{system_id}.{credential}"))
 
     async def hooks(self) -> list[Hook]:
         """All hooks, by tool."""

@@ -67,7 +67,8 @@ def compare_runs(a: StoredRun, b: StoredRun) -> JsonObject:
         summary.append("The two runs do not differ but for their times.")
     if len(summary) > _MOST_SENTENCES:
         left_out = len(summary) - _MOST_SENTENCES
-        summary[_MOST_SENTENCES:] = [f"{left_out} more differences are in the parts below."]
+        more = "1 more difference is" if left_out == 1 else f"{left_out} more differences are"
+        summary[_MOST_SENTENCES:] = [f"{more} in the parts below."]
     return comparison
 
 

@@ -271,7 +271,8 @@ class FrozenRun:
                 without(expected["data"], self._ignored), without(seen, self._ignored)
             )
             if difference:
-                problems.append(f"data: {difference.total} differences")
+                total = difference.total
+                problems.append(f"data: {total} {'difference' if total == 1 else 'differences'}")
         return FrozenResult(tuple(problems), difference or None)
 
 

@@ -110,9 +110,21 @@ def _find(value: Json, path: str) -> "tuple[bool, list[jsonpath.JSONPathMatch]]"
                 raise ReadingError(f"path {path!r} finds more than {_MAX_MATCHES:,} values")
     except jsonpath.JSONPathError as error:
         raise ReadingError(
-            f"path {path!r} is no JSONPath: {error}; valid is $.items[0].name, $..id, $.rows[0:10]"
+            f"path {path!r} is no JSONPath: {_reason(error, path, text)}; "
+            "valid is $.items[0].name, $..id, $.rows[0:10]"
         ) from None
     return isinstance(query, jsonpath.JSONPath) and query.singular_query(), matches
+
+
+def _reason(error: "jsonpath.JSONPathError", path: str, text: str) -> str:
+    """What is wrong, and where in the path; as text, the error is a drawing of several lines."""
+    reason = str(error.args[0]) if error.args else type(error).__name__
+    if error.token is None:
+        return reason
+    if error.token.index < 0:
+        return f"{reason} after character {len(path)}"
+    # What was put in front of the path does not count.
+    return f"{reason} at character {error.token.index + 1 - (len(text) - len(path))}"
 
 
 @cache

@@ -85,10 +85,16 @@ class Settings(BaseModel):
             return cls.model_validate(given)
         except ValidationError as error:
             lines = [
-                f"{PREFIX}{str(one['loc'][0]).upper()}: {one['msg']} (seen: {one['input']!r})"
+                f"{PREFIX}{name.upper()}: {one['msg']} (seen: {cls._shown(name, one['input'])})"
                 for one in error.errors(include_url=False)
+                for name in [str(one["loc"][0])]
             ]
             raise SettingsError("\n".join(lines)) from None
+
+    @classmethod
+    def _shown(cls, name: str, value: object) -> str:
+        """What a message may say of a value; of a secret only that there is one."""
+        return repr(value) if cls.model_fields[name].repr else "a secret, not shown"
 
     @property
     def key_file(self) -> Path:

@@ -60,21 +60,28 @@ class ToolLibrary:
         self._author_name = author_name
         self._changed = changed
 
-    async def check(self, definition: Json) -> CheckedTool:
-        """Every problem of a definition; nothing is stored."""
+    async def check(self, definition: Json, *, new_tool_ids: Collection[str] = ()) -> CheckedTool:
+        """Every problem of a definition; nothing is stored.
+
+        `new_tool_ids` are of tools that are stored with it.
+        """
         await self.catalog.refresh()
         return await check_definition(
             definition,
             self._scripts,
-            known_tool_ids=self.catalog.ids(),
+            known_tool_ids=frozenset((*self.catalog.ids(), *new_tool_ids)),
             known_system_ids=await self._systems.ids(),
         )
 
     async def put(
-        self, definition: Json, *, client_name: str | None = None
+        self,
+        definition: Json,
+        *,
+        client_name: str | None = None,
+        new_tool_ids: Collection[str] = (),
     ) -> tuple[CheckedTool, PutOutcome | None]:
         """Check a definition and store it unless it is refused; `client_name` is kept with it."""
-        checked = await self.check(definition)
+        checked = await self.check(definition, new_tool_ids=new_tool_ids)
         if checked.definition is None:
             return checked, None
         outcome = await self.store.put(checked.definition, Author(self._author_name, client_name))

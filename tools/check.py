@@ -290,10 +290,10 @@ def _reference_problems(
     for index, step in enumerate(tool.steps):
         config = step.config
         path = f"steps[{index}].config"
-        if isinstance(config, SubToolConfig) and config.tool_id not in known_tool_ids:
+        if isinstance(config, SubToolConfig):
             if config.tool_id == tool.id:
                 yield Problem(f"{path}.toolId", "a tool cannot call itself", seen=config.tool_id)
-            else:
+            elif config.tool_id not in known_tool_ids:
                 yield _unknown_reference(f"{path}.toolId", "tool", config.tool_id, known_tool_ids)
         if (
             isinstance(config, RequestConfig)

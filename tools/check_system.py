@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -51,7 +51,7 @@ def check_system(definition: Json) -> CheckedSystem:
     try:
         system = System.model_validate(fields)
     except ValidationError as error:
-        problems.extend(shape_problems(error, fields))
+        problems.extend(map(_without_secret, shape_problems(error, fields)))
         named = system_id if isinstance(system_id, str) else None
         return CheckedSystem(named, None, {}, tuple(problems))
     problems.extend(_content_problems(system, set(credentials)))
@@ -86,6 +86,12 @@ def check_credential(name: str, value: Json, path: str) -> Iterator[Problem]:
             valid='a text, {"fromEnv": "NAME"}, {"fromCommand": ["program", …]} or '
             '{"fromFile": "path"}',
         )
+
+
+def _without_secret(problem: Problem) -> Problem:
+    """What stands in `auth` may be a secret in the place of its name, unless it is a choice."""
+    is_secret = problem.path.startswith("auth") and problem.valid is None
+    return replace(problem, seen=None) if is_secret else problem
 
 
 def _content_problems(system: System, given: set[str]) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from tools.json_text import Json, JsonObject, encode_json_text
 from tools.problems import Problem
 from tools.suggestions import did_you_mean
 
-__all__ = ["required_form", "seen", "shape_problems", "unknown_keys"]
+__all__ = ["required_form", "seen", "shape_message", "shape_problems", "unknown_keys"]
 
 #: Where an imported tool comes from: read by the next import.
 _OWN_FIELDS = frozenset({"x-callslip-import"})
@@ -32,6 +32,19 @@ _FOREIGN_FIELDS = frozenset(
     }
 )
 SEEN_CHARACTERS = 120
+#: What JSON calls the kinds that the validator names as Python does.
+_KINDS = {
+    "dict_type": "an object",
+    "list_type": "a list",
+    "model_attributes_type": "an object",
+    "model_type": "an object",
+    "tuple_type": "a list",
+}
+#: The kinds of a step and of a sign-in: the validator has them in its paths, the document not.
+_BRANCHES = {
+    "auth": ("bearer", "basic", "apiKey", "oauth2", "digest", "aws_sigv4"),
+    "config": ("request", "transform", "tool"),
+}
 
 
 def unknown_keys(fields: JsonObject, model: type[BaseModel], path: str) -> Iterator[Problem]:
@@ -58,6 +71,9 @@ def shape_problems(error: ValidationError, fields: JsonObject) -> Iterator[Probl
     """What a model found wrong in a document, with the document's own paths."""
     for one in error.errors(include_url=False):
         path, found = _locate(one["loc"], fields)
+        if one["type"] in {"union_tag_invalid", "union_tag_not_found"}:
+            yield _kind_problem(path, found)
+            continue
         context = one.get("ctx", {})
         expected = str(context.get("expected", "")).replace("'", "")
         valid = expected.replace(" or ", ", ") or None
@@ -70,8 +86,27 @@ def shape_problems(error: ValidationError, fields: JsonObject) -> Iterator[Probl
             hint = f"did you mean `{near}`?"
         if path.endswith(".body") and isinstance(value, dict | list):
             hint = "a body is text: write the JSON as one string, with its templates"
-        message = one["msg"][:1].lower() + one["msg"][1:]
+        message = shape_message(one["type"], one["msg"])
         yield Problem(path, message, seen=seen(found), valid=valid, hint=hint)
+
+
+def shape_message(kind: str, message: str) -> str:
+    """What the validator says of a value, `kind` being its type of error, in the words of JSON."""
+    if kind in _KINDS:
+        return f"input should be {_KINDS[kind]}"
+    return message[:1].lower() + message[1:]
+
+
+def _kind_problem(path: str, value: Json) -> Problem:
+    """The `type` at a path is none, or is not there."""
+    kinds = _BRANCHES[path.rpartition(".")[2]]
+    valid, place = ", ".join(kinds), f"{path}.type"
+    kind = cast("JsonObject", value).get("type")
+    if kind is None:
+        return Problem(place, "this field is required", seen="nothing", valid=valid)
+    near = did_you_mean(kind, kinds) if isinstance(kind, str) else None
+    hint = f"did you mean `{near}`?" if near else None
+    return Problem(place, "there is no such type", seen=seen(kind), valid=valid, hint=hint)
 
 
 def required_form(path: str) -> str | None:
@@ -90,8 +125,7 @@ def _locate(location: tuple[int | str, ...], fields: JsonObject) -> tuple[str, J
     path = ""
     value: Json = fields
     for index, part in enumerate(location):
-        # The validator names the branch of the config union; the document does not have it.
-        if index and location[index - 1] == "config" and part in {"request", "transform", "tool"}:
+        if index and part in _BRANCHES.get(str(location[index - 1]), ()):
             continue
         if isinstance(part, int):
             path += f"[{part}]"

@@ -150,7 +150,7 @@ def _size_of(folder: Path) -> str:
             except OSError:  # removed meanwhile
                 continue
             count += 1
-    return f"{_megabytes(total)} in {count} files"
+    return f"{_megabytes(total)} in {count} {'file' if count == 1 else 'files'}"
 
 
 def _megabytes(size: int) -> str:

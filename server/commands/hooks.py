@@ -15,6 +15,7 @@ from server.views import delivery_view
 from storage.hooks import Hook, Scheme
 from storage.outbox import Delivery
 from tools.errors import RunError
+from tools.problems import Problem
 
 app = typer.Typer(no_args_is_help=True, help="Webhooks in and out, for serve --http.")
 
@@ -47,16 +48,18 @@ def create(
         fail(f"--secret {secret}; valid is SYSTEM.NAME, such as github.webhook", USAGE)
     chosen: Scheme = next(one for one in DEFAULT_HEADERS if one == scheme)
 
-    async def work(service: Service) -> Hook:
+    async def work(service: Service) -> tuple[Hook, list[Problem]]:
         return await Automation(service).put_hook(tool_id, system_id, credential, chosen, header)
 
     try:
-        hook = run_with_service(work)
+        hook, problems = run_with_service(work)
     except UnknownSystemError as error:
         fail(str(error), NOT_FOUND)
     except RunError as error:
         fail(f"{error.message}; set it with `{error.detail.hint}`", USAGE)
     note(f"POST /v1/hooks/{tool_id} starts it; the {scheme} stands in {hook.header}")
+    for problem in problems:
+        note(f"warning: {problem}")
 
 
 @app.command("list")

@@ -85,7 +85,8 @@ def openapi(
     try:
         report = run_with_service(work)
     except DocumentError as error:
-        fail(f"{source if not is_url(source) else shown_url(source)}: {error}", USAGE)
+        place = shown_url(source) if is_url(source) else source
+        fail(str(error) if error.place == place else f"{place}: {error}", USAGE)
     if as_json:
         print_json(report.wire())
     else:

@@ -156,7 +156,8 @@ def superglue(
         listed = [] if is_url(source) else listed_tools(_read(source))
         report = run_with_service(work)
     except DocumentError as error:
-        fail(f"{name}: {error}", USAGE)
+        is_named = (error.place or "").startswith(name)
+        fail(str(error) if is_named else f"{name}: {error}", USAGE)
     if as_json:
         print_json(report)
     else:

@@ -106,7 +106,9 @@ def print_explanation(explanation: JsonObject) -> None:
         for step_id, difference in changes.get("data", {}).items():
             print_difference(f"shape of the data of step {step_id} since then", difference)
     for step in explanation.get("steps", ()):
-        _say(f"step {step['stepId']}: {step['status']}, {step['requests']} requests")
+        count = step["requests"]
+        requests = f"{count} {'request' if count == 1 else 'requests'}"
+        _say(f"step {step['stepId']}: {step['status']}, {requests}")
 
 
 def _print_exchange(exchange: JsonObject) -> None:

@@ -275,18 +275,30 @@ async def _reports(
     service: Service, definitions: list[Definition], store: bool
 ) -> list[JsonObject]:
     reports: list[JsonObject] = []
+    new_tool_ids = frozenset(_ids(definitions))
     for definition in definitions:
         if definition.problem is not None:
             reports.append({"outcome": "refused", "problems": [definition.problem.wire()]})
         elif store:
-            checked, outcome = await service.tools.put(definition.value)
+            checked, outcome = await service.tools.put(definition.value, new_tool_ids=new_tool_ids)
             report = _report(checked)
             if outcome is not None:
                 report |= {"version": outcome.version, "outcome": outcome.outcome}
             reports.append(report)
         else:
-            reports.append(_report(await service.tools.check(definition.value)))
+            checked = await service.tools.check(definition.value, new_tool_ids=new_tool_ids)
+            reports.append(_report(checked))
     return reports
+
+
+def _ids(definitions: list[Definition]) -> Iterator[str]:
+    """The ids that the definitions have of their own: they may name each other."""
+    for definition in definitions:
+        match definition.value:
+            case {"id": str() as tool_id}:
+                yield tool_id
+            case _:
+                pass
 
 
 def _report(checked: CheckedTool) -> JsonObject:

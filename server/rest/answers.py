@@ -24,6 +24,7 @@ from storage.search import SearchError
 from storage.tools import ToolChangedError, ToolExistsError
 from tools.errors import RunError
 from tools.json_text import Json, JsonObject, encode_json
+from tools.shapes import shape_message
 
 __all__ = [
     "ERROR_HANDLERS",
@@ -53,7 +54,13 @@ _STATUSES: Mapping[type[Exception], tuple[int, str]] = {
     ToolChangedError: (409, "conflict"),
     StorageError: (503, "storage"),
 }
-_CODES = {404: "not_found", 405: "method_not_allowed", 401: "unauthorized", 403: "forbidden"}
+_CODES = {
+    400: "invalid_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+}
 
 
 class BadRequestError(Exception):
@@ -128,7 +135,7 @@ async def _wrong_shape(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     # What was sent is not repeated: it may be a credential.
     details = [
-        {"path": ".".join(map(str, one["loc"])), "message": str(one["msg"])}
+        {"path": ".".join(map(str, one["loc"])), "message": shape_message(one["type"], one["msg"])}
         for one in error.errors()
     ]
     content_type = request.headers.get("content-type", "")

@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from starlette.responses import HTMLResponse
 
 from server.rest.answers import ERROR_HANDLERS, JsonAnswer
@@ -57,6 +58,7 @@ def rest_app(service: Service) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
         exception_handlers=ERROR_HANDLERS,
     )
     app.state.service = service
@@ -78,6 +80,11 @@ def rest_app(service: Service) -> FastAPI:
         return HTMLResponse(docs_page(document()))
 
     return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """The function's name, which who imports the document has as the name of a tool."""
+    return route.name
 
 
 def _openapi(app: FastAPI) -> JsonObject:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from server.callers import Caller, CallersService, NotAllowedError
@@ -20,7 +21,8 @@ class _JsonRequest(Request):
         try:
             value = decode_json(await self.body())
         except ValueError as error:
-            raise BadRequestError(f"the body is not JSON: {error}") from None
+            message = f"the body is not JSON: {error}; valid is a JSON object"
+            raise BadRequestError(message, [{"path": "body", "message": str(error)}]) from None
         if nests_deeply(value):
             raise BadRequestError(
                 f"the body nests too deeply; valid are up to {MOST_LEVELS} levels"
@@ -35,7 +37,13 @@ class JsonRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def decoded(request: Request) -> Response:
-            return await handle(_JsonRequest(request.scope, request.receive))
+            try:
+                return await handle(_JsonRequest(request.scope, request.receive))
+            except HTTPException as error:
+                # FastAPI puts words of its own in place of what reading the body raised.
+                if isinstance(error.__cause__, BadRequestError):
+                    raise error.__cause__ from None
+                raise
 
         return decoded
 

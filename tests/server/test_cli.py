@@ -72,6 +72,13 @@ async def test_a_setting_that_cannot_be_is_named(home: Path) -> None:
     code, output, errors = await run_command(home, "tools", "list", CALLSLIP_SCRIPT_WORKERS="none")
     assert (code, output) == (2, "")
     assert "CALLSLIP_SCRIPT_WORKERS" in errors
+    assert "'none'" in errors
+
+
+async def test_a_setting_that_is_a_secret_is_named_without_its_value(home: Path) -> None:
+    _, output, errors = await run_command(home, "tools", "list", CALLSLIP_WEBHOOK_SECRET="sec-ret")
+    assert "CALLSLIP_WEBHOOK_SECRET: " in errors
+    assert "sec-ret" not in output + errors
 
 
 async def test_tools_are_added_listed_shown_exported_and_removed(
@@ -153,6 +160,32 @@ async def test_a_check_stores_nothing(home: Path) -> None:
     assert report["tools"][0]["outcome"] == "valid"
     assert await as_json(home, "tools", "list", "--json") == []
     await as_json(home, "tools", "check", "-", "--json", stdin=b"{}", code=2)
+
+
+@pytest.mark.parametrize("command", ["check", "add"])
+async def test_tools_that_come_together_know_each_other(command: str, home: Path) -> None:
+    def calls(tool_id: str, called: str) -> dict[str, Any]:
+        return {"id": tool_id, "steps": [{"id": "s", "config": {"type": "tool", "toolId": called}}]}
+
+    both = json.dumps([calls("outer", "inner"), script_tool("inner", "1")]).encode()
+    report = await as_json(home, "tools", command, "-", "--json", stdin=both)
+    assert [one["problems"] for one in report["tools"]] == [[], []]
+    itself = json.dumps([calls("loop", "loop"), calls("other", "nobody")]).encode()
+    report = await as_json(home, "tools", command, "-", "--json", stdin=itself, code=2)
+    first, second = ([one["message"] for one in each["problems"]] for each in report["tools"])
+    assert first == ["a tool cannot call itself"]
+    assert second == ["no tool of this id is stored yet"]
+
+
+async def test_a_short_secret_of_a_hook_is_warned_of(home: Path) -> None:
+    await store_tools(home, [script_tool("t", "1")])
+    sender = {"id": "sender", "credentials": {"short": "12345", "long": SECRET}}
+    await as_json(home, "systems", "add", "-", "--json", stdin=json.dumps(sender).encode())
+    create = ("hooks", "create", "t", "--secret")
+    warned = await failing(home, *create, "sender.short", code=0)
+    assert "warning: sender.short: values of fewer than 8 characters" in warned
+    assert "12345" not in warned
+    assert "warning" not in await failing(home, *create, "sender.long", code=0)
 
 
 async def test_a_source_without_tools_is_an_error(home: Path, tmp_path: Path) -> None:
@@ -244,7 +277,9 @@ async def test_the_history_is_listed_shown_and_read(home: Path) -> None:
     assert "broken" in text
     assert await as_json(home, "runs", "result", "r0") == [{"a": 1}, {"a": 2}, {"a": 3}]
     assert await as_json(home, "runs", "result", "r0", "--path", "$[*].a") == [1, 2, 3]
-    assert "JSONPath" in await failing(home, "runs", "result", "r0", "--path", "$[", code=2)
+    said = await failing(home, "runs", "result", "r0", "--path", "$..[", code=2)
+    assert len(said.strip().splitlines()) == 1
+    assert "path '$..[' is no JSONPath: unexpected end of query after character 4; valid" in said
     assert "broken" in await failing(home, "runs", "result", "f", code=1)
     for command in ("show", "result"):
         assert "run x not found" in await failing(home, "runs", command, "x", code=3)

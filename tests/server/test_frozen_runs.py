@@ -157,7 +157,7 @@ async def test_a_changed_tool_is_tested_with_the_recorded_answers(
 ) -> None:
     await frozen_orders(service, folder)
     edit(folder / "tool.json", outputTransform="(s) => 1")
-    assert (await came_out(folder, engines)).problems == ("data: 1 differences",)
+    assert (await came_out(folder, engines)).problems == ("data: 1 difference",)
     edit(folder / "inputs.json", ids=[3])
     (problem,) = (await came_out(folder, engines)).problems
     assert "/item/3 has no recorded answer" in problem

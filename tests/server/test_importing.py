@@ -522,6 +522,10 @@ async def test_the_command_says_what_is_wrong_with_a_document(tmp_path: Path) ->
     code, _, errors = await run_command(home, "import", "openapi", str(tmp_path / "no.json"))
     assert code == 2
     assert "cannot be read" in errors
+    url = "http://127.0.0.1:1/x"
+    code, _, errors = await run_command(home, "import", "openapi", url)
+    assert code == 2
+    assert errors.count(url) == 1
 
 
 async def test_an_id_that_no_system_may_have_is_refused_before_anything_is_stored(

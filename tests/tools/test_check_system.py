@@ -58,6 +58,26 @@ def test_a_problem_is_named_by_its_path(fields: dict[str, Any], path: str) -> No
     assert path in errors(**fields)
 
 
+@pytest.mark.parametrize(
+    ("auth", "words"),
+    [
+        ({"type": "oauth"}, 'auth.type: there is no such type; seen: "oauth"; valid: bearer,'),
+        ({"type": "oauth"}, "did you mean `oauth2`?"),
+        ({"type": ["oauth2"]}, 'auth.type: there is no such type; seen: ["oauth2"]'),
+        ({}, "auth.type: this field is required; seen: nothing; valid: bearer, basic"),
+        ({**OAUTH, "grant": "password"}, "auth.grant: input should be 'client_credentials'"),
+        ({**OAUTH, "grant": "password"}, 'seen: "password"'),
+        ([], "auth: input should be an object"),
+        (SECRET, "auth: input should be an object"),
+        ({"type": "bearer", "credential": [SECRET]}, "auth.credential: input should be a"),
+    ],
+)
+def test_a_wrong_sign_in_is_named_by_the_paths_of_the_document(auth: Any, words: str) -> None:
+    problems = check_system({**ACME, "auth": auth}).problems
+    assert words in "\n".join(map(str, problems))
+    assert SECRET not in str(problems)
+
+
 def test_a_credential_that_auth_names_and_nobody_set_is_a_warning_with_the_command() -> None:
     checked = check_system({**ACME, "auth": {"type": "bearer", "credential": "token"}})
     (problem,) = checked.problems

@@ -126,6 +126,22 @@ def test_files_of_a_form_are_files_of_the_command_and_back() -> None:
     assert json.loads(body.replace("<<photo>>", "0"))["meta"]["file"] == {"text": '{"a": 1}'}
 
 
+def test_a_form_that_code_makes_is_a_part_to_fill_in_and_said_so() -> None:
+    config = {
+        "method": "POST",
+        "url": "https://a.test/files",
+        "headers": {"Content-Type": "multipart/form-data"},
+        "body": "<<(s) => ({photo: {file: s.photo}})>>",
+    }
+    tool = {"id": "send", "steps": [{"id": "sent", "config": config}]}
+    exported = export_curl([Tool.model_validate(tool)], {})
+    (words,) = commands_of(exported.content)
+    assert words[-3:] == ["--form-string", "<name>=<value>", "https://a.test/files"]
+    assert exported.left_out == (
+        "send, step sent: body: its parts are made by code; put a --form-string or -F in for each",
+    )
+
+
 def test_a_workflow_names_operations_that_its_document_describes() -> None:
     exported = export_arazzo([Tool.model_validate(ORDERS)], {"acme": ACME})
     document = exported.content

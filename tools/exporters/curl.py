@@ -143,6 +143,11 @@ class _Writer:
                     else self._part(name, one)
                 )
             ]
+        if kind == _MULTIPART:
+            self.left_out.append(
+                "body: its parts are made by code; put a --form-string or -F in for each"
+            )
+            return ["--form-string", "<name>=<value>"]
         if text is None:
             return ["--data-raw", self._text(config.body, "body", str)]
         if not kind:

@@ -1,5 +1,7 @@
 """Why an exchange failed, in our words."""
 
+import os
+
 import aiohttp
 
 from tools.errors import ErrorKind, HttpFailure, RunError
@@ -60,11 +62,25 @@ def failure_of(
 
 def _words(error: Exception) -> str:
     # In aiohttp's own words there is the url too, with the password of a proxy.
+    kind = type(error).__name__
     match error:
         case aiohttp.ClientHttpProxyError():
             return f"the proxy answered {error.status} {error.message}"
+        case aiohttp.ClientProxyConnectionError():
+            return f"the proxy {error.host}:{error.port}: {_reason(error.os_error)}"
+        case aiohttp.ClientConnectorCertificateError():
+            words = str(error.certificate_error)
+        case aiohttp.ClientConnectorError():
+            words = _reason(error.os_error)
         case aiohttp.ClientResponseError():
             words = error.message
         case _:
             words = str(error)
-    return words or type(error).__name__
+    return words or kind
+
+
+def _reason(error: OSError) -> str:
+    """What the system says of a connection that was not made."""
+    words = error.strerror or str(error)
+    # In the place of the reason, the event loop says the address.
+    return os.strerror(error.errno) if error.errno and "Connect call failed" in words else words

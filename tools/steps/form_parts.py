@@ -18,9 +18,10 @@ _PART_KEYS = frozenset({"file", "name", "contentType"})
 _FILE_KEYS = frozenset({"text", "base64", "name", "contentType"})
 #: A media type with parameters; anything else could write headers of its own.
 _MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+*-]+(?:\s*;[\x20-\x7e]*)?", re.ASCII)
+#: Of the file itself: a caller's input is one, and in a template it stands under `file`.
 _HINT = (
-    'write {"file": {"text": "…"}} or {"file": {"base64": "…"}}, with `name` and `contentType` '
-    "where they are needed"
+    'a file is {"text": "…"} for text or {"base64": "…"} for any bytes, encoded as base64 with its '
+    "padding; with `name` and `contentType` where they are needed"
 )
 
 

@@ -60,6 +60,12 @@ def test_a_machine_where_nothing_is_stored_yet_is_well(data: Path) -> None:
     assert not data.exists()
 
 
+def test_one_file_is_counted_as_one(data: Path) -> None:
+    data.mkdir()
+    (data / "note.txt").write_text("x")
+    assert findings()[1]["home"]["found"].endswith(" in 1 file")
+
+
 def test_a_home_in_use_is_described_and_left_as_it_is(data: Path) -> None:
     store_one_tool(data)
     before = sorted(path.name for path in data.rglob("*"))

@@ -46,7 +46,9 @@ async def test_runs_are_compared_explained_and_viewed(tmp_path: Path, web: Web) 
     for words in ("failed at step get", "what to do:", "/2 -> 404", "nothing here", "last good"):
         assert words in text
     assert "\x1b" not in text
-    assert "no failure to explain" in await printed(home, "runs", "explain", "good")
+    text = await printed(home, "runs", "explain", "good")
+    assert "no failure to explain" in text
+    assert text.endswith(", 1 request\n")
 
     view = await as_json(home, "runs", "show", "bad", "--view", "workflow", "--json")
     assert view["executionState"]["get"]["status"] == "failure"

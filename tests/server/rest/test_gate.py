@@ -64,6 +64,26 @@ async def test_a_body_that_is_no_request_is_a_400(echo: httpx.AsyncClient, body:
     message_of(await echo.post("/tools", content=body, headers=headers), 400)
 
 
+async def test_a_body_that_stops_being_json_says_where(echo: httpx.AsyncClient) -> None:
+    headers = {"content-type": "application/json"}
+    answer = await echo.post(RUN, content=b'{"inputs":', headers=headers)
+    assert message_of(answer, 400).startswith("the body is not JSON: ")
+    assert "line 1 column 11" in message_of(answer, 400)
+    assert "valid is a JSON object" in message_of(answer, 400)
+    error = answer.json()["error"]
+    assert (error["code"], error["details"][0]["path"]) == ("invalid_request", "body")
+
+
+async def test_a_body_of_another_shape_is_described_in_the_words_of_json(
+    echo: httpx.AsyncClient,
+) -> None:
+    said = message_of(await echo.put("/tools/echo", json={"steps": 3, "inputSchema": []}), 400)
+    assert "steps: input should be a list; seen: 3" in said
+    assert "inputSchema: input should be an object" in said
+    said = message_of(await echo.post(RUN, json={"inputs": []}), 400)
+    assert "body.inputs: input should be an object" in said
+
+
 async def test_a_body_of_another_type_is_a_400_that_says_so(echo: httpx.AsyncClient) -> None:
     for content_type in ("text/plain", "application/x-www-form-urlencoded"):
         headers = {"content-type": content_type}
@@ -208,5 +228,9 @@ async def test_the_pages_for_people_and_programs_load_nothing_from_elsewhere(url
         document = (await client.get(f"{url}/openapi.json")).json()
         assert document["openapi"].startswith("3.1")
         assert "/v1/runs/{run_id}" in document["paths"]
+        operations = [one for path in document["paths"].values() for one in path.values()]
+        ids = [one["operationId"] for one in operations]
+        assert {"list_runs", "run_tool", "health"} <= set(ids)
+        assert len(ids) == len(set(ids))
         health = (await client.get(f"{url}/health")).json()
         assert health["status"] == "ok"
