@@ -1,7 +1,7 @@
 """Who calls over HTTP: a key, what it may do, and what it is shown of the home."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -135,10 +135,14 @@ class CallersTools(ToolLibrary):
         return [one for one in stored if self._shows(one)]
 
     async def put(
-        self, definition: Json, *, client_name: str | None = None
+        self,
+        definition: Json,
+        *,
+        client_name: str | None = None,
+        new_tool_ids: Collection[str] = (),
     ) -> tuple[CheckedTool, PutOutcome | None]:
         await self._require_place(definition)
-        return await super().put(definition, client_name=client_name)
+        return await super().put(definition, client_name=client_name, new_tool_ids=new_tool_ids)
 
     async def add(self, definition: Json) -> CheckedTool:
         await self._require_place(definition)
