@@ -198,6 +198,7 @@ def resumed(run: StoredRun) -> RunRequest:
         client_name=run.client_name,
         client_version=run.client_version,
         user_id=run.user_id,
+        parent_run_id=run.parent_run_id,
         derivation=Derivation(None, None, {run.tool_id: CatalogEntry(stored)}),
         is_async=True,
         resumes=run.seq,

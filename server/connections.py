@@ -1,7 +1,7 @@
 """The systems of a home as they are used: looked up, opened with their secrets, signed in to."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from tools.errors import RunError
 from tools.http import OutgoingRequest
 from tools.json_text import Json, JsonObject
 from tools.model import Tool
+from tools.prepared import PreparedTool
 from tools.suggestions import did_you_mean
 from tools.system import Environment, System, signs_in_by_browser
 
@@ -122,6 +123,18 @@ class Connections:
             run_time=run_time,
             marks_only=marks_only,
         )
+
+    async def load_for_all(
+        self, definitions: Iterable[JsonObject], mode: Environment, run_time: Mapping[str, str]
+    ) -> LoadedSystems:
+        """The systems of all tools that an earlier run executed."""
+        systems: dict[str, System] = {}
+        problem: RunError | None = None
+        for definition in definitions:
+            loaded = await self.load_for(PreparedTool.of(definition).tool, mode, run_time)
+            systems |= loaded.systems
+            problem = problem or loaded.problem
+        return LoadedSystems(systems, problem)
 
     async def sign_in(self, system: System, show: Callable[[str], None]) -> None:
         """Have a person sign in, and store the tokens; `show` gets the address to open.

@@ -190,7 +190,7 @@ def plan_rerun(
         run.run_id,
         _kind(run, wanted, inputs, entry),
         recorded_tools,
-        TakenSteps(run.run_id, taken) if taken else None,
+        TakenSteps(run.run_id, taken, run.sub_tools or {}) if taken else None,
         replay,
     )
     request = RunRequest(

@@ -26,7 +26,7 @@ from server.active_run import (
 from server.catalog import Catalog, CatalogEntry
 from server.comparison import compare_runs
 from server.connections import Connections
-from server.credentials import redactor_for
+from server.credentials import LoadedSystems, redactor_for
 from server.explanation import explain_run
 from server.history import History
 from server.reruns import (
@@ -61,7 +61,7 @@ from storage.tools import (
     ToolStore,
 )
 from tools.auth.oauth2 import Token
-from tools.carriers import Carriers
+from tools.carriers import Carriers, shown_in
 from tools.context import ChildRun, Engines, RunContext, RunEvent
 from tools.decoders import StoredFile
 from tools.errors import ErrorDetail, ErrorKind, RunError
@@ -71,6 +71,8 @@ from tools.json_text import JsonObject
 from tools.redaction import Redactor
 from tools.replay import ReplayClient, credential_mark
 from tools.run import RequestSource, RunOutcome, RunStatus, now_ms
+from tools.scope import short_credentials
+from tools.scripts import js_text
 from tools.system import System, auth_credential_names
 from tools.tracing import is_traceparent, trace_id_of
 
@@ -196,6 +198,11 @@ class Service:
             request.credentials,
             marks_only=replay is not None and not replay.is_lenient,
         )
+        below = LoadedSystems({})
+        if derivation.taken is not None and (replay is None or replay.is_lenient):
+            below = await self.connections.load_for_all(
+                derivation.taken.sub_tools.values(), request.options.mode, request.credentials
+            )
         systems = {**request.systems_above, **loaded.systems}
         run_id = request.run_id or str(uuid.uuid4())
         traceparent = request.traceparent if is_traceparent(request.traceparent or "") else None
@@ -210,9 +217,10 @@ class Service:
             _Ports(self, run_id, request, redactor),
             systems=loaded.systems,
             guarded_systems=tuple(systems.values()),
+            systems_below=below.systems,
             run_time_credentials=request.credentials,
             redactor=redactor,
-            carriers=dict(request.carriers),
+            carriers={**request.carriers, **await self._handed_over(request)},
             ancestors=request.ancestors,
             trace_id=trace_id,
             spans=self.engines.spans,
@@ -221,7 +229,11 @@ class Service:
             replay=self._replay_client(replay, redactor),
         )
         execution = Execution(
-            prepared, request.inputs, context, refused=loaded.problem, taken=derivation.taken
+            prepared,
+            request.inputs,
+            context,
+            refused=loaded.problem or below.problem,
+            taken=derivation.taken,
         )
         new_run = NewRun(
             run_id,
@@ -267,6 +279,19 @@ class Service:
             self._newest_seq = max(self._newest_seq, active.seq)
             self._group.start_soon(self._drive, active)
         return active
+
+    async def _handed_over(self, request: RunRequest) -> Carriers:
+        """Those of the inputs that show short credentials of the run whose result they are."""
+        if not request.is_async or request.parent_run_id is None:
+            return {}
+        above = await self._runs.get(request.parent_run_id, with_steps=False)
+        if above is None or above.tool is None:
+            return {}
+        definitions = (above.tool, *(above.sub_tools or {}).values())
+        loaded = await self.connections.load_for_all(definitions, request.options.mode, {})
+        short = short_credentials(loaded.systems, {})
+        shown = {name: shown_in(js_text(value), short) for name, value in request.inputs.items()}
+        return {name: held for name, held in shown.items() if held}
 
     async def serve_queue(self) -> None:
         """Execute the runs that other processes accepted and did not begin, until cancelled."""

@@ -109,6 +109,8 @@ class RunContext:
     redactor: Redactor
     #: The run's own systems and those of the runs above it, whose credentials its inputs may hold.
     guarded_systems: tuple[System, ...] = ()
+    #: The systems of called tools whose results this run takes over from an earlier one.
+    systems_below: Mapping[str, System] = field(default_factory=dict[str, System], repr=False)
     #: Ids of the tools above this one in a chain, the outermost first.
     ancestors: tuple[str, ...] = ()
     trace_id: str | None = None

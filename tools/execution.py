@@ -6,7 +6,7 @@ from outside, `cut_off` gives the outcome with all that was done so far.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import anyio
@@ -22,7 +22,7 @@ from tools.prepared import PreparedTool
 from tools.problems import render_problems
 from tools.response_filters import apply_response_filters
 from tools.run import RunOutcome, RunStatus, StepRecord, now_ms
-from tools.scope import Scope, visible_credentials
+from tools.scope import Scope, short_credentials, visible_credentials
 from tools.scripts import Script, ScriptForm, ScriptSession, ScriptValue, js_text
 from tools.steps import run_item
 from tools.touches import is_reading
@@ -43,6 +43,8 @@ class TakenSteps:
     run_id: str
     #: Envelopes by step id.
     data: Mapping[str, Json]
+    #: The tools that those steps called, and the ones that these called, by id.
+    sub_tools: Mapping[str, JsonObject] = field(default_factory=dict[str, JsonObject])
 
 
 class Execution:
@@ -64,6 +66,7 @@ class Execution:
         self.inputs = inputs
         self._refused = refused
         self._taken = taken or TakenSteps("", {})
+        context.sub_tools.update(self._taken.sub_tools)
         self._steps: list[StepRecord] = []
         self._state: JsonObject = {}
         self._result: Json = None
@@ -178,10 +181,8 @@ class Execution:
         data = self._taken.data[step.id]
         # Of what it was made is not recorded. What an upstream answered is not made of credentials.
         if not isinstance(step.config, RequestConfig) or step.data_selector is not None:
-            visible = visible_credentials(
-                self._context.systems, self._context.run_time_credentials, None
-            )
-            short = NOTHING_CARRIED.union(*visible.carriers.values())
+            systems = {**self._context.systems_below, **self._context.systems}
+            short = short_credentials(systems, self._context.run_time_credentials)
             self._context.carry(step.id, shown_in(js_text(data), short) if short else short)
         self._succeed(step, record, data)
 

@@ -6,7 +6,7 @@ variables win over all.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -20,6 +20,7 @@ __all__ = [
     "Credentials",
     "Scope",
     "read_dotted_path",
+    "short_credentials",
     "visible_credentials",
     "with_run_time_credentials",
 ]
@@ -132,15 +133,18 @@ class Scope:
     page_variables: JsonObject = field(default_factory=dict[str, Json])
     #: Names of `state` that hold short credentials.
     state_carriers: Carriers = field(default_factory=dict[str, frozenset[TakenCredential]])
+    #: Names of `page_variables` that do.
+    page_carriers: Carriers = field(default_factory=dict[str, frozenset[TakenCredential]])
 
-    def with_page(self, page_variables: JsonObject) -> "Scope":
-        return Scope(self.state, self.credentials, page_variables, self.state_carriers)
+    def with_page(self, page_variables: JsonObject, page_carriers: Carriers) -> "Scope":
+        return replace(self, page_variables=page_variables, page_carriers=page_carriers)
 
     @cached_property
     def carriers(self) -> Carriers:
         """All names that hold short credentials."""
-        carriers = {**self.state_carriers, **self.credentials.carriers}
-        return {name: held for name, held in carriers.items() if name not in self.page_variables}
+        below = {**self.state_carriers, **self.credentials.carriers}
+        shown = {name: held for name, held in below.items() if name not in self.page_variables}
+        return {**shown, **self.page_carriers}
 
     def carried_by(self, value: ScriptValue) -> frozenset[TakenCredential]:
         """The short credentials in what a script made of `values`, the `carriers` watched."""
@@ -148,7 +152,7 @@ class Scope:
 
     def carried_under(self, name: str, value: Json) -> frozenset[TakenCredential]:
         """The short credentials in what `lookup` gave for a name."""
-        if not self.state_carriers and not self.credentials.carriers:
+        if not self.carriers:
             return NOTHING_CARRIED
         head = re.split(r"[.\[]", name.removeprefix("$."), maxsplit=1)[0]
         return self._shown_in(js_text(value), {name, head})
@@ -265,3 +269,11 @@ def visible_credentials(
             flat[name] = named[name] = value
             labels[name] = named_labels[name] = f"run.{name}"
     return Credentials(flat, named, urls, labels, named_labels, owners)
+
+
+def short_credentials(
+    systems: Mapping[str, System], run_time: Mapping[str, str]
+) -> frozenset[TakenCredential]:
+    """The credentials of these systems, and of a run, that are not known by their values."""
+    visible = visible_credentials(systems, run_time, None)
+    return NOTHING_CARRIED.union(*visible.carriers.values())

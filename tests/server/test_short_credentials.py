@@ -59,6 +59,13 @@ async def run(service: Service, tool_id: str, inputs: Any = None, **fields: Any)
     return await active.wait()
 
 
+async def rerun_from_failed(service: Service, run_id: str) -> Any:
+    wanted = RerunRequest(run_id, RequestSource.API, from_failed_step=True)
+    made = await service.rerun(wanted)
+    assert len(made.plan.taken) == 1
+    return made.run
+
+
 async def assert_refused(service: Service, web: Web, tool_id: str) -> None:
     outcome = await run(service, tool_id)
     assert outcome.error is not None
@@ -239,6 +246,49 @@ async def test_what_shows_no_pin_goes_anywhere(
     await assert_sent(home, web, "ask")
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"queryParams": {"n": "<<limit>>"}},
+        {"headers": {"X-N": "<<(s) => `${s['page' + 'Size']}`>>"}},
+        {"method": "POST", "body": '{"n": "<<$.pageSize>>"}'},
+    ],
+)
+@pytest.mark.parametrize(
+    "size", ["<<acme_number>>", "<<(s) => s['acme_' + 'number']>>", "<<made.data>>"]
+)
+async def test_a_pin_that_is_the_page_size_is_held_to_its_origin(
+    size: str, config: dict[str, Any], service: Service, web: Web
+) -> None:
+    web.answers(Answer({}))
+    await add_acme(service, "http://acme.test", credentials={"number": "4711", "pin": PIN})
+    pagination = {"type": "offsetBased", "pageSize": size}
+    ask = asks(f"{web.url}/x", pagination=pagination, **config)
+    await store(service, tool("ask", makes("$.acme_number"), ask))
+    outcome = await run(service, "ask")
+    assert "the credential acme.number belongs to http://acme.test" in (outcome.error or "")
+    assert web.seen == []
+
+
+async def test_an_offset_that_shows_a_pin_is_held_to_its_origin(service: Service, web: Web) -> None:
+    web.answers(Answer([1]))
+    await add_acme(service, "http://acme.test", credentials={"number": "4711"})
+    pagination = {"type": "offsetBased", "pageSize": "<<acme_number>>", "stopCondition": "false"}
+    ask = asks(f"{web.url}/x", pagination=pagination, queryParams={"from": "<<offset>>"})
+    await store(service, tool("ask", ask))
+    outcome = await run(service, "ask")
+    assert "the credential acme.number belongs to http://acme.test" in (outcome.error or "")
+    assert [request.query for request in web.seen] == ["from=0"]
+
+
+async def test_a_page_size_that_is_no_number_does_not_show_the_pin(home: Service, web: Web) -> None:
+    ask = asks(f"{web.url}/x", pagination={"type": "pageBased", "pageSize": "<<acme_pin>>"})
+    await store(home, tool("ask", ask))
+    outcome = await run(home, "ask")
+    assert "pagination.pageSize is made of the credential acme.pin" in (outcome.error or "")
+    assert PIN not in (outcome.error or "")
+
+
 async def test_a_pin_in_the_data_of_a_step_goes_to_its_system(service: Service, web: Web) -> None:
     web.answers(Answer({}))
     await add_acme(service, web.url)
@@ -270,11 +320,39 @@ async def test_a_rerun_follows_a_pin_of_a_step_that_it_takes(home: Service, web:
     await store(home, tool("ask", makes("$.acme_pin"), ask))
     failed = await start(home, "ask")
     await failed.wait()
-    made = await home.rerun(RerunRequest(failed.run_id, RequestSource.API, from_failed_step=True))
-    outcome = await made.run.wait()
-    assert made.plan.taken == ("made",)
+    outcome = await (await rerun_from_failed(home, failed.run_id)).wait()
     assert "the credential acme.pin belongs to" in (outcome.error or "")
     assert web.seen == []
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+async def test_a_rerun_follows_a_pin_that_only_a_called_tool_knew(
+    depth: int, home: Service, web: Web
+) -> None:
+    steps = [makes("$.acme_pin"), {**LAST, "failureBehavior": "continue"}]
+    await store(
+        home,
+        {"id": "tool0", "steps": steps, "outputTransform": "(s) => s.made.data"},
+        {"id": "tool1", "steps": [calls("tool0", {})]},
+        {
+            "id": "parent",
+            "steps": [
+                calls(f"tool{depth - 1}", {}),
+                asks(f"{web.url}/x", headers={"X-Pin": "<<call.data>>"}),
+            ],
+        },
+    )
+    run_id = ""
+    for _ in range(3):
+        # The second one takes over what the first one had taken over.
+        active = await (rerun_from_failed(home, run_id) if run_id else start(home, "parent"))
+        outcome = await active.wait()
+        assert "the credential acme.pin belongs to" in (outcome.error or "")
+        run_id = active.run_id
+    assert web.seen == []
+    record = await home.get_run(run_id)
+    assert record.steps[0]["takenFrom"]
+    assert "tool0" in (record.sub_tools or {})
 
 
 @given(st.text(min_size=1, max_size=7), st.text(), st.text())

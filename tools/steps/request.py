@@ -26,6 +26,9 @@ __all__ = ["run_request"]
 #: Bodies up to this size are decoded where they are; a thread would cost more than it gains.
 _DECODED_INLINE_BYTES = 256 * 1024
 
+#: The field, as messages call it.
+_PAGE_SIZE = "pagination.pageSize"
+
 
 async def run_request(
     step: Step,
@@ -130,7 +133,8 @@ async def _read_pages(
     record: StepRecord,
     context: RunContext,
 ) -> Json:
-    page_size = await _page_size(pagination, Resolver(scope, session, reader.step.id))
+    resolver = Resolver(scope, session, reader.step.id)
+    page_size = await _page_size(pagination, resolver)
     paginator = build_paginator(pagination, page_size)
     if paginator is None:
         raise AssertionError("a disabled pagination has no pages")
@@ -142,9 +146,8 @@ async def _read_pages(
             "pageSize": page_size,
         }
         try:
-            received = await reader.ask(
-                scope.with_page(variables), pages.count + 1, paginator.next_url
-            )
+            page_scope = scope.with_page(variables, resolver.carriers_among(variables))
+            received = await reader.ask(page_scope, pages.count + 1, paginator.next_url)
             if received is None:
                 return None
             if not pages.add(received, await reader.decode(received)):
@@ -280,18 +283,17 @@ def _is_truthy(value: Json) -> bool:
 async def _page_size(pagination: Pagination, resolver: Resolver) -> int:
     given = pagination.page_size
     text = (
-        await render_text(given, resolver, "pagination.pageSize")
-        if isinstance(given, str)
-        else js_text(given)
+        await render_text(given, resolver, _PAGE_SIZE) if isinstance(given, str) else js_text(given)
     )
     try:
         size = int(text)
     except ValueError:
         size = 0
     if size < 1:
+        taken = sorted(one.label for one in resolver.taken.get(_PAGE_SIZE, ()))
+        seen = f"made of the credential {taken[0]}" if taken else repr(text[:100])
         raise RunError(
-            ErrorKind.PAGINATION,
-            f"pagination.pageSize is {text[:100]!r}; valid is a whole number from 1",
+            ErrorKind.PAGINATION, f"{_PAGE_SIZE} is {seen}; valid is a whole number from 1"
         )
     return size
 

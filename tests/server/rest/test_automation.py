@@ -197,6 +197,32 @@ async def test_a_tool_starts_another_with_its_result_under_the_same_trace(
         await until_async(are_done, "every delivery has ended")
 
 
+async def test_a_short_credential_in_a_result_is_followed_to_the_tool_that_it_starts(
+    service: Service, web: Web
+) -> None:
+    await service.connections.put(
+        {"id": "acme", "url": "http://acme.test", "credentials": {"pin": "12 34"}}
+    )
+    makes = {"id": "made", "config": {"type": "transform", "transformCode": "$.acme_pin"}}
+    asks = {
+        "id": "asked",
+        "retries": 0,
+        "failureBehavior": "continue",
+        "config": {"url": "/", "systemId": "acme"},
+    }
+    await store(
+        service,
+        {"id": "first", "steps": [makes, asks], "outputTransform": "(s) => ({ p: s.made.data })"},
+        request_tool("second", f"{web.url}/<<p>>"),
+    )
+    async with http_server(service) as url:
+        await run_with_webhook(url, "tool:second", "first")
+        [run] = await ended(service, "second")
+    assert run.status == "failed"
+    assert "the credential acme.pin belongs to http://acme.test" in (run.error or "")
+    assert web.seen == []
+
+
 @pytest.mark.parametrize(
     ("target", "words"),
     [
