@@ -21,7 +21,7 @@ from server.app import open_service
 from server.settings import Settings
 from storage.tools import ToolChange
 
-CALLSLIP = [sys.executable, "-c", "from server.cli import main; main()"]
+CALLSLIP = [sys.executable, "-m", "server"]
 
 #: The input of `numbered_tool`.
 NUMBERED_SCHEMA: dict[str, Any] = {

@@ -3,8 +3,8 @@
 python -m benchmarks.memory [--rounds 3] [--tools 1000] [--json]
 
 Each is read two seconds after an answer, when what is made ready in the background is there: after
-the client has listed tools, resources and prompts, as hosts do, and again after one that also asked
-for a completion, which the SDK answers. Workers count; what processes share is counted in each.
+the client has listed tools, resources and prompts, as hosts do, and again after one that subscribed
+to a resource, which is the SDK's. Workers count; what processes share is counted in each.
 """
 
 import argparse
@@ -24,11 +24,6 @@ from benchmarks.harness import (
 )
 from benchmarks.peers import BARE, bare_command, peer_commands
 from benchmarks.raw_client import RawClient
-
-_COMPLETION = {
-    "ref": {"type": "ref/resource", "uri": "callslip://runs/{runId}"},
-    "argument": {"name": "runId", "value": ""},
-}
 
 
 @dataclass
@@ -84,7 +79,7 @@ def _read(
     found.listed.append(client.memory_megabytes())
     found.workers.append(client.worker_megabytes())
     if is_ours:
-        client.request("completion/complete", _COMPLETION)
+        client.request("resources/subscribe", {"uri": "callslip://runs"})
         time.sleep(SETTLE_SECONDS)
         found.with_sdk.append(client.memory_megabytes())
     client.close()

@@ -65,7 +65,7 @@ def _node(programs: Path) -> tuple[str, str]:
 
 
 def _callslip() -> list[str]:
-    return [sys.executable, "-c", "from server.cli import main; main()"]
+    return [sys.executable, "-m", "server"]
 
 
 def _environment(home: Path | None) -> dict[str, str] | None:

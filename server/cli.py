@@ -10,7 +10,9 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["app", "main"]
+from server.collector import relax_collector
+
+__all__ = ["app", "run_command_line"]
 
 app = typer.Typer(
     name="callslip",
@@ -167,9 +169,10 @@ def _add_commands() -> None:
     app.command()(backup)
 
 
-def main() -> None:
-    """Entry point of the console script."""
+def run_command_line() -> None:
+    """Do what the arguments of the process say, and exit."""
     # `serve` needs none of the others, and they import the whole program.
     if sys.argv[1:2] != ["serve"]:
         _add_commands()
+        relax_collector()
     app()

@@ -8,10 +8,10 @@ from storage.run_lists import RunFilter
 from tools.json_text import Json, JsonObject, decode_json
 from tools.run import RequestSource, RunStatus, rfc3339
 
-__all__ = ["COMPLETIONS_SHOWN", "complete"]
+__all__ = ["completion"]
 
 #: The protocol allows no more in one answer.
-COMPLETIONS_SHOWN = 100
+_SHOWN = 100
 #: Ids of runs are proposed from the newest ones.
 _NEWEST_RUNS = 1000
 _CONSTANTS = {
@@ -27,10 +27,26 @@ _CONSTANTS = {
 }
 
 
-async def complete(
+async def completion(
+    service: Service, variable: str, start: str, known: Mapping[str, str]
+) -> JsonObject:
+    """`{completion}` with the values of a variable of a resource template that begin with `start`.
+
+    `known` are variables chosen before.
+    """
+    values = await _values(service, variable, start, known)
+    return {
+        "completion": {
+            "values": values[:_SHOWN],
+            "total": len(values),
+            "hasMore": len(values) > _SHOWN,
+        }
+    }
+
+
+async def _values(
     service: Service, variable: str, start: str, known: Mapping[str, str]
 ) -> list[str]:
-    """Values of a variable that begin with `start`; `known` are variables chosen before."""
     values = _CONSTANTS.get(variable) or await _stored(service, variable, known)
     if variable == "requestSources":
         # A list: what stands before the last comma stays.
@@ -50,7 +66,7 @@ async def _stored(service: Service, variable: str, known: Mapping[str, str]) -> 
             page = await service.list_runs(wanted, limit=_NEWEST_RUNS)
             return [run.run_id for run in page.runs]
         case "startedAfter":
-            page = await service.list_runs(RunFilter(), limit=COMPLETIONS_SHOWN)
+            page = await service.list_runs(RunFilter(), limit=_SHOWN)
             return [rfc3339(run.started_at) for run in page.runs]
         case "stepId" | "nodeIds" | "key" | "fields":
             return await _of_run(service, variable, known.get("runId"))

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from server.mcp_surface.call_context import CallContext, ReportProgress
 from server.mcp_surface.calls import StoredCall, call_stored_tool
+from server.mcp_surface.completions import completion
 from server.mcp_surface.cursors import BadCursorError
 from server.mcp_surface.greeting import stamped
 from server.mcp_surface.plain_requests import (
@@ -12,14 +13,14 @@ from server.mcp_surface.plain_requests import (
     notification_line,
     object_in,
 )
-from server.mcp_surface.prompts import prompt_list, prompts
+from server.mcp_surface.prompts import PromptError, prompt_list, prompt_messages, prompts
 from server.mcp_surface.resources import BadParameterError, NotFoundError
 from server.mcp_surface.shown_resources import ShownResources, resource_templates
 from server.mcp_surface.shown_tools import ShownTools
 from server.mcp_surface.sign_in import waiting_for_sign_in
 from server.service import Service
 from storage.errors import StorageError
-from tools.json_text import JsonObject, encode_json
+from tools.json_text import Json, JsonObject, encode_json
 
 __all__ = ["DirectMethods", "Method"]
 
@@ -51,9 +52,11 @@ class DirectMethods:
             "tools/call": self._call,
             "tools/list": self._list_tools,
             "prompts/list": self._list_prompts,
+            "prompts/get": self._get_prompt,
             "resources/list": self._list_resources,
             "resources/templates/list": self._list_templates,
             "resources/read": self._read_resource,
+            "completion/complete": self._complete,
         }
 
     async def _call(self, request: PlainRequest) -> JsonObject | None:
@@ -111,6 +114,35 @@ class DirectMethods:
     async def _list_prompts(self, request: PlainRequest) -> JsonObject | None:
         return None if request.cursor is None else prompt_list(self._prompts)
 
+    async def _get_prompt(self, request: PlainRequest) -> JsonObject | None:
+        name, arguments = request.params.get("name"), _texts_in(request.params.get("arguments", {}))
+        if not isinstance(name, str) or arguments is None:
+            return None
+        if not request.has_only("name", "arguments"):
+            return None
+        try:
+            return prompt_messages(self._prompts, name, arguments)
+        except PromptError:
+            return None
+
+    async def _complete(self, request: PlainRequest) -> JsonObject | None:
+        if not request.has_only("ref", "argument", "context"):
+            return None
+        reference = _texts_in(request.params.get("ref"))
+        argument = _texts_in(request.params.get("argument"))
+        context = object_in(request.params.get("context", {}))
+        known = None if context is None else _texts_in(context.get("arguments", {}))
+        if reference is None or argument is None or known is None:
+            return None
+        if reference.get("type") != "ref/resource" or reference.keys() != {"type", "uri"}:
+            return None
+        if argument.keys() != {"name", "value"}:
+            return None
+        try:
+            return await completion(self._service, argument["name"], argument["value"], known)
+        except StorageError:
+            return None
+
     async def _list_templates(self, request: PlainRequest) -> JsonObject | None:
         return None if request.cursor is None else resource_templates()
 
@@ -141,3 +173,11 @@ class DirectMethods:
             if len(self._pages) < _KEPT_PAGES:
                 self._pages[cursor] = page
         return page
+
+
+def _texts_in(value: Json) -> dict[str, str] | None:
+    """The value, when it is an object of texts."""
+    found = object_in(value)
+    if found is None or not all(isinstance(one, str) for one in found.values()):
+        return None
+    return found

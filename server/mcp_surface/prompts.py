@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tools.json_text import JsonObject
 
-__all__ = ["Prompt", "PromptError", "prompt_list", "prompts"]
+__all__ = ["Prompt", "PromptError", "prompt_list", "prompt_messages", "prompts"]
 
 
 class PromptError(ValueError):
@@ -36,6 +36,20 @@ def prompts(*, with_authoring: bool) -> dict[str, Prompt]:
 def prompt_list(shown: Mapping[str, Prompt]) -> JsonObject:
     """`{prompts}`."""
     return {"prompts": [prompt.wire for prompt in shown.values()]}
+
+
+def prompt_messages(
+    shown: Mapping[str, Prompt], name: str, arguments: Mapping[str, str]
+) -> JsonObject:
+    """`{description, messages}`. Raises `PromptError`."""
+    prompt = shown.get(name)
+    if prompt is None:
+        raise PromptError(f"no prompt {name}; valid: {', '.join(shown)}")
+    content = {"type": "text", "text": prompt.message(arguments)}
+    return {
+        "description": prompt.wire["description"],
+        "messages": [{"role": "user", "content": content}],
+    }
 
 
 def _argument(name: str, description: str, *, required: bool = False) -> JsonObject:

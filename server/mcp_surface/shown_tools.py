@@ -65,6 +65,10 @@ class ShownTools:
         """Changes when what is shown may have changed."""
         return self._service.catalog.revision
 
+    def prepare(self) -> None:
+        """Name all tools now, so that the first answers do not wait for that."""
+        self._published.names()
+
     def page(self, cursor: str | None) -> JsonObject:
         """`{tools, nextCursor?}`. Raises `BadCursorError`."""
         tools, following = self._published.page(decode_cursor(cursor), _PAGE)

@@ -64,6 +64,7 @@ async def _serve_pipes(
     service: Service, selection: Selection, pipes: Pipes, group: TaskGroup
 ) -> None:
     tools = ShownTools(service, selection)
+    tools.prepare()
     sdk = SdkConnection(service, tools, pipes.write, group)
     direct = DirectAnswers(service, tools, pipes.write, sdk, group)
     group.start_soon(_warm, service)

@@ -12,7 +12,7 @@ from mcp.shared.exceptions import MCPError
 from server.mcp_surface.authoring import Asking, AuthoringTool
 from server.mcp_surface.call_context import CallContext
 from server.mcp_surface.calls import call_stored_tool
-from server.mcp_surface.completions import COMPLETIONS_SHOWN, complete
+from server.mcp_surface.completions import completion
 from server.mcp_surface.confirmation import confirm_write
 from server.mcp_surface.cursors import BadCursorError
 from server.mcp_surface.greeting import (
@@ -27,7 +27,7 @@ from server.mcp_surface.history_tools import (
 )
 from server.mcp_surface.notifications import Notifier
 from server.mcp_surface.own_tool import OwnToolError
-from server.mcp_surface.prompts import PromptError, prompt_list, prompts
+from server.mcp_surface.prompts import PromptError, prompt_list, prompt_messages, prompts
 from server.mcp_surface.resources import BadParameterError, NotFoundError
 from server.mcp_surface.selection import Selection
 from server.mcp_surface.shown_resources import ShownResources, resource_templates
@@ -167,18 +167,11 @@ class McpSurface:
         return _finished(context, prompt_list(self._prompts))
 
     async def _get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> Any:
-        prompt = self._prompts.get(params.name)
-        if prompt is None:
-            valid = ", ".join(self._prompts)
-            raise MCPError(types.INVALID_PARAMS, f"no prompt {params.name}; valid: {valid}")
         try:
-            text = prompt.message(params.arguments or {})
+            messages = prompt_messages(self._prompts, params.name, params.arguments or {})
         except PromptError as error:
             raise MCPError(types.INVALID_PARAMS, str(error)) from None
-        message = {"role": "user", "content": {"type": "text", "text": text}}
-        return _finished(
-            context, {"description": prompt.wire["description"], "messages": [message]}
-        )
+        return _finished(context, messages)
 
     async def _list_resources(self, context: Context, params: Any) -> Any:
         try:
@@ -203,18 +196,13 @@ class McpSurface:
             raise MCPError(types.INVALID_PARAMS, str(error), {"uri": uri}) from None
 
     async def _complete(self, context: Context, params: types.CompleteRequestParams) -> Any:
-        values: list[str] = []
-        if isinstance(params.ref, types.ResourceTemplateReference):
-            known = params.context.arguments if params.context is not None else None
-            values = await complete(
-                self._service, params.argument.name, params.argument.value, known or {}
-            )
-        completion = {
-            "values": values[:COMPLETIONS_SHOWN],
-            "total": len(values),
-            "hasMore": len(values) > COMPLETIONS_SHOWN,
-        }
-        return _finished(context, {"completion": completion})
+        if not isinstance(params.ref, types.ResourceTemplateReference):
+            # What a prompt needs is said freely.
+            return _finished(context, {"completion": {"values": [], "total": 0, "hasMore": False}})
+        known = params.context.arguments if params.context is not None else None
+        argument = params.argument
+        found = await completion(self._service, argument.name, argument.value, known or {})
+        return _finished(context, found)
 
 
 def _finished(context: Context, result: JsonObject) -> JsonObject:

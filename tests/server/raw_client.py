@@ -16,7 +16,7 @@ from server.settings import Settings
 from tests.server.helpers import WAIT_SECONDS, store
 
 #: As the console script does it, wherever the scripts lie.
-COMMAND = (sys.executable, "-c", "import sys; from server.cli import main; sys.exit(main())")
+COMMAND = (sys.executable, "-m", "server")
 _LEGACY = "2025-06-18"
 _MODERN = "2026-07-28"
 _CLIENT = {"name": "raw", "version": "1.0"}

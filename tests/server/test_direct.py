@@ -40,6 +40,12 @@ async def both(
     assert answers[0] == answers[1]
 
 
+def completes(name: str, value: Any, **params: Any) -> tuple[str, Any]:
+    reference = {"type": "ref/resource", "uri": "callslip://runs/{runId}"}
+    argument = {"name": name, "value": value}
+    return "completion/complete", {"ref": reference, "argument": argument, **params}
+
+
 def test_the_versions_are_those_of_the_sdk() -> None:
     assert tuple(HANDSHAKE_PROTOCOL_VERSIONS) == HANDSHAKE_VERSIONS
     assert list(MODERN_PROTOCOL_VERSIONS) == [MODERN_VERSION]
@@ -98,6 +104,14 @@ async def test_the_history_is_listed_and_read_as_by_the_sdk_and_without_it(
         ("resources/read", {"uri": "callslip://runs/run-3?view=workflow"}),
         ("resources/read", {"uri": "callslip://runs/run-3/results"}),
         ("resources/read", {"uri": "callslip://tool-format"}),
+        ("prompts/get", {"name": "diagnose_run"}),
+        ("prompts/get", {"name": "diagnose_run", "arguments": {"runId": "run-3"}}),
+        *((("prompts/get", {"name": "create_tool", "arguments": {"task": "t"}}),) * authoring),
+        completes("runId", "run-5"),
+        completes("status", "", context={"arguments": {"runId": "run-3"}}),
+        completes("stepId", "s", context={"arguments": {"runId": "run-3"}}),
+        completes("stepId", "s", context={}),
+        completes("nobody", ""),
         selection=Selection(authoring=authoring),
     )
 
@@ -121,6 +135,18 @@ async def test_what_cannot_be_listed_or_read_is_refused_by_the_sdk(
         ("resources/list", {"cursor": encode_cursor("-1")}),
         ("resources/list", {"cursor": None}),
         ("tools/list", {"cursor": "no cursor"}),
+        ("prompts/get", {"name": "nobody"}),
+        ("prompts/get", {"name": "create_tool"}),
+        ("prompts/get", {"name": "diagnose_run", "arguments": {"runId": 5}}),
+        ("prompts/get", {"name": "diagnose_run", "arguments": None}),
+        ("prompts/get", {}),
+        completes("status", 5),
+        completes("status", "", ref={"type": "ref/prompt", "name": "diagnose_run"}),
+        completes("status", "", ref={"type": "ref/nothing", "uri": "x"}),
+        completes("status", "", ref=None),
+        completes("status", "", context={"arguments": {"runId": 5}}),
+        completes("status", "", context=None),
+        ("completion/complete", {"ref": {"type": "ref/resource", "uri": "x"}}),
         is_all_direct=False,
     )
 
@@ -221,7 +247,7 @@ def _strange(chance: random.Random) -> tuple[str, Any]:
     for _ in range(chance.randint(1, 3)):
         target = chance.choice([params, params, meta])
         name = chance.choice(
-            ["name", "arguments", "cursor", "uri", "_meta", "task", "inputResponses"]
+            ["name", "arguments", "cursor", "uri", "ref", "context", "_meta", "inputResponses"]
             if target is params
             else ["progressToken", "callslip/options", "traceparent", "other"]
         )
@@ -229,8 +255,13 @@ def _strange(chance: random.Random) -> tuple[str, Any]:
     if isinstance(params.get("_meta", {}), dict):
         params["_meta"] = {**params.get("_meta", {}), **meta}
     methods = ["tools/call", "tools/call", "tools/list", "prompts/list", "ping", "nowhere"]
-    methods += ["resources/templates/list", "resources/read"]
-    return chance.choice(methods), params
+    methods += ["resources/templates/list", "resources/read", "prompts/get"]
+    method = chance.choice([*methods, "completion/complete"])
+    if method == "completion/complete":
+        params = {**completes("status", "s")[1], **params}
+        if chance.random() < 0.5:
+            del params["name"], params["arguments"]
+    return method, params
 
 
 @ERAS

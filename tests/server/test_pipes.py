@@ -279,7 +279,7 @@ def serving(has_uvloop: bool, home: Path) -> subprocess.Popen[bytes]:
     if has_uvloop:
         pytest.importorskip("uvloop")
     hide = "" if has_uvloop else "sys.modules['uvloop'] = None; "
-    code = f"import sys; {hide}from server.cli import main; main()"
+    code = f"import sys; {hide}from server.__main__ import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", code, "serve"],
         stdin=subprocess.PIPE,

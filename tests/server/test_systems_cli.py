@@ -137,7 +137,7 @@ def test_a_command_ends_though_the_keyring_never_answers(stored: Callslip, tmp_p
     (tmp_path / "config" / "master.key.keyring").write_text("0" * 16)
     backend = "tests.keyring_backends.HangingKeyring"
     ended = subprocess.run(
-        [sys.executable, "-c", "from server.cli import main; main()", "audit"],
+        [sys.executable, "-m", "server", "audit"],
         env={**os.environ, "PYTHON_KEYRING_BACKEND": backend, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
