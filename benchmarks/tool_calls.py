@@ -5,7 +5,8 @@ python -m benchmarks.tool_calls [--rounds 5] [--calls 256] [--at-once 1 32 256] 
 
 All servers stay up, and each has its turn in every round: so many calls one at a time, as many with
 32 under way, and with 256. Peers answer each call with one request and record nothing; callslip
-records every run. The last rows are ratios to each peer of the same era, round by round.
+records every run. Two floors are there to be measured by: a loop without MCP that makes the request
+and one commit, or two. The last rows are ratios to each peer of the same era, round by round.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from benchmarks.harness import CALLSLIP, get_items, home, median, ratio, rotated, show, upstream
-from benchmarks.peers import peer_commands
+from benchmarks.peers import floor_commands, peer_commands
 from benchmarks.raw_client import Era, RawClient, Series
 
 OURS = "callslip"
@@ -49,7 +50,8 @@ def measure(
         clients: dict[Server, RawClient] = {}
         try:
             for era in eras:
-                for name, command in peer_commands(url, era).items():
+                peers = peer_commands(url, era)
+                for name, command in (peers | floor_commands(url)).items():
                     clients[name, era] = RawClient(command, era, {})
                 clients[OURS, era] = RawClient([*CALLSLIP, "serve"], era, settings)
             series: dict[Server, list[Round]] = {server: [] for server in clients}
@@ -76,11 +78,14 @@ def measure(
             for client in clients.values():
                 with suppress(OSError, subprocess.TimeoutExpired):
                     client.close()
-    for name, era in clients:
-        if name != OURS:
-            figures[f"callslip / {name}, {era}"] = {
+    floors = floor_commands(url)
+    for measured in (OURS, *floors):
+        for name, era in clients:
+            if name == OURS or (name in floors and measured != OURS):
+                continue
+            figures[f"{measured} / {name}, {era}"] = {
                 column: ratio(
-                    list(map(read, series[OURS, era])), list(map(read, series[name, era]))
+                    list(map(read, series[measured, era])), list(map(read, series[name, era]))
                 )
                 for column, read in read_off.items()
             }

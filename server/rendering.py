@@ -30,7 +30,7 @@ class AnswerContext:
 def render_result(outcome: RunOutcome, answer: AnswerContext) -> JsonObject:
     """The answer of a run that succeeded: the result, or a preview when it is large."""
     result = outcome.data_json or b"null"
-    if _is_longer(result, answer.inline_limit_characters) or nests_deeply(outcome.data):
+    if _is_longer(result, answer.inline_limit_characters) or nests_deeply(outcome.data, result):
         preview = preview_of(outcome.data, len(result))
         following = (
             f"the whole result has {len(result):,} bytes; read parts of it with read_result "

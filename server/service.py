@@ -6,6 +6,7 @@ Surfaces translate to and from these; every run of every surface goes through `S
 import getpass
 import logging
 import math
+import secrets
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -207,7 +208,7 @@ class Service:
         run_id = request.run_id or str(uuid.uuid4())
         traceparent = request.traceparent if is_traceparent(request.traceparent or "") else None
         trace_id = request.options.trace_id or (
-            uuid.uuid4().hex if traceparent is None else trace_id_of(traceparent)
+            secrets.token_hex(16) if traceparent is None else trace_id_of(traceparent)
         )
         redactor = redactor_for(systems.values(), request.credentials, request.redactor_above)
         context = RunContext(

@@ -94,6 +94,10 @@ class Database:
         self._wake = anyio.Event()
         self._committed = anyio.Event()
         self._is_closing = False
+        #: Brief functions are about to be committed by `_commit_brief`.
+        self._is_scheduled = False
+        #: `flush_forever` has taken functions that are not committed yet.
+        self._is_flushing = False
 
     async def read(self, work: Work[T]) -> T:
         """Run a function that reads, in one snapshot. Raises `StorageError`."""
@@ -114,9 +118,15 @@ class Database:
         """
         if self._is_closing:
             raise StorageError("the database is closing")
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
         self._pending.append(_Pending(work, done, is_brief))
-        self._wake.set()
+        if self._syncs_commits or not is_brief:
+            self._wake.set()
+        elif not self._is_scheduled:
+            # Callers that are to run before it share the transaction.
+            self._is_scheduled = True
+            loop.call_soon(self._commit_brief)
         return await done
 
     async def data_version(self) -> int:
@@ -136,7 +146,9 @@ class Database:
                     self._wake = anyio.Event()
                     await self._wake.wait()
                     continue
+                self._is_flushing = True
                 await self._commit(self._take_pending())
+                self._is_flushing = False
 
     def _take_pending(self) -> list[_Pending]:
         # Not kept in a variable of the loop, where the last one, with a large result, would wait
@@ -164,6 +176,21 @@ class Database:
         self._is_closing = True
         self._wake.set()
 
+    def _commit_brief(self) -> None:
+        """Commit what is pending, if it is brief; what cannot be is for `flush_forever`."""
+        self._is_scheduled = False
+        if self._is_flushing or not self._pending:
+            return
+        try:
+            results = self._commit_here(self._pending)
+        except Exception:
+            # Which one failed is found out one by one.
+            results = None
+        if results is None:
+            self._wake.set()
+            return
+        self._finish(self._take_pending(), results)
+
     async def _commit(self, batch: list[_Pending]) -> None:
         try:
             results = self._commit_here(batch) or await self._writer.run(
@@ -178,6 +205,9 @@ class Database:
             for one in batch:
                 _settle(one, _wrapped(error, self.path))
             return
+        self._finish(batch, results)
+
+    def _finish(self, batch: list[_Pending], results: list[Any]) -> None:
         self._committed.set()
         for one, result in zip(batch, results, strict=True):
             if not one.done.done():

@@ -407,7 +407,7 @@ def _start(connection: sqlite3.Connection, run: NewRun, inputs: PackedDocument) 
         "INSERT INTO run_details (seq, inputs, options) VALUES (?, ?, ?)",
         (seq, inputs.store(connection, seq), encode_json_text(run.options)),
     )
-    _count(connection, tool_id, RunStatus.RUNNING, run.request_source, 1)
+    _count(connection, tool_id, run.request_source, RunStatus.RUNNING)
     if run.queued is not None:
         enqueue_run(connection, seq, resumable=run.queued == "resumable")
     if run.webhook_target is not None:
@@ -462,8 +462,7 @@ def _end(connection: sqlite3.Connection, seq: int, status: RunStatus, error: str
     if row is None:
         return False
     tool_id, source, run_id = row
-    _count(connection, tool_id, RunStatus.RUNNING, source, -1)
-    _count(connection, tool_id, status, source, 1)
+    _move_count(connection, tool_id, source, RunStatus.RUNNING, status)
     enqueue(connection, seq)
     forget_queued(connection, seq)
     connection.execute("DELETE FROM cancel_requests WHERE run_id = ?", (run_id,))
@@ -486,13 +485,22 @@ def _interrupt(connection: sqlite3.Connection, owner: str) -> int:
     return len(seqs)
 
 
-def _count(
-    connection: sqlite3.Connection, tool_id: str, status: str, source: str, change: int
+def _count(connection: sqlite3.Connection, tool_id: str, source: str, status: str) -> None:
+    connection.execute(
+        """INSERT INTO run_counts VALUES (?, ?, ?, 1)
+           ON CONFLICT (tool_id, status, request_source) DO UPDATE SET runs = runs + 1""",
+        (tool_id, status, source),
+    )
+
+
+def _move_count(
+    connection: sqlite3.Connection, tool_id: str, source: str, before: str, after: str
 ) -> None:
     connection.execute(
-        """INSERT INTO run_counts VALUES (?1, ?2, ?3, ?4)
-           ON CONFLICT (tool_id, status, request_source) DO UPDATE SET runs = runs + ?4""",
-        (tool_id, status, source, change),
+        """INSERT INTO run_counts VALUES (?1, ?2, ?4, -1), (?1, ?3, ?4, 1)
+           ON CONFLICT (tool_id, status, request_source) DO UPDATE SET runs = runs + excluded.runs
+        """,
+        (tool_id, before, after, source),
     )
 
 

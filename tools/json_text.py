@@ -111,8 +111,13 @@ def encode_unicode(value: Json, encoded: bytes | None = None) -> tuple[Json, str
     return value, data.decode()
 
 
-def nests_deeply(value: Json) -> bool:
-    """Whether a value nests further than `MOST_LEVELS`: the parsers of others have limits."""
+def nests_deeply(value: Json, encoded: bytes | None = None) -> bool:
+    """Whether a value nests further than `MOST_LEVELS`: the parsers of others have limits.
+
+    `encoded` is what `encode_json` gave for it already.
+    """
+    if encoded is not None and encoded.count(b"[") + encoded.count(b"{") <= MOST_LEVELS:
+        return False
     level: list[Json] = [value] if isinstance(value, _CONTAINERS) else []
     for _ in range(MOST_LEVELS + 1):
         # Objects are told by their method: for `isinstance` the types would need a cast, and a

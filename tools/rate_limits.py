@@ -1,7 +1,7 @@
 """How fast a system is asked: limits shared by all runs of the process."""
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 import anyio
 
@@ -52,17 +52,14 @@ class RateLimiter:
     def __init__(self) -> None:
         self._gates: dict[tuple[str, str], _Gate] = {}
 
-    @asynccontextmanager
-    async def slot(
+    def slot(
         self, system: System | None, on_wait: Callable[[str], None]
-    ) -> AsyncGenerator[None]:
+    ) -> AbstractAsyncContextManager[None]:
         """A place for one request to a system; `on_wait` is told why it is waited."""
         if system is None or system.rate_limit is None:
-            yield
-            return
+            return nullcontext()
         key = (system.id, system.environment)
         gate = self._gates.get(key)
         if gate is None or gate.limit != system.rate_limit:
             gate = self._gates[key] = _Gate(system.rate_limit)
-        async with gate.pass_through(on_wait):
-            yield
+        return gate.pass_through(on_wait)

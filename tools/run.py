@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -42,8 +43,13 @@ def now_ms() -> int:
 
 def rfc3339(ms: int) -> str:
     """`2026-01-02T03:04:05.678Z`."""
-    moment = datetime.fromtimestamp(ms // 1000, UTC).isoformat()
-    return f"{moment.removesuffix('+00:00')}.{ms % 1000:03d}Z"
+    return f"{_to_the_second(ms // 1000)}.{ms % 1000:03d}Z"
+
+
+@lru_cache(maxsize=16)
+def _to_the_second(seconds: int) -> str:
+    # The parts of a run, and runs at once, are mostly of the same second.
+    return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
 
 
 def milliseconds(moment: str) -> int:

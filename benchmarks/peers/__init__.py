@@ -6,7 +6,14 @@ from pathlib import Path
 
 from benchmarks.raw_client import Era
 
-__all__ = ["BARE", "bare_command", "bare_starlette_command", "peer_commands"]
+__all__ = [
+    "BARE",
+    "TYPESCRIPT",
+    "bare_command",
+    "bare_starlette_command",
+    "floor_commands",
+    "peer_commands",
+]
 
 BARE = "bare SDK server"
 FASTMCP = "FastMCP, OpenAPI"
@@ -24,6 +31,15 @@ def bare_command(url: str, tools: int = 1) -> list[str]:
 def bare_starlette_command(url: str) -> list[str]:
     """The bare Starlette app."""
     return [sys.executable, str(_HERE / "bare_starlette.py"), url]
+
+
+def floor_commands(url: str) -> dict[str, list[str]]:
+    """What records with one commit a call, or with two as ours, and does nothing else."""
+    script = str(_HERE / "floor.py")
+    return {
+        "floor, 1 commit": [sys.executable, script, url, "1"],
+        "floor, 2 commits": [sys.executable, script, url, "2"],
+    }
 
 
 def peer_commands(url: str, era: Era) -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ where a kept connection turns out to be closed does aiohttp send an idempotent r
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -152,7 +153,7 @@ class HttpClient:
 
         headers = list(outgoing.headers)
         names = {name.lower() for name, _ in headers}
-        headers += [own for own in self._own_headers() if own[0].lower() not in names]
+        headers += [own for own in self._own_headers if own[0].lower() not in names]
         try:
             for _, value in headers:
                 # aiohttp leaves out what is no Unicode text.
@@ -175,6 +176,7 @@ class HttpClient:
 
             raise failure_of(error, outgoing, self._connect_timeout_seconds) from None
 
+    @cached_property
     def _own_headers(self) -> tuple[tuple[str, str], ...]:
         """What every request has unless it brings its own."""
         return (

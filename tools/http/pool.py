@@ -8,6 +8,7 @@ import re
 import socket
 import ssl
 from collections.abc import Sequence
+from functools import lru_cache
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -124,6 +125,7 @@ def _encoded(url: str) -> str:
         raise aiohttp.InvalidURL(url, str(error)) from None
 
 
+@lru_cache(maxsize=256)
 def _is_address(host: str) -> bool:
     """Whether a host is an address as it stands; any other text goes through the resolver."""
     if host[-1].isalpha() and ":" not in host:
