@@ -10,13 +10,17 @@ from tools.json_text import Json, JsonObject
 if TYPE_CHECKING:
     import jsonpath
 
-__all__ = ["ReadingError", "read_part", "without"]
+__all__ = ["ReadingError", "keep_fields", "read_part", "without"]
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 _MAX_PATH_CHARACTERS = 1000
 #: More matches than this are a page, not a reading.
 _MAX_MATCHES = 100_000
+#: Ways through a path: the product of the selectors of its segments.
+_MOST_CHOICES = 1000
+_MOST_DESCENTS = 2
+_SHOWN_CHARACTERS = 100
 
 
 class ReadingError(ValueError):
@@ -63,6 +67,13 @@ def read_part(
     }
 
 
+def keep_fields(value: Json, fields: Sequence[str] | None) -> Json:
+    """An object with these keys alone, or a list of such objects; all of it without `fields`."""
+    if isinstance(value, list):
+        return [_keep(row, fields) for row in cast("list[Any]", value)]
+    return _keep(value, fields)
+
+
 def without(value: Json, paths: Sequence[str]) -> Json:
     """A copy without what the paths find: keys are gone, elements of lists are null.
 
@@ -89,7 +100,7 @@ def _select(value: Json, path: str) -> Json:
     is_singular, matches = _find(value, path)
     if is_singular:
         if not matches:
-            raise ReadingError(f"path {path!r} finds nothing in this result")
+            raise ReadingError(f"path {path[:_SHOWN_CHARACTERS]!r} finds nothing in this result")
         return matches[0].obj
     return [match.obj for match in matches]
 
@@ -103,17 +114,52 @@ def _find(value: Json, path: str) -> "tuple[bool, list[jsonpath.JSONPathMatch]]"
     text = path if path.startswith("$") else f"$.{path}" if not path.startswith("[") else f"${path}"
     try:
         query = _environment().compile(text)
+        _refuse_costly(query, path)
         matches: list[jsonpath.JSONPathMatch] = []
         for match in query.finditer(value):
             matches.append(match)
             if len(matches) > _MAX_MATCHES:
-                raise ReadingError(f"path {path!r} finds more than {_MAX_MATCHES:,} values")
+                raise ReadingError(
+                    f"path {path[:_SHOWN_CHARACTERS]!r} finds more than {_MAX_MATCHES:,} values"
+                )
     except jsonpath.JSONPathError as error:
         raise ReadingError(
-            f"path {path!r} is no JSONPath: {_reason(error, path, text)}; "
+            f"path {path[:_SHOWN_CHARACTERS]!r} is no JSONPath: {_reason(error, path, text)}; "
             "valid is $.items[0].name, $..id, $.rows[0:10]"
         ) from None
     return isinstance(query, jsonpath.JSONPath) and query.singular_query(), matches
+
+
+def _refuse_costly(query: "jsonpath.JSONPath | jsonpath.CompoundJSONPath", path: str) -> None:
+    """Refuse what takes more than a few looks at each value of a result, however large it is."""
+    from jsonpath import JSONPath
+    from jsonpath.filter import FilterQuery, RelativeFilterQuery
+    from jsonpath.segments import JSONPathRecursiveDescentSegment
+    from jsonpath.selectors import Filter
+
+    def descents(one: JSONPath) -> int:
+        return sum(isinstance(segment, JSONPathRecursiveDescentSegment) for segment in one.segments)
+
+    if not isinstance(query, JSONPath):
+        raise ReadingError(f"path {path[:_SHOWN_CHARACTERS]!r} joins several paths; ask one by one")
+    choices = 1
+    waiting: list[Any] = []
+    for segment in query.segments:
+        choices *= len(segment.selectors)
+        waiting += [one.expression for one in segment.selectors if isinstance(one, Filter)]
+    if choices > _MOST_CHOICES or descents(query) > _MOST_DESCENTS:
+        raise ReadingError(f"path {path[:_SHOWN_CHARACTERS]!r} has too many alternatives or `..`")
+    while waiting:
+        expression = waiting.pop()
+        waiting += expression.children()
+        if isinstance(expression, FilterQuery) and not expression.path.singular_query():
+            inner = [one for segment in expression.path.segments for one in segment.selectors]
+            is_near = isinstance(expression, RelativeFilterQuery) and not descents(expression.path)
+            if not is_near or any(isinstance(one, Filter) for one in inner) or len(inner) > 2:
+                raise ReadingError(
+                    f"path {path[:_SHOWN_CHARACTERS]!r} searches in each comparison of a filter; "
+                    "a filter may look at named places below its value: $.items[?@.price > 10]"
+                )
 
 
 def _reason(error: "jsonpath.JSONPathError", path: str, text: str) -> str:

@@ -11,6 +11,7 @@ from server.active_run import RunRequest
 from server.service import (
     ArchivedToolError,
     IdempotencyConflictError,
+    SecretInNameError,
     Service,
     UnknownToolError,
 )
@@ -104,7 +105,12 @@ class Scheduler:
         )
         try:
             run = await self._service.start(request)
-        except (UnknownToolError, ArchivedToolError, IdempotencyConflictError) as error:
+        except (
+            UnknownToolError,
+            ArchivedToolError,
+            IdempotencyConflictError,
+            SecretInNameError,
+        ) as error:
             _log.error("schedule %s: %s", schedule.schedule_id, error)
             return
         except Exception as fault:

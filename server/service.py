@@ -80,6 +80,7 @@ from tools.tracing import is_traceparent, trace_id_of
 __all__ = [
     "ArchivedToolError",
     "IdempotencyConflictError",
+    "SecretInNameError",
     "Service",
     "UnknownRunError",
     "UnknownToolError",
@@ -98,6 +99,10 @@ _CLOSE_SECONDS = 1.5
 
 class UnknownRunError(Exception):
     """No run of this id is recorded."""
+
+
+class SecretInNameError(Exception):
+    """A name that the caller gave the run holds a credential."""
 
 
 class IdempotencyConflictError(Exception):
@@ -186,7 +191,7 @@ class Service:
 
         With the idempotency key of a run that is there, that run is joined. Raises
         `UnknownToolError`, `ArchivedToolError`, `IdempotencyConflictError`, `RunExistsError`,
-        `StorageError`.
+        `SecretInNameError`, `StorageError`.
         """
         derivation = request.derivation or Derivation(None, None)
         entry = derivation.recorded_tools.get(request.tool_id)
@@ -211,6 +216,11 @@ class Service:
             secrets.token_hex(16) if traceparent is None else trace_id_of(traceparent)
         )
         redactor = redactor_for(systems.values(), request.credentials, request.redactor_above)
+        if redactor.finds("\n".join((run_id, trace_id, request.idempotency_key or ""))):
+            raise SecretInNameError(
+                "the run id, the trace id or the idempotency key holds a credential, and all of "
+                "them are recorded and shown; choose another"
+            )
         context = RunContext(
             prepared.tool,
             request.options,
@@ -509,7 +519,7 @@ class Service:
         )
         try:
             child = await self.start(request)
-        except (UnknownToolError, ArchivedToolError, StorageError) as error:
+        except (UnknownToolError, ArchivedToolError, SecretInNameError, StorageError) as error:
             raise RunError(ErrorKind.SUB_TOOL, str(error)) from None
         outcome = await child.wait("cancelled with the run that started it")
         return ChildRun(child.run_id, child.entry.stored.definition, outcome)

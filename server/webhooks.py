@@ -18,6 +18,7 @@ from server.active_run import RunRequest
 from server.service import (
     ArchivedToolError,
     IdempotencyConflictError,
+    SecretInNameError,
     Service,
     UnknownRunError,
     UnknownToolError,
@@ -178,7 +179,12 @@ class WebhookSender:
         )
         try:
             await self._service.start(request)
-        except (UnknownToolError, ArchivedToolError, IdempotencyConflictError) as error:
+        except (
+            UnknownToolError,
+            ArchivedToolError,
+            IdempotencyConflictError,
+            SecretInNameError,
+        ) as error:
             await self._outbox.end(delivery, "dead", str(error))
             return
         await self._outbox.end(delivery, "delivered")

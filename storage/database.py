@@ -464,7 +464,10 @@ def _wrapped(error: Exception, path: Path) -> Exception:
 def _storage_error(error: sqlite3.Error | UnicodeEncodeError, path: Path) -> StorageError:
     """A database error in words: where, what was seen, what to do."""
     if isinstance(error, UnicodeEncodeError):
-        return StorageError(f"{error.object[:80]!a} is no Unicode text; nothing is stored under it")
+        # Not shown: it may be a credential.
+        return StorageError(
+            "a text holds half of a surrogate pair, so it is no Unicode text; nothing was stored"
+        )
     text = str(error)
     code = getattr(error, "sqlite_errorname", "") or ""
     if isinstance(error, sqlite3.IntegrityError) and "runs.run_id" in text:

@@ -33,7 +33,7 @@ from storage.retention import (
 from storage.run_lists import RunFilter, RunPage, list_runs
 from storage.run_queue import enqueue_run, forget_queued, is_queued, release_of
 from storage.run_record import COLUMNS, DerivedRun, NewRun, StoredRun, run_of_row
-from storage.search import SEARCHED_BYTES, enqueue, index_waiting
+from storage.search import SEARCHED_BYTES, drop_forgotten_words, enqueue, index_waiting
 from storage.snapshots import load_snapshot, store_snapshot
 from storage.statistics import ToolStatistics, tool_statistics
 from storage.step_documents import file_blob, pack_steps, steps_with_data
@@ -54,6 +54,8 @@ _PACKED_INLINE_BYTES = 64 * 1024
 _BRIEF_BYTES = 64 * 1024
 _INDEXED_AT_ONCE = 100
 _DERIVED_SHOWN = 20
+#: The words of pruned runs are dropped at once when there are so many of those that are left.
+_GAPS_WORTH_REWRITING = 0.1
 
 INTERRUPTED = "interrupted: the server stopped during the run"
 
@@ -247,6 +249,8 @@ class RunStore:
 
         deleted, addresses = await self._database.write(work)
         await self._delete_objects(addresses)
+        if deleted:
+            await self._drop_forgotten_words()
         return deleted > 0
 
     async def prune(self, policy: RetentionPolicy) -> Pruned:
@@ -268,6 +272,10 @@ class RunStore:
             runs += await self._delete_batch(seqs)
             size = await self._database.read(home_bytes)
         if runs:
+            left = await self._database.read(lambda connection: _all_runs(connection))
+            # Rewriting the index takes as long as it is large, however few its gaps are.
+            if runs >= left * _GAPS_WORTH_REWRITING:
+                await self._drop_forgotten_words()
             await self._give_back_space()
         return Pruned(runs, before, await self._database.read(home_bytes))
 
@@ -314,6 +322,13 @@ class RunStore:
             except StorageError as error:
                 # Nothing refers to it any more; it only takes room.
                 _log.warning("%s", error)
+
+    async def _drop_forgotten_words(self) -> None:
+        begins = True
+        while await self._database.write(
+            lambda connection, begins=begins: drop_forgotten_words(connection, begins=begins)
+        ):
+            begins = False
 
     async def _give_back_space(self) -> None:
         left = await self._database.read(unused_space_pages)
@@ -599,9 +614,13 @@ def _derived(connection: sqlite3.Connection, run_id: str) -> list[DerivedRun]:
     return [DerivedRun(str(run), str(kind), str(status)) for run, kind, status in rows]
 
 
+def _all_runs(connection: sqlite3.Connection) -> int:
+    return connection.execute("SELECT coalesce(sum(runs), 0) FROM run_counts").fetchone()[0]
+
+
 def _would_prune(connection: sqlite3.Connection, policy: RetentionPolicy) -> Pruned:
     before = home_bytes(connection)
-    all_runs = connection.execute("SELECT coalesce(sum(runs), 0) FROM run_counts").fetchone()[0]
+    all_runs = _all_runs(connection)
     average = before / all_runs if all_runs else 0.0
     runs = len(expired(connection, policy, now_ms(), all_runs))
     after = before - round(runs * average)

@@ -13,6 +13,7 @@ from storage.blobs import load_document, unpack_text
 __all__ = [
     "SEARCHED_BYTES",
     "SearchError",
+    "drop_forgotten_words",
     "enqueue",
     "forget",
     "index_waiting",
@@ -22,6 +23,8 @@ __all__ = [
 #: How much of each text is searched.
 SEARCHED_BYTES = 64 * 1024
 
+#: Pages of the index that are rewritten in one transaction: a few milliseconds.
+_PAGES_AT_ONCE = 200
 _TERM = re.compile(r'"([^"]*)"|(\S+)')
 _MOST_TERMS = 20
 _WORD = re.compile(r"\w")
@@ -85,6 +88,18 @@ def forget(connection: sqlite3.Connection, seq: int) -> None:
             "VALUES ('delete', ?, ?, ?, ?, ?)",
             (seq, *texts),
         )
+
+
+def drop_forgotten_words(connection: sqlite3.Connection, *, begins: bool) -> bool:
+    """Rewrite a piece of the index without what was forgotten; whether there is more to do.
+
+    `forget` only marks words as gone. `begins` is set in the first of the calls that rewrite all of
+    it: https://www.sqlite.org/fts5.html#the_merge_command
+    """
+    before = connection.total_changes
+    pages = -_PAGES_AT_ONCE if begins else _PAGES_AT_ONCE
+    connection.execute("INSERT INTO run_search (run_search, rank) VALUES ('merge', ?)", (pages,))
+    return connection.total_changes - before > 1
 
 
 def _texts(connection: sqlite3.Connection, seq: int) -> Sequence[str] | None:

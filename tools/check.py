@@ -28,7 +28,15 @@ from tools.model import (
 from tools.problems import Problem
 from tools.schema import check_schema
 from tools.scripts import Script, ScriptEngine, ScriptForm
-from tools.shapes import SEEN_CHARACTERS, required_form, seen, shape_problems, unknown_keys
+from tools.shapes import (
+    SEEN_CHARACTERS,
+    document_location,
+    path_of,
+    required_form,
+    seen,
+    shape_problems,
+    unknown_keys,
+)
 from tools.suggestions import did_you_mean
 from tools.templates import parse_template
 
@@ -79,54 +87,75 @@ async def check_definition(
     fields.setdefault("id", str(uuid.uuid4()))
     tool_id = fields["id"] if isinstance(fields["id"], str) else None
     problems = [*_unknown_keys(fields), *_size_problems(fields)]
+    replaced: set[str] = set()
     try:
         tool = Tool.model_validate(fields)
     except ValidationError as error:
         problems.extend(shape_problems(error, fields))
-        tool = _readable_part(fields, error)
+        tool, replaced = _readable_part(fields, error)
         if tool is None:
             return CheckedTool(tool_id, None, tuple(problems))
-    problems.extend(_content_problems(tool))
-    problems.extend(_reference_problems(tool, known_tool_ids, known_system_ids))
-    problems.extend(await _code_problems(tool, scripts))
+    found = [
+        *_content_problems(tool),
+        *_reference_problems(tool, known_tool_ids, known_system_ids),
+        *await _code_problems(tool, scripts),
+    ]
+    problems.extend(one for one in found if not _is_at_or_below(one.path, replaced))
     refused = any(problem.severity == "error" for problem in problems)
     return CheckedTool(tool_id, None if refused else fields, _each_once(problems))
 
 
-def _readable_part(fields: JsonObject, error: ValidationError) -> Tool | None:
-    """What is left of a definition without the parts of a wrong shape, to check it all the same."""
+#: Stand where a field that must be there is missing or of another kind.
+_STAND_INS: Mapping[str, Json] = {
+    "action": "MASK",
+    "config": {"type": "transform", "transformCode": "$"},
+    "pattern": "x",
+    "steps": [],
+    "target": "KEYS",
+    "toolId": "stand-in",
+    "transformCode": "$",
+    "url": "https://stand-in.test/",
+}
+
+
+def _readable_part(fields: JsonObject, error: ValidationError) -> tuple[Tool | None, set[str]]:
+    """A definition without what is of a wrong shape, to check the rest all the same.
+
+    With it the paths where something else stands now, or nothing; None when nothing can be read.
+    """
     rest: JsonObject = copy.deepcopy(fields)
+    replaced: set[str] = set()
     for one in error.errors(include_url=False):
-        match one["loc"]:
-            case ("steps", int() as index, *_):
-                # Stands in its place, so that the paths of the others stay right.
-                rest["steps"][index] = _step_in_place_of(index)
-            case ("steps",):
-                rest["steps"] = [_step_in_place_of(0)]
-            case ("responseFilters", int() as index, *_):
-                rest["responseFilters"][index] = {
-                    "id": f"unreadable-{index}",
-                    "target": "KEYS",
-                    "pattern": "",
-                    "action": "MASK",
-                }
-            case ("id", *_):
-                rest["id"] = "unreadable"
-            case (str() as key, *_):
-                rest.pop(key, None)
-            case _:
-                return None
+        location = document_location(one["loc"])
+        if location:
+            _put_stand_in(rest, location)
+            replaced.add(path_of(location))
     try:
-        return Tool.model_validate(rest)
+        return Tool.model_validate(rest), replaced
     except ValidationError:
-        return None
+        return None, replaced
 
 
-def _step_in_place_of(index: int) -> JsonObject:
-    return {
-        "id": f"unreadable-{index}",
-        "config": {"type": "transform", "transformCode": "$"},
-    }
+def _put_stand_in(rest: JsonObject, location: tuple[int | str, ...]) -> None:
+    *way, last = location
+    place: Any = rest
+    for part in way:
+        place = place[part]
+    if isinstance(last, int):
+        # Stands in its place, so that the paths of the others stay right.
+        own = {"id": f"stand-in-{last}"}
+        names = ("config",) if way == ["steps"] else ("target", "pattern", "action")
+        place[last] = own | {name: _STAND_INS[name] for name in names}
+    elif last == "id":
+        place[last] = "stand-in" + "".join(f"-{part}" for part in way)
+    elif last in _STAND_INS:
+        place[last] = copy.deepcopy(_STAND_INS[last])
+    else:
+        place.pop(last, None)
+
+
+def _is_at_or_below(path: str, places: Collection[str]) -> bool:
+    return any(path == place or path.startswith((f"{place}.", f"{place}[")) for place in places)
 
 
 def _each_once(problems: list[Problem]) -> tuple[Problem, ...]:

@@ -3,23 +3,29 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import cast, get_args
 from urllib.parse import urlsplit
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from tools.auth.missing import set_credential_command
-from tools.json_text import Json, JsonObject
+from tools.json_text import Json, JsonObject, is_unicode
 from tools.problems import Problem
 from tools.redaction import MINIMUM_SECRET_LENGTH
 from tools.shapes import shape_problems, unknown_keys
-from tools.system import CredentialSource, OAuth2Auth, System, auth_credential_names
+from tools.suggestions import did_you_mean
+from tools.system import Auth, CredentialSource, OAuth2Auth, System, auth_credential_names
 from tools.urls import origin_of
 
 __all__ = ["CheckedSystem", "check_credential", "check_system"]
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _NAME = re.compile(r"[A-Za-z_$][\w$.-]{0,127}")
+#: Sign-ins by their `type`.
+_AUTH_MODELS: dict[str, type[BaseModel]] = {
+    get_args(model.model_fields["type"].annotation)[0]: model
+    for model in get_args(get_args(Auth)[0])
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ def check_system(definition: Json) -> CheckedSystem:
         return CheckedSystem(None, None, {}, (problem,))
     fields = dict(cast("JsonObject", definition))
     given = fields.pop("credentials", {})
-    problems = list(unknown_keys(fields, System, ""))
+    problems = [*unknown_keys(fields, System, ""), *_unknown_auth_keys(fields.get("auth"))]
     credentials: dict[str, str | JsonObject] = {}
     if isinstance(given, dict):
         for name, value in cast("JsonObject", given).items():
@@ -60,6 +66,29 @@ def check_system(definition: Json) -> CheckedSystem:
     return CheckedSystem(system.id, fields, credentials, tuple(problems))
 
 
+def _unknown_auth_keys(auth: Json) -> Iterator[Problem]:
+    """Keys that a sign-in does not know are refused, `x-` too: what they hold is shown to all."""
+    if not isinstance(auth, dict):
+        return
+    fields = cast("JsonObject", auth)
+    kind = fields.get("type")
+    model = _AUTH_MODELS.get(kind) if isinstance(kind, str) else None
+    if model is None:
+        return
+    known = [field.alias or name for name, field in model.model_fields.items()]
+    for key in fields:
+        if key not in known:
+            near = did_you_mean(key, known)
+            yield Problem(
+                f"auth.{key}",
+                "there is no such field in a sign-in of this type",
+                valid=", ".join(known),
+                hint=f"did you mean `{near}`?"
+                if near
+                else "auth names credentials, and their values stand in `credentials`",
+            )
+
+
 def check_credential(name: str, value: Json, path: str) -> Iterator[Problem]:
     """What is wrong with one credential. The value itself is never shown."""
     if not _NAME.fullmatch(name):
@@ -67,6 +96,8 @@ def check_credential(name: str, value: Json, path: str) -> Iterator[Problem]:
     if isinstance(value, str):
         if not value:
             yield Problem(path, "the value is empty")
+        elif not is_unicode(value):
+            yield Problem(path, "the value is no Unicode text")
         elif len(value) < MINIMUM_SECRET_LENGTH:
             yield Problem(
                 path,
@@ -88,9 +119,14 @@ def check_credential(name: str, value: Json, path: str) -> Iterator[Problem]:
         )
 
 
+#: Fields of `auth` that are one of a few words.
+_CHOICES = frozenset({"type", "grant", "in", "clientAuth"})
+
+
 def _without_secret(problem: Problem) -> Problem:
     """What stands in `auth` may be a secret in the place of its name, unless it is a choice."""
-    is_secret = problem.path.startswith("auth") and problem.valid is None
+    *place, name = problem.path.split(".")
+    is_secret = "auth" in (name, *place) and name not in _CHOICES
     return replace(problem, seen=None) if is_secret else problem
 
 

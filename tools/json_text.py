@@ -22,6 +22,7 @@ __all__ = [
     "encode_json",
     "encode_json_text",
     "encode_unicode",
+    "is_unicode",
     "nests_deeply",
 ]
 
@@ -109,6 +110,15 @@ def encode_unicode(value: Json, encoded: bytes | None = None) -> tuple[Json, str
         data = _ESCAPE.sub(_whole_pair, data)
         value = decode_json(data)
     return value, data.decode()
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text has no halves of surrogate pairs, which JSON can hold and UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def nests_deeply(value: Json, encoded: bytes | None = None) -> bool:

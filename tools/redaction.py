@@ -56,6 +56,9 @@ def secret_forms(secret: str, shortest_base64: int = _SHORTEST_BASE64) -> set[st
     """The texts a secret may appear as; base64 of fewer characters is left out."""
     forms = _escaped_forms(secret)
     raw = secret.encode("utf-8", "surrogatepass")
+    if not secret.isascii():
+        # As programs show it that read header fields as they came over the wire.
+        forms |= _escaped_forms(raw.decode("latin-1"))
     for offset in range(3):
         # Only the characters that no neighbouring byte can change.
         text = base64.b64encode(bytes(offset) + raw + bytes(3)).decode()
@@ -70,7 +73,9 @@ def _escaped_forms(text: str) -> set[str]:
     forms = {text, html.escape(text), html.escape(text, quote=False)}
     forms.add(html.escape(text).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"))
     for safe in _URL_SAFE:
-        for encoded in (quote(text, safe=safe), quote_plus(text, safe=safe)):
+        # JSON can hold halves of surrogate pairs.
+        for quoted in (quote, quote_plus):
+            encoded = quoted(text, safe=safe, errors="surrogatepass")
             for one in (encoded, encoded.replace("~", "%7E")):
                 forms |= {one, _HEX_PAIR.sub(lambda match: match[0].lower(), one)}
     for ascii_only in (True, False):

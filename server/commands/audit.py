@@ -1,7 +1,6 @@
 """`callslip audit`: whether any stored byte holds a credential."""
 
 import sqlite3
-import sys
 from typing import Annotated
 
 import anyio
@@ -9,6 +8,7 @@ import typer
 
 from server.commands.output import FAILED, HOME, USAGE, fail, note, print_json
 from server.commands.runner import read_settings, run_with_service
+from server.commands.sources import read_stdin
 from server.service import Service
 from storage.audit import audit as audit_home
 from storage.audit import named
@@ -27,7 +27,7 @@ def audit(
     """Search everything stored for every stored credential; exit 1 when one is found."""
     if secrets not in {None, "-"}:
         fail("--secrets takes only - (stdin): arguments are seen by all", USAGE)
-    known = named(line for line in sys.stdin.read().splitlines() if line) if secrets else {}
+    known = named(filter(None, read_stdin("--secrets").splitlines())) if secrets else {}
 
     async def work(service: Service) -> tuple[dict[str, str], list[str]]:
         return await service.connections.all_secrets()

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from server.active_run import ActiveRun, JoinedRun, RunRequest
 from server.commands.output import FAILED, INTERRUPTED, USAGE, fail, note, print_json
 from server.commands.runner import run_with_service
+from server.commands.sources import read_stdin
 from server.service import Service
 from server.views import tool_view
 from tools.context import RunEvent
@@ -138,7 +139,7 @@ def _show_end(outcome: RunOutcome, run_id: str) -> None:
 
 def _read_text(source: str, what: str) -> str:
     if source == "-":
-        return sys.stdin.read()
+        return read_stdin(what)
     if not source.startswith("@"):
         return source
     try:
@@ -155,7 +156,8 @@ def read_object(source: str, what: str) -> JsonObject:
     except ValueError as error:
         fail(f"{what}: this is not JSON: {error}", USAGE)
     if not isinstance(value, dict):
-        fail(f'{what}: seen {text[:80]!r}; valid is a JSON object such as {{"query": "x"}}', USAGE)
+        # Not shown: where credentials are read it may be one.
+        fail(f'{what}: this is no JSON object; valid is, for example, {{"query": "x"}}', USAGE)
     return cast("dict[str, Any]", value)
 
 

@@ -33,7 +33,12 @@ def loop_options() -> dict[str, object]:
 def run_with_service(work: "Callable[[Service], Awaitable[T]]") -> T:
     """Open the home, do the work, close it. Known errors end the program with their exit code."""
     from server.app import open_service
-    from server.service import ArchivedToolError, UnknownRunError, UnknownToolError
+    from server.service import (
+        ArchivedToolError,
+        SecretInNameError,
+        UnknownRunError,
+        UnknownToolError,
+    )
     from server.tool_library import UnknownVersionError
     from storage.errors import RunExistsError, StorageError
 
@@ -47,7 +52,7 @@ def run_with_service(work: "Callable[[Service], Awaitable[T]]") -> T:
         return unwrapped(lambda: anyio.run(main))
     except (UnknownToolError, UnknownRunError, UnknownVersionError) as error:
         fail(str(error), NOT_FOUND)
-    except (ArchivedToolError, RunExistsError) as error:
+    except (ArchivedToolError, RunExistsError, SecretInNameError) as error:
         fail(str(error), USAGE)
     except StorageError as error:
         fail(str(error), HOME)

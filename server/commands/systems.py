@@ -16,7 +16,7 @@ from server.commands.output import (
     print_table,
 )
 from server.commands.runner import run_with_service
-from server.commands.sources import read_json_document
+from server.commands.sources import read_json_document, read_stdin
 from server.connections import UnknownSystemError
 from server.service import Service
 from tools.check_system import check_credential
@@ -257,4 +257,4 @@ def _environment(text: str) -> Environment:
 def _ask(prompt: str) -> str:
     if sys.stdin.isatty():
         return typer.prompt(prompt, hide_input=True, err=True, prompt_suffix="")
-    return sys.stdin.read().rstrip("\r\n")
+    return read_stdin("the value").rstrip("\r\n")

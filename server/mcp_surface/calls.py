@@ -15,13 +15,14 @@ from server.rendering import AnswerContext, render_error, render_handle, render_
 from server.service import (
     ArchivedToolError,
     IdempotencyConflictError,
+    SecretInNameError,
     Service,
     UnknownToolError,
 )
 from storage.errors import RunExistsError, StorageError
 from tools.context import RunEvent
 from tools.errors import ErrorDetail, ErrorKind
-from tools.json_text import JsonObject
+from tools.json_text import JsonObject, encode_json_text
 from tools.run import RequestSource, RunOptions, RunStatus
 
 __all__ = ["StoredCall", "answer_run", "call_stored_tool", "named_by_client"]
@@ -66,6 +67,8 @@ async def answer_run(
     context: CallContext,
 ) -> JsonObject:
     """Start a run and answer with its result, its error or a handle."""
+    if (problem := _problem_of_names(context)) is not None:
+        return _refusal(problem)
     if context.report_progress is None:
         return await _answer_run(service, published, request, context, None)
     send, receive = anyio.create_memory_object_stream[RunEvent](_PROGRESS_BUFFER)
@@ -107,7 +110,7 @@ async def _answer_run(
         active = await service.start(request)
     except (ArchivedToolError, UnknownToolError) as error:
         return _refusal(f"{error}; list the tools again")
-    except IdempotencyConflictError as error:
+    except (IdempotencyConflictError, SecretInNameError) as error:
         return _refusal(str(error))
     except RunExistsError as error:
         return _refusal(f"{error}; leave callslip/runId out, or choose another")
@@ -166,6 +169,17 @@ def named_by_client(request: RunRequest, context: CallContext) -> RunRequest:
         client_name=context.client_name,
         client_version=context.client_version,
     )
+
+
+def _problem_of_names(context: CallContext) -> str | None:
+    """A key that is passed over would have a request sent twice, so what is none is refused."""
+    for name in ("callslip/runId", "callslip/idempotencyKey"):
+        value = context.meta.get(name, "unset")
+        if not isinstance(value, str) or not value:
+            return (
+                f"_meta {name} is {encode_json_text(value)[:80]}; valid is a text, or leave it out"
+            )
+    return None
 
 
 def _text(value: object) -> str | None:

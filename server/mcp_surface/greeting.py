@@ -10,6 +10,7 @@ __all__ = [
     "HANDSHAKE_VERSIONS",
     "INSTRUCTIONS",
     "MODERN_VERSION",
+    "RESOURCES_INTERVAL_SECONDS",
     "SERVER_INFO",
     "discovered",
     "initialized",
@@ -29,6 +30,9 @@ FRESHNESS: dict[str, tuple[int, Literal["private", "public"]]] = {
     "resources/templates/list": (3_600_000, "public"),
     "server/discover": (60_000, "private"),
 }
+
+#: Lists that change all the time are announced at most this often.
+RESOURCES_INTERVAL_SECONDS = 1.0
 
 SERVER_INFO: JsonObject = {"name": "callslip", "title": "callslip", "version": VERSION}
 INSTRUCTIONS = (

@@ -20,6 +20,7 @@ from mcp.server.subscriptions import (
     ToolsListChanged,
 )
 
+from server.mcp_surface.greeting import RESOURCES_INTERVAL_SECONDS
 from server.mcp_surface.uris import parse_uri
 from storage.errors import StorageError
 from tools.run import RunStatus
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from mcp.server.connection import Connection
 
 __all__ = ["Notifier"]
-
-#: Lists that change all the time are announced at most this often.
-_RESOURCES_INTERVAL_SECONDS = 1.0
 
 
 class Notifier:
@@ -145,7 +143,7 @@ class Notifier:
             await self.bus.publish(ResourcesListChanged())
             for connection in list(self._connections.values()):
                 await connection.send_resource_list_changed()
-            await anyio.sleep(_RESOURCES_INTERVAL_SECONDS)
+            await anyio.sleep(RESOURCES_INTERVAL_SECONDS)
 
     async def _announce_runs(self) -> None:
         while True:

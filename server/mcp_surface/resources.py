@@ -4,12 +4,13 @@ The same readers stand behind the history tools, so both always say the same.
 """
 
 from collections.abc import Collection, Mapping
+from functools import partial
 
 import anyio
 
 from server.connections import UnknownSystemError
 from server.mcp_surface.uris import Address, parse_uri
-from server.reading import ReadingError, read_part
+from server.reading import ReadingError, keep_fields, read_part
 from server.service import Service, UnknownRunError, UnknownToolError
 from server.views import tool_view
 from server.workflow_view import workflow_view
@@ -26,7 +27,10 @@ __all__ = ["BadParameterError", "NotFoundError", "read_resource", "read_results"
 VIEWS = ("tool", "workflow")
 DEFAULT_PAGE = 50
 MAX_PAGE = 100
-_READING_PARAMETERS = frozenset({"path", "fields", "offset", "limit"})
+#: With one of these a part of a result is read, as a page.
+_PLACES = frozenset({"path", "offset", "limit"})
+#: A part of a result of up to this size is read at once.
+_READ_INLINE_BYTES = 64 * 1024
 
 
 class NotFoundError(Exception):
@@ -120,14 +124,14 @@ async def read_results(service: Service, run_id: str, parameters: Mapping[str, J
 
     Raises `UnknownRunError`, `NotFoundError` when there is no result, `BadParameterError`.
     """
-    is_part = bool(_READING_PARAMETERS & parameters.keys())
+    is_part = bool(_PLACES & parameters.keys())
     run = await service.get_run(run_id, with_steps=False, with_large=is_part)
     if run.status is RunStatus.RUNNING:
         raise NotFoundError(f"run {run_id} is still running; wait for it with get_run")
     if run.result is None and run.result_uri is not None and not is_part:
         raise BadParameterError(
             f"the result of run {run_id} has {run.result_bytes:,} bytes, too many to be read "
-            f"whole: add path, fields, offset or limit, or open {run.result_uri}"
+            f"whole: add path, offset or limit, or open {run.result_uri}"
         )
     if run.result is None and run.status is RunStatus.SUCCESS:
         raise NotFoundError(f"the result of run {run_id} cannot be read ({run.damage})")
@@ -135,36 +139,47 @@ async def read_results(service: Service, run_id: str, parameters: Mapping[str, J
         raise NotFoundError(f"run {run_id} {run.status}: {run.error}; it has no result")
     # A large text takes a while to decode, in which others are served.
     value = await anyio.to_thread.run_sync(decode_json, run.result)
-    return _part(value, parameters) if is_part else value
+    if is_part:
+        return await _part(value, parameters, len(run.result))
+    return keep_fields(value, _fields(parameters))
 
 
 async def _read_step(
     service: Service, run_id: str, step_id: str, parameters: Mapping[str, Json]
 ) -> Json:
-    run = await service.get_run(run_id, with_large=bool(_READING_PARAMETERS & parameters.keys()))
+    run = await service.get_run(run_id, with_large=bool(_PLACES & parameters.keys()))
     step = next((step for step in run.steps if step.get("stepId") == step_id), None)
     if step is None:
         known = ", ".join(str(step.get("stepId")) for step in run.steps) or "none"
         raise NotFoundError(f"run {run_id} has no step {step_id}; it has: {known}")
-    if _READING_PARAMETERS & parameters.keys():
-        return _part(step.get("data"), parameters)
+    if _PLACES & parameters.keys():
+        return await _part(step.get("data"), parameters, None)
     return step
 
 
-def _part(value: Json, parameters: Mapping[str, Json]) -> JsonObject:
-    fields = parameters.get("fields")
-    if isinstance(fields, str):
-        fields = [field.strip() for field in fields.split(",") if field.strip()]
+async def _part(value: Json, parameters: Mapping[str, Json], size: int | None) -> JsonObject:
+    read = partial(
+        read_part,
+        value,
+        path=parameters.get("path"),
+        fields=_fields(parameters),
+        offset=_number(parameters, "offset", 0) if "offset" in parameters else None,
+        limit=_number(parameters, "limit", 1) if "limit" in parameters else None,
+    )
     try:
-        return read_part(
-            value,
-            path=parameters.get("path"),
-            fields=fields,
-            offset=_number(parameters, "offset", 0) if "offset" in parameters else None,
-            limit=_number(parameters, "limit", 1) if "limit" in parameters else None,
-        )
+        if size is not None and size <= _READ_INLINE_BYTES:
+            return read()
+        # Others are served meanwhile; a cancelled reading ends by itself, within its bounds.
+        return await anyio.to_thread.run_sync(read, abandon_on_cancel=True)
     except ReadingError as error:
         raise BadParameterError(str(error)) from None
+
+
+def _fields(parameters: Mapping[str, Json]) -> list[str] | None:
+    fields = parameters.get("fields")
+    if isinstance(fields, str):
+        return [field.strip() for field in fields.split(",") if field.strip()]
+    return fields
 
 
 def _refuse_unknown(parameters: Mapping[str, Json], known: Collection[str], of: str) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
+from server.mcp_surface.greeting import RESOURCES_INTERVAL_SECONDS
+from server.mcp_surface.plain_requests import notification_line
 from server.mcp_surface.shown_tools import ShownTools
 from server.service import Service
 
@@ -41,8 +43,11 @@ class SdkConnection:
         #: Whether the client has done the handshake, and is to be told of changes unasked.
         self.announces_changes = False
         self._tools_have_changed = False
+        self._runs_have_changed = False
         self._ended = anyio.Event()
         service.tools_changed.append(self._remember_change)
+        if service.settings.announce_runs:
+            service.runs_changed.append(self._remember_runs)
 
     @property
     def has_started(self) -> bool:
@@ -101,6 +106,17 @@ class SdkConnection:
         if self.announces_changes and self._streams is None:
             # Somebody has to say so.
             self._group.start_soon(self.start)
+
+    def _remember_runs(self) -> None:
+        if self.announces_changes and self._streams is None and not self._runs_have_changed:
+            self._runs_have_changed = True
+            self._group.start_soon(self._announce_runs)
+
+    async def _announce_runs(self) -> None:
+        """What the SDK would say, which is not imported for this; a list at most once a second."""
+        await anyio.sleep(RESOURCES_INTERVAL_SECONDS)
+        self._runs_have_changed = False
+        await self._write_line(notification_line("notifications/resources/list_changed", {}))
 
     async def _tell_of_change(self, notifier: "Notifier") -> None:
         """A client that listed the tools before the SDK was there has not been told."""

@@ -15,6 +15,7 @@ from server.reruns import RerunError
 from server.service import (
     ArchivedToolError,
     IdempotencyConflictError,
+    SecretInNameError,
     UnknownRunError,
     UnknownToolError,
 )
@@ -49,6 +50,7 @@ _STATUSES: Mapping[type[Exception], tuple[int, str]] = {
     SearchError: (400, "invalid_request"),
     RunError: (400, "invalid_request"),
     IdempotencyConflictError: (409, "conflict"),
+    SecretInNameError: (400, "invalid_request"),
     RunExistsError: (409, "conflict"),
     ToolExistsError: (409, "conflict"),
     ToolChangedError: (409, "conflict"),

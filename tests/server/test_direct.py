@@ -78,6 +78,9 @@ async def test_frequent_requests_are_answered_as_by_the_sdk_and_without_it(
         ("tools/call", {"name": "get_run", "arguments": {"run": 1}}),
         ("tools/call", {"name": "three", "_meta": {"callslip/options": {"timeoutMs": "x"}}}),
         ("tools/call", {"name": "three", "_meta": {"progressToken": "p"}}),
+        ("tools/call", {"name": "three", "_meta": {"callslip/idempotencyKey": 5}}),
+        ("tools/call", {"name": "three", "_meta": {"callslip/idempotencyKey": ""}}),
+        ("tools/call", {"name": "three", "_meta": {"callslip/runId": None}}),
     )
 
 
@@ -411,6 +414,20 @@ async def test_a_change_is_announced_to_a_client_that_never_needed_the_sdk(
             lambda: "notifications/tools/list_changed" in map(_method_of, connection.written),
             "the change is announced",
         )
+
+
+async def test_runs_are_announced_to_a_client_that_never_needed_the_sdk(service: Service) -> None:
+    await store(service, script_tool("three", "3"))
+    async with connected(service, "2025-06-18", direct=True) as connection:
+        await connection.open()
+        for _ in range(3):
+            await (await start(service, "three")).wait()
+        changed = "notifications/resources/list_changed"
+        await until(
+            lambda: changed in map(_method_of, connection.written), "the runs are announced"
+        )
+        assert list(map(_method_of, connection.written)).count(changed) == 1
+        assert not connection.sdk.has_started
 
 
 def _method_of(message: dict[str, Any]) -> Any:

@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from server.app import open_service
-from server.service import Service
+from server.service import SecretInNameError, Service
 from server.settings import Settings
 from server.views import tool_view
 from storage.audit import AuditReport, audit
@@ -23,6 +23,7 @@ from storage.objects import ObjectStore
 from tests.server.helpers import request_tool, start, store
 from tests.web import Answer, Seen, Web, serve
 from tools.redaction import secret_forms
+from tools.run import RunOptions
 
 SECRET = "tok/en+0123~45!'x"
 
@@ -620,3 +621,33 @@ async def test_a_key_that_does_not_open_fails_the_run_and_names_its_place(
         assert web.seen == []
         with pytest.raises(StorageError, match=place):
             await service.connections.all_secrets()
+
+
+@pytest.mark.parametrize("where", ["run_id", "key", "trace"])
+async def test_a_name_of_a_run_that_holds_a_credential_is_refused(
+    where: str, service: Service, web: Web
+) -> None:
+    await add_system(service, url=web.url, credentials={"token": SECRET})
+    await store(service, tool("/x"))
+    given: dict[str, Any] = {
+        "run_id": {"run_id": f"x-{SECRET}"},
+        "key": {"idempotency_key": f"x-{SECRET}"},
+        "trace": {"options": RunOptions(trace_id=quote(SECRET))},
+    }[where]
+    with pytest.raises(SecretInNameError) as refused:
+        await start(service, "ask", **given)
+    assert SECRET not in str(refused.value)
+    assert web.seen == []
+    assert (await audited(service)).hits == 0
+
+
+async def test_a_credential_is_redacted_where_it_was_read_as_latin_1(
+    service: Service, web: Web
+) -> None:
+    secret = "Schl\u00fcssel-geheim-2026"
+    web.responds(lambda seen: Answer({"shown": secret.encode().decode("latin-1")}))
+    await add_system(service, url=web.url, credentials={"token": secret})
+    await store(service, tool("/x"))
+    view = await run(service, "ask")
+    assert view["data"]["shown"] == "[credential acme.token]"
+    assert (await audited(service)).hits == 0

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from storage.database import Database
 from storage.objects import ObjectStore
+from storage.retention import RetentionPolicy
 from storage.run_lists import RunFilter
 from storage.run_record import NewRun
 from storage.runs import RunStore
@@ -88,6 +89,37 @@ async def test_a_deleted_run_is_found_no_more_and_its_words_are_gone(
     )
     assert left == 0
     await database.write(_check_index)
+
+
+async def test_no_byte_of_the_words_of_a_deleted_run_stays_in_the_index(
+    runs: RunStore, database: Database
+) -> None:
+    for number in range(50):
+        await record(runs, f"run-{number}", inputs={"query": f"whale{number} shared"}, result="x")
+    assert await found(runs, "whale7") == ["run-7"]
+    assert await runs.delete("run-7")
+    blocks = await database.read(
+        lambda connection: connection.execute("SELECT block FROM run_search_data").fetchall()
+    )
+    # An index has what a word shares with the one before it only once.
+    assert not any(b"whale7" in block[0] for block in blocks)
+    assert await found(runs, "whale8") == ["run-8"]
+    await database.write(_check_index)
+
+
+async def test_a_history_without_runs_has_no_words(runs: RunStore, database: Database) -> None:
+    for number in range(150):
+        await record(runs, f"run-{number}", inputs={"query": f"whale{number}"}, result="x")
+    while await runs.index_waiting():
+        pass
+    pruned = await runs.prune(RetentionPolicy(max_age_ms=dict.fromkeys(RunStatus, 0)))
+    assert pruned.runs == 150
+    size = await database.read(
+        lambda connection: connection.execute(
+            "SELECT sum(length(block)) FROM run_search_data"
+        ).fetchone()[0]
+    )
+    assert size < 100
 
 
 def _check_index(connection: sqlite3.Connection) -> None:

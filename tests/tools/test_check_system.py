@@ -88,3 +88,20 @@ def test_a_credential_that_auth_names_and_nobody_set_is_a_warning_with_the_comma
 @pytest.mark.parametrize("definition", [None, [], "acme", 7])
 def test_what_is_no_object_is_refused(definition: Any) -> None:
     assert check_system(definition).definition is None
+
+
+def test_a_sign_in_with_a_field_that_it_does_not_know_is_refused_unseen() -> None:
+    for key in ("apiToken", "x-token", "client_secret"):
+        checked = check_system({**ACME, "auth": {**OAUTH, key: SECRET}})
+        assert checked.definition is None
+        problem = next(one for one in checked.problems if one.path == f"auth.{key}")
+        assert "there is no such field" in problem.message
+        assert SECRET not in str(checked.problems)
+
+
+def test_a_credential_that_is_no_unicode_text_is_refused_unseen() -> None:
+    checked = check_system({**ACME, "credentials": {"token": f"{SECRET}\ud800"}})
+    assert "credentials.token: the value is no Unicode text" in "\n".join(
+        map(str, checked.problems)
+    )
+    assert SECRET not in str(checked.problems)

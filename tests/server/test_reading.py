@@ -1,0 +1,55 @@
+"""Parts of a result: what a path may ask, and how much it may cost."""
+
+from typing import Any
+
+import pytest
+
+from server.reading import ReadingError, keep_fields, read_part
+
+ROWS: Any = {"items": [{"id": n, "name": f"n{n}", "tags": ["a", "b"][: n % 3]} for n in range(10)]}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("$.items[2].name", "n2"),
+        ("items[0:2].id", [0, 1]),
+        ("$..id", list(range(10))),
+        ("$.items[?@.id > 7].name", ["n8", "n9"]),
+        ("$.items[?count(@.tags.*) == 2].id", [2, 5, 8]),
+        ("$.items[?@.name == $.items[3].name].id", [3]),
+        ("$.items[-1]['id','name']", [9, "n9"]),
+        ("$..items..id", list(range(10))),
+    ],
+)
+def test_a_path_finds_what_rfc_9535_says(path: str, value: Any) -> None:
+    assert read_part(ROWS, path=path)["value"] == value
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "$..[?count($..*)>1]",
+        "$..[?count(@..*)>1]",
+        "$.items[?count($.*)>1]",
+        "$.items[?@.tags[?@.a]]",
+        "$..*..*..*",
+        "$" + "[*,*,*,*,*,*,*,*]" * 4,
+    ],
+)
+def test_a_path_that_would_look_at_each_value_many_times_is_refused(path: str) -> None:
+    with pytest.raises(ReadingError, match="path"):
+        read_part(ROWS, path=path)
+
+
+def test_an_error_shows_the_beginning_of_a_long_path() -> None:
+    with pytest.raises(ReadingError) as refused:
+        read_part(ROWS, path="$." + "x" * 900)
+    assert len(str(refused.value)) < 300
+
+
+def test_fields_are_kept_of_an_object_and_of_each_row_of_a_list() -> None:
+    assert keep_fields(ROWS["items"][:2], ["id"]) == [{"id": 0}, {"id": 1}]
+    assert keep_fields(ROWS["items"][1], ["id", "none"]) == {"id": 1}
+    assert keep_fields(ROWS, None) == ROWS
+    assert keep_fields(7, ["id"]) == 7
