@@ -158,9 +158,9 @@ class CallersTools(ToolLibrary):
         await self._require_place({**stored.definition, "id": new_id})
         return await super().rename(tool_id, new_id)
 
-    async def remove(self, tool_id: str) -> None:
+    async def remove(self, tool_id: str, *, client_name: str | None = None) -> None:
         await self.get(tool_id)
-        await super().remove(tool_id)
+        await super().remove(tool_id, client_name=client_name)
 
     async def versions(self, tool_id: str) -> list[ToolVersion]:
         if self.caller.is_narrowed:

@@ -13,6 +13,7 @@ from storage.tools import (
     StoredTool,
     ToolChange,
     ToolChangedError,
+    ToolRemoval,
     ToolStore,
     ToolVersion,
 )
@@ -164,6 +165,10 @@ class ToolLibrary:
             raise await self._unknown(tool_id)
         return versions
 
+    async def removals(self, tool_id: str) -> list[ToolRemoval]:
+        """When the tool was removed, the newest first."""
+        return await self.store.removals(tool_id)
+
     async def compare(self, tool_id: str, a: int, b: int) -> JsonObject:
         """What is different between two versions of a tool: `{a, b, changes, total, truncated}`.
 
@@ -210,9 +215,9 @@ class ToolLibrary:
         await self.refresh()
         return [entry.stored for entry in self.catalog.entries()]
 
-    async def remove(self, tool_id: str) -> None:
+    async def remove(self, tool_id: str, *, client_name: str | None = None) -> None:
         """Raises `UnknownToolError`. The runs of the tool stay."""
-        if not await self.store.delete(tool_id):
+        if not await self.store.delete(tool_id, Author(self._author_name, client_name)):
             raise await self._unknown(tool_id)
         await self.refresh()
 

@@ -394,7 +394,7 @@ def _migrations() -> list[tuple[int, str]]:
 
 
 #: The newest schema this program knows.
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

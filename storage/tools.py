@@ -19,6 +19,7 @@ __all__ = [
     "ToolChange",
     "ToolChangedError",
     "ToolExistsError",
+    "ToolRemoval",
     "ToolStore",
     "ToolVersion",
 ]
@@ -89,6 +90,24 @@ class ToolVersion:
     client_name: str | None = None
 
 
+@dataclass(frozen=True)
+class ToolRemoval:
+    """A time at which a tool was taken away; its versions stay."""
+
+    removed_at: int
+    changed_by: str | None = None
+    client_name: str | None = None
+
+    def wire(self) -> JsonObject:
+        """`{removedAt, changedBy?, clientName?}`."""
+        fields = {
+            "removedAt": rfc3339(self.removed_at),
+            "changedBy": self.changed_by,
+            "clientName": self.client_name,
+        }
+        return {key: value for key, value in fields.items() if value is not None}
+
+
 class ToolStore:
     """The tools of a home."""
 
@@ -132,6 +151,10 @@ class ToolStore:
         """All versions of a tool, the newest first; those of a removed tool too."""
         return await self._database.read(lambda connection: _versions(connection, tool_id))
 
+    async def removals(self, tool_id: str) -> list[ToolRemoval]:
+        """When a tool was removed, the newest first."""
+        return await self._database.read(lambda connection: _removals(connection, tool_id))
+
     async def restore(
         self, tool_id: str, version_number: int, author: Author = _NOBODY
     ) -> PutOutcome | None:
@@ -147,9 +170,9 @@ class ToolStore:
         """All tools, archived ones too, by id; the same objects for `known` unchanged ones."""
         return await self._database.read(lambda connection: _list(connection, known))
 
-    async def delete(self, tool_id: str) -> bool:
+    async def delete(self, tool_id: str, author: Author = _NOBODY) -> bool:
         """Remove a tool; its runs and their snapshots stay. False when there was none."""
-        return await self._database.write(lambda connection: _delete(connection, tool_id))
+        return await self._database.write(lambda connection: _delete(connection, tool_id, author))
 
     async def revision(self) -> int:
         """A number that grows with each change of any tool, by any process."""
@@ -181,7 +204,10 @@ def _put(
         if stored is None
         else stored.definition["createdAt"]
     )
-    version = _next_version(stored, definition.get("version"))
+    version = _next_version(
+        _newest_version(connection, tool_id) if stored is None else stored.definition["version"],
+        definition.get("version"),
+    )
     snapshot = {**definition, "version": version, "createdAt": created_at}
     snapshot["updatedAt"] = rfc3339(now)
     snapshot_id = store_snapshot(connection, snapshot)
@@ -227,7 +253,7 @@ def _change_all(
 ) -> None:
     for change in changes:
         if change.definition is None:
-            _delete(connection, change.tool_id)
+            _delete(connection, change.tool_id, author)
         elif change.version_number is None:
             _add(connection, change.definition, author)
         else:
@@ -241,7 +267,7 @@ def _rename(connection: sqlite3.Connection, tool_id: str, new_id: str, author: A
     if _is_stored(connection, new_id):
         raise ToolExistsError(f"tool {new_id} is stored already")
     _put(connection, {**stored.definition, "id": new_id}, author)
-    return _delete(connection, tool_id)
+    return _delete(connection, tool_id, author)
 
 
 def _versions(connection: sqlite3.Connection, tool_id: str) -> list[ToolVersion]:
@@ -258,6 +284,15 @@ def _versions(connection: sqlite3.Connection, tool_id: str) -> list[ToolVersion]
             definition = None
         versions.append(ToolVersion(number, created_at, definition, changed_by, client_name))
     return versions
+
+
+def _removals(connection: sqlite3.Connection, tool_id: str) -> list[ToolRemoval]:
+    rows = connection.execute(
+        "SELECT removed_at, changed_by, client_name FROM tool_removals WHERE tool_id = ? "
+        "ORDER BY removal_id DESC",
+        (tool_id,),
+    )
+    return [ToolRemoval(*row) for row in rows]
 
 
 def _restore(
@@ -311,9 +346,14 @@ def _list(connection: sqlite3.Connection, known: Collection[StoredTool]) -> list
     return tools
 
 
-def _delete(connection: sqlite3.Connection, tool_id: str) -> bool:
+def _delete(connection: sqlite3.Connection, tool_id: str, author: Author) -> bool:
     removed = connection.execute("DELETE FROM tools WHERE tool_id = ?", (tool_id,)).rowcount > 0
     if removed:
+        connection.execute(
+            "INSERT INTO tool_removals (tool_id, removed_at, changed_by, client_name) "
+            "VALUES (?, ?, ?, ?)",
+            (tool_id, now_ms(), author.user_id, author.client_name),
+        )
         _bump_revision(connection)
     return removed
 
@@ -326,10 +366,23 @@ def _content(definition: JsonObject) -> JsonObject:
     return {key: value for key, value in definition.items() if key not in BOOKKEEPING}
 
 
-def _next_version(stored: StoredTool | None, given: str | None) -> str:
-    if stored is None:
+def _newest_version(connection: sqlite3.Connection, tool_id: str) -> str | None:
+    """Of a tool that was removed: a version means one content."""
+    row = connection.execute(
+        "SELECT snapshot_id FROM tool_versions WHERE tool_id = ? "
+        "ORDER BY version_number DESC LIMIT 1",
+        (tool_id,),
+    ).fetchone()
+    try:
+        return None if row is None else load_snapshot(connection, row[0]).get("version")
+    except sqlite3.DatabaseError:
+        return None
+
+
+def _next_version(before: str | None, given: str | None) -> str:
+    if before is None:
         return given or "1.0.0"
-    major, minor, patch = _numbers(stored.definition["version"])
+    major, minor, patch = _numbers(before)
     if given is not None and _numbers(given) > (major, minor, patch):
         return given
     return f"{major}.{minor}.{patch + 1}"

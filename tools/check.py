@@ -44,6 +44,25 @@ __all__ = ["CheckedTool", "check_definition"]
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _VERSION = re.compile(r"\d{1,9}\.\d{1,9}\.\d{1,9}")
+#: Keywords of JSON Schema that have an object.
+_KEYWORDS_WITH_OBJECTS = frozenset(
+    {
+        "$defs",
+        "additionalProperties",
+        "contains",
+        "definitions",
+        "dependentRequired",
+        "dependentSchemas",
+        "else",
+        "if",
+        "items",
+        "not",
+        "patternProperties",
+        "properties",
+        "propertyNames",
+        "then",
+    }
+)
 _MAX_DEFINITION_BYTES = 1024 * 1024
 #: Of a number of rows; Python refuses to read numbers of thousands of digits.
 _MOST_DIGITS = 20
@@ -245,6 +264,14 @@ def _schema_problems(tool: Tool) -> Iterator[Problem]:
     ):
         if schema in (None, {}):
             continue
+        if _are_properties(schema):
+            yield Problem(
+                name,
+                "none of its keys is known to JSON Schema, so it asks for nothing",
+                seen=seen(schema),
+                valid='{"type": "object", "properties": {…}}',
+                severity="warning",
+            )
         for problem in check_schema(schema, root_must_be_object=must_be_object):
             yield Problem(
                 name + problem.path,
@@ -253,6 +280,16 @@ def _schema_problems(tool: Tool) -> Iterator[Problem]:
                 valid=problem.valid,
                 hint=problem.hint,
             )
+
+
+def _are_properties(schema: Json) -> bool:
+    """Whether what stands in place of a schema looks like the properties of one."""
+    if not isinstance(schema, dict):
+        return False
+    fields = cast("JsonObject", schema)
+    return not fields.keys() & _KEYWORDS_WITH_OBJECTS and all(
+        isinstance(one, dict) and not key.startswith("x-") for key, one in fields.items()
+    )
 
 
 def _request_problems(config: RequestConfig, path: str) -> Iterator[Problem]:

@@ -9,7 +9,13 @@ from typing import Annotated
 import anyio
 import typer
 
-from server.commands.output import HOME, USAGE, fail, note
+from server.commands.output import (
+    HOME,
+    USAGE,
+    JsonFlag,
+    fail,
+    say_done,
+)
 from server.commands.runner import read_settings
 from storage.errors import StorageError
 from storage.objects import ObjectStore, take_in
@@ -21,6 +27,7 @@ def backup(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="Where the copy goes; must not exist.")
     ],
+    as_json: JsonFlag = False,
 ) -> None:
     """Copy the home, large results included, to FILE; servers may be running."""
     settings = read_settings()
@@ -43,5 +50,6 @@ def backup(
     except (sqlite3.Error, StorageError) as error:
         file.unlink(missing_ok=True)
         fail(f"{source} cannot be copied to {file}: {error}", HOME)
-    note(f"{file}: {file.stat().st_size:,} bytes")
-    note(f"to restore, stop the servers and move it to {source}")
+    size = file.stat().st_size
+    text = f"{file}: {size:,} bytes\nto restore, stop the servers and move it to {source}"
+    say_done(text, {"file": str(file), "bytes": size, "restoreTo": str(source)}, as_json)

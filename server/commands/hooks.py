@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 
 from server.automation import Automation, UnknownHookError
-from server.commands.output import NOT_FOUND, USAGE, fail, note, print_json, print_table
+from server.commands.output import (
+    NOT_FOUND,
+    USAGE,
+    JsonFlag,
+    fail,
+    note,
+    print_json,
+    print_table,
+    say_done,
+)
 from server.commands.runner import run_with_service
 from server.connections import UnknownSystemError
 from server.hooks import DEFAULT_HEADERS
@@ -20,7 +29,6 @@ from tools.problems import Problem
 app = typer.Typer(no_args_is_help=True, help="Webhooks in and out, for serve --http.")
 
 ToolId = Annotated[str, typer.Argument(metavar="TOOL", help="The id of a stored tool.")]
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
 @app.command()
@@ -39,6 +47,7 @@ def create(
         str | None,
         typer.Option(metavar="NAME", help="The header with the secret or the signature."),
     ] = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Let senders that know a secret start a tool: POST /v1/hooks/TOOL."""
     if scheme not in DEFAULT_HEADERS:
@@ -57,7 +66,8 @@ def create(
         fail(str(error), NOT_FOUND)
     except RunError as error:
         fail(f"{error.message}; set it with `{error.detail.hint}`", USAGE)
-    note(f"POST /v1/hooks/{tool_id} starts it; the {scheme} stands in {hook.header}")
+    text = f"POST /v1/hooks/{tool_id} starts it; the {scheme} stands in {hook.header}"
+    say_done(text, {**_wire(hook)}, as_json)
     for problem in problems:
         note(f"warning: {problem}")
 
@@ -83,7 +93,7 @@ def list_(as_json: JsonFlag = False) -> None:
 
 
 @app.command()
-def remove(tool_id: ToolId) -> None:
+def remove(tool_id: ToolId, as_json: JsonFlag = False) -> None:
     """Take a tool's hook away."""
 
     async def work(service: Service) -> None:
@@ -93,7 +103,8 @@ def remove(tool_id: ToolId) -> None:
         run_with_service(work)
     except UnknownHookError as error:
         fail(str(error), NOT_FOUND)
-    note(f"tool {tool_id} has no hook any more")
+    facts = {"toolId": tool_id, "outcome": "removed"}
+    say_done(f"tool {tool_id} has no hook any more", facts, as_json)
 
 
 @app.command()
@@ -133,6 +144,7 @@ def deliveries(
 @app.command()
 def redeliver(
     delivery_id: Annotated[int, typer.Argument(metavar="DELIVERY", help="Its number.")],
+    as_json: JsonFlag = False,
 ) -> None:
     """Try a delivery again that was given up; a server makes it."""
 
@@ -144,7 +156,8 @@ def redeliver(
             f"no delivery {delivery_id} was given up; see `callslip hooks deliveries --dead`",
             NOT_FOUND,
         )
-    note(f"delivery {delivery_id} is due")
+    facts = {"deliveryId": delivery_id, "outcome": "due"}
+    say_done(f"delivery {delivery_id} is due", facts, as_json)
 
 
 def _wire(hook: Hook) -> dict[str, str]:

@@ -17,7 +17,13 @@ from typing import Annotated, Any, Literal, NoReturn, cast
 
 import typer
 
-from server.commands.output import USAGE, fail, note, print_json
+from server.commands.output import (
+    USAGE,
+    JsonFlag,
+    fail,
+    note,
+    print_json,
+)
 from server.commands.runner import read_settings
 from tools.json_text import Json, JsonObject
 
@@ -276,7 +282,6 @@ def _rendered(configuration: JsonObject, previous: str | None) -> str:
 
 
 HostArgument = Annotated[Host, typer.Argument(metavar="|".join(Host), help="The host to connect.")]
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
 def install(

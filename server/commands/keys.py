@@ -4,7 +4,16 @@ from typing import Annotated
 
 import typer
 
-from server.commands.output import NOT_FOUND, USAGE, fail, note, print_json, print_table
+from server.commands.output import (
+    NOT_FOUND,
+    USAGE,
+    JsonFlag,
+    fail,
+    note,
+    print_json,
+    print_table,
+    say_done,
+)
 from server.commands.runner import run_with_service
 from server.service import Service
 from storage.api_keys import ApiKey, ApiKeyExistsError, Scope
@@ -13,7 +22,6 @@ from tools.run import rfc3339
 
 app = typer.Typer(no_args_is_help=True, help="Keys for serve --http: create, list, revoke.")
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="The name of the key; its runs carry it.")
 ]
@@ -88,7 +96,7 @@ def list_(as_json: JsonFlag = False) -> None:
 
 
 @app.command()
-def revoke(name: Name) -> None:
+def revoke(name: Name, as_json: JsonFlag = False) -> None:
     """Make a key useless at once."""
 
     async def work(service: Service) -> bool:
@@ -96,7 +104,7 @@ def revoke(name: Name) -> None:
 
     if not run_with_service(work):
         fail(f"no valid key is named {name}; `callslip keys list` shows them", NOT_FOUND)
-    note(f"revoked {name}")
+    say_done(f"revoked {name}", {"name": name, "outcome": "revoked"}, as_json)
 
 
 def _wire(key: ApiKey) -> JsonObject:

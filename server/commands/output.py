@@ -2,11 +2,11 @@
 
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
-from tools.json_text import Json
+from tools.json_text import Json, JsonObject
 
 __all__ = [
     "DONE",
@@ -15,10 +15,12 @@ __all__ = [
     "INTERRUPTED",
     "NOT_FOUND",
     "USAGE",
+    "JsonFlag",
     "fail",
     "note",
     "print_json",
     "print_table",
+    "say_done",
 ]
 
 DONE = 0
@@ -30,6 +32,8 @@ NOT_FOUND = 3
 #: The home or its database.
 HOME = 4
 INTERRUPTED = 130
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
 def print_json(value: Json) -> None:
@@ -65,6 +69,14 @@ def _plain(text: str) -> str:
 def note(text: str) -> None:
     """A line for the person, on stderr."""
     typer.echo(text, err=True)
+
+
+def say_done(text: str, facts: JsonObject, as_json: bool) -> None:
+    """What was done: a line for the person, or the facts as JSON."""
+    if as_json:
+        print_json(facts)
+    else:
+        note(text)
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from server.commands.output import FAILED, HOME, USAGE, fail, note, print_json, print_table
+from server.commands.output import (
+    FAILED,
+    HOME,
+    USAGE,
+    JsonFlag,
+    fail,
+    note,
+    print_json,
+    print_table,
+)
 from server.commands.run_reports import print_comparison, print_explanation, print_workflow
 from server.commands.runner import run_with_service
 from server.commands.runs_keeping import cancel, delete, export, pin, prune, run_filter, stats
@@ -26,7 +35,6 @@ app = typer.Typer(
 )
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The whole id of a run.")]
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
 @app.command("list")
@@ -165,8 +173,9 @@ def result(
     path: Annotated[
         str | None, typer.Option(metavar="PATH", help="JSONPath of the part to print.")
     ] = None,
+    as_json: JsonFlag = False,
 ) -> None:
-    """Print the result of a run, or the part at a path."""
+    """Print the result of a run, or the part at a path, as JSON, with the flag or without."""
 
     async def work(service: Service) -> StoredRun:
         return await service.get_run(run_id, with_steps=False, with_large=True)
@@ -175,7 +184,8 @@ def result(
     if run.result is None and run.status is RunStatus.SUCCESS:
         fail(f"the result of run {run_id} cannot be read ({run.damage})", HOME)
     if run.result is None:
-        fail(f"run {run_id} is {run.status} and has no result: {run.error or ''}", FAILED)
+        reason = f": {run.error}" if run.error else ""
+        fail(f"run {run_id} is {run.status} and has no result{reason}", FAILED)
     value: Json = decode_json(run.result)
     if path is not None:
         try:

@@ -9,10 +9,12 @@ from server.commands.output import (
     FAILED,
     NOT_FOUND,
     USAGE,
+    JsonFlag,
     fail,
     note,
     print_json,
     print_table,
+    say_done,
 )
 from server.commands.runner import run_with_service
 from server.service import Service
@@ -31,7 +33,6 @@ _EXPORT_PAGE = 100
 _BAR_CHARACTERS = 24
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The whole id of a run.")]
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
 def run_filter(
@@ -49,7 +50,7 @@ def run_filter(
     return RunFilter(tool, status, tuple(sources or ()), search or None, moment)
 
 
-def cancel(run_id: RunId) -> None:
+def cancel(run_id: RunId, as_json: JsonFlag = False) -> None:
     """End a running run, of any process on this home."""
 
     async def work(service: Service) -> tuple[bool, RunStatus | None]:
@@ -60,12 +61,14 @@ def cancel(run_id: RunId) -> None:
     was_running, status = run_with_service(work)
     if status is RunStatus.RUNNING:
         fail(f"run {run_id} has not ended yet; its process has been asked to end it", FAILED)
-    note(f"run {run_id} is {status}" if was_running else f"run {run_id} had ended: {status}")
+    text = f"run {run_id} is {status}" if was_running else f"run {run_id} had ended: {status}"
+    say_done(text, {"runId": run_id, "status": status, "wasRunning": was_running}, as_json)
 
 
 def pin(
     run_id: RunId,
     off: Annotated[bool, typer.Option("--off", help="Let retention have it again.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Keep a run whatever its age and the size of the history."""
 
@@ -74,10 +77,11 @@ def pin(
 
     if not run_with_service(work):
         _not_found(run_id)
-    note(f"run {run_id} is {'not pinned any more' if off else 'pinned'}")
+    text = f"run {run_id} is {'not pinned any more' if off else 'pinned'}"
+    say_done(text, {"runId": run_id, "pinned": not off}, as_json)
 
 
-def delete(run_id: RunId) -> None:
+def delete(run_id: RunId, as_json: JsonFlag = False) -> None:
     """Delete an ended run with everything only it has."""
 
     async def work(service: Service) -> tuple[bool, RunStatus | None]:
@@ -88,7 +92,7 @@ def delete(run_id: RunId) -> None:
         fail(f"run {run_id} is running; end it first with `callslip runs cancel {run_id}`", USAGE)
     if not deleted:
         _not_found(run_id)
-    note(f"run {run_id} is deleted")
+    say_done(f"run {run_id} is deleted", {"runId": run_id, "outcome": "deleted"}, as_json)
 
 
 def prune(

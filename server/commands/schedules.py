@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 
 from server.automation import Automation, UnknownScheduleError
-from server.commands.output import NOT_FOUND, USAGE, fail, note, print_json, print_table
+from server.commands.output import (
+    NOT_FOUND,
+    USAGE,
+    JsonFlag,
+    fail,
+    note,
+    print_json,
+    print_table,
+    say_done,
+)
 from server.commands.run import read_object
 from server.commands.runner import run_with_service
 from server.scheduler import ScheduleError
@@ -17,7 +26,6 @@ from storage.schedules import Schedule
 app = typer.Typer(no_args_is_help=True, help="Tools at certain times, for serve --http.")
 
 ScheduleId = Annotated[str, typer.Argument(metavar="SCHEDULE", help="The id of a schedule.")]
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
 @app.command()
@@ -89,19 +97,19 @@ def list_(as_json: JsonFlag = False) -> None:
 
 
 @app.command()
-def enable(schedule_id: ScheduleId) -> None:
+def enable(schedule_id: ScheduleId, as_json: JsonFlag = False) -> None:
     """Let a schedule run again."""
-    _switch(schedule_id, enabled=True)
+    _switch(schedule_id, as_json, enabled=True)
 
 
 @app.command()
-def disable(schedule_id: ScheduleId) -> None:
+def disable(schedule_id: ScheduleId, as_json: JsonFlag = False) -> None:
     """Keep a schedule, and run it no more."""
-    _switch(schedule_id, enabled=False)
+    _switch(schedule_id, as_json, enabled=False)
 
 
 @app.command()
-def remove(schedule_id: ScheduleId) -> None:
+def remove(schedule_id: ScheduleId, as_json: JsonFlag = False) -> None:
     """Remove a schedule; the runs it started stay."""
 
     async def work(service: Service) -> None:
@@ -111,10 +119,11 @@ def remove(schedule_id: ScheduleId) -> None:
         run_with_service(work)
     except UnknownScheduleError as error:
         fail(str(error), NOT_FOUND)
-    note(f"schedule {schedule_id} is removed")
+    facts = {"id": schedule_id, "outcome": "removed"}
+    say_done(f"schedule {schedule_id} is removed", facts, as_json)
 
 
-def _switch(schedule_id: str, *, enabled: bool) -> None:
+def _switch(schedule_id: str, as_json: bool, *, enabled: bool) -> None:
     async def work(service: Service) -> Schedule:
         automation = Automation(service)
         stored = await automation.schedule(schedule_id)
@@ -125,4 +134,5 @@ def _switch(schedule_id: str, *, enabled: bool) -> None:
     except UnknownScheduleError as error:
         fail(str(error), NOT_FOUND)
     view = schedule_view(stored)
-    note(f"schedule {schedule_id}: {view.get('nextAt', 'never') if enabled else 'off'}")
+    text = f"schedule {schedule_id}: {view.get('nextAt', 'never') if enabled else 'off'}"
+    say_done(text, view, as_json)

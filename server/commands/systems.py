@@ -10,10 +10,12 @@ from server.commands.output import (
     FAILED,
     NOT_FOUND,
     USAGE,
+    JsonFlag,
     fail,
     note,
     print_json,
     print_table,
+    say_done,
 )
 from server.commands.runner import run_with_service
 from server.commands.sources import read_json_document, read_stdin
@@ -30,7 +32,6 @@ app = typer.Typer(
     help="Systems and their credentials: add, list, show, set-credential, login, test, rotate-key.",
 )
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 SystemId = Annotated[str, typer.Argument(metavar="SYSTEM", help="The id of a system.")]
 CredentialName = Annotated[
     str, typer.Argument(metavar="CREDENTIAL", help="The name that auth and templates use.")
@@ -92,8 +93,10 @@ def list_(as_json: JsonFlag = False) -> None:
 
 
 @app.command()
-def show(system_id: SystemId, environment: EnvironmentOption = "prod") -> None:
-    """Show a system; of its credentials only that they are set."""
+def show(
+    system_id: SystemId, environment: EnvironmentOption = "prod", as_json: JsonFlag = False
+) -> None:
+    """Show a system as JSON, with the flag or without; of its credentials that they are set."""
 
     async def work(service: Service) -> JsonObject:
         return (await service.connections.get(system_id, _environment(environment))).wire()
@@ -102,7 +105,9 @@ def show(system_id: SystemId, environment: EnvironmentOption = "prod") -> None:
 
 
 @app.command()
-def remove(system_id: SystemId, environment: EnvironmentOption = "prod") -> None:
+def remove(
+    system_id: SystemId, environment: EnvironmentOption = "prod", as_json: JsonFlag = False
+) -> None:
     """Remove a system with its credentials."""
 
     async def work(service: Service) -> None:
@@ -110,7 +115,8 @@ def remove(system_id: SystemId, environment: EnvironmentOption = "prod") -> None
         await service.connections.store.delete(system_id, environment)
 
     _run(work)
-    note(f"removed {system_id} ({environment}) with its credentials")
+    facts: JsonObject = {"id": system_id, "environment": environment, "outcome": "removed"}
+    say_done(f"removed {system_id} ({environment}) with its credentials", facts, as_json)
 
 
 @app.command("set-credential")
@@ -135,6 +141,7 @@ def set_credential(
             help="Read it from this program's output at run time; once for each word.",
         ),
     ] = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Set a credential: asked for without echo, or read from stdin."""
     sources: JsonObject = {
@@ -157,12 +164,16 @@ def set_credential(
         await service.connections.store.set_credential(system_id, environment, name, value)
 
     _run(work)
-    note(f"{system_id}.{name} is set")
+    facts: JsonObject = {"id": system_id, "environment": environment, "credential": name}
+    say_done(f"{system_id}.{name} is set", facts | {"outcome": "set"}, as_json)
 
 
 @app.command("unset-credential")
 def unset_credential(
-    system_id: SystemId, name: str, environment: EnvironmentOption = "prod"
+    system_id: SystemId,
+    name: str,
+    environment: EnvironmentOption = "prod",
+    as_json: JsonFlag = False,
 ) -> None:
     """Forget a credential."""
 
@@ -172,7 +183,8 @@ def unset_credential(
 
     if not _run(work):
         fail(f"{system_id} has no credential {name}", NOT_FOUND)
-    note(f"{system_id}.{name} is forgotten")
+    facts: JsonObject = {"id": system_id, "environment": environment, "credential": name}
+    say_done(f"{system_id}.{name} is forgotten", facts | {"outcome": "forgotten"}, as_json)
 
 
 @app.command()
@@ -182,6 +194,7 @@ def login(
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Print the address instead of opening it.")
     ] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Sign in to a system with OAuth 2 (authorization code with PKCE)."""
 
@@ -195,11 +208,14 @@ def login(
         await service.connections.sign_in(system, show_address)
 
     _run(work)
-    note(f"signed in to {system_id}; its tokens are stored sealed")
+    facts: JsonObject = {"id": system_id, "environment": environment, "outcome": "signed in"}
+    say_done(f"signed in to {system_id}; its tokens are stored sealed", facts, as_json)
 
 
 @app.command("test")
-def ask(system_id: SystemId, environment: EnvironmentOption = "prod") -> None:
+def ask(
+    system_id: SystemId, environment: EnvironmentOption = "prod", as_json: JsonFlag = False
+) -> None:
     """Ask the system's own url with its credentials, and say what it answers."""
 
     async def work(service: Service) -> tuple[int, str]:
@@ -207,30 +223,35 @@ def ask(system_id: SystemId, environment: EnvironmentOption = "prod") -> None:
         return await service.connections.test(system)
 
     status, url = _run(work)
-    typer.echo(f"{url} answered {status}")
+    if as_json:
+        print_json({"id": system_id, "url": url, "status": status})
+    else:
+        typer.echo(f"{url} answered {status}")
     if status in {401, 403}:
         fail("the system did not take the credentials", FAILED)
 
 
 @app.command("rotate-key")
-def rotate_key() -> None:
+def rotate_key(as_json: JsonFlag = False) -> None:
     """Seal every credential with a new key."""
 
     async def work(service: Service) -> int:
         return await service.connections.store.rotate_key()
 
-    note(f"sealed with a new key: {run_with_service(work)}")
+    sealed = run_with_service(work)
+    say_done(f"sealed with a new key: {sealed}", {"sealed": sealed}, as_json)
 
 
 @app.command("use-keyring")
-def use_keyring() -> None:
+def use_keyring(as_json: JsonFlag = False) -> None:
     """Move the key from its file to the keyring of the operating system."""
 
     async def work(service: Service) -> None:
         await service.connections.store.use_keyring()
 
     run_with_service(work)
-    note("the key is in the OS keyring; the key file is removed")
+    text = "the key is in the OS keyring; the key file is removed"
+    say_done(text, {"key": "keyring"}, as_json)
 
 
 T = TypeVar("T")

@@ -9,11 +9,19 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from server.commands.output import USAGE, fail, note, print_json, print_table
+from server.commands.output import (
+    USAGE,
+    JsonFlag,
+    fail,
+    note,
+    print_json,
+    print_table,
+    say_done,
+)
 from server.commands.run_reports import print_difference
 from server.commands.runner import run_with_service
 from server.service import Service
-from storage.tools import PutOutcome, ToolVersion
+from storage.tools import PutOutcome, ToolRemoval, ToolVersion
 from tools.check import CheckedTool
 from tools.exporters.arazzo import export_arazzo
 from tools.exporters.curl import export_curl
@@ -30,7 +38,6 @@ app = typer.Typer(
     help="Stored tools: add, check, list, show, remove, versions, compare, restore, export.",
 )
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 ToolId = Annotated[str, typer.Argument(metavar="TOOL", help="The id of a stored tool.")]
 Source = Annotated[
     str, typer.Argument(metavar="FILE|DIR|-", help="A tool, a list of tools, a folder, or stdin.")
@@ -111,38 +118,59 @@ def show(
 
 
 @app.command()
-def remove(tool_id: ToolId) -> None:
+def remove(tool_id: ToolId, as_json: JsonFlag = False) -> None:
     """Remove a stored tool; its runs stay."""
 
     async def work(service: Service) -> None:
         await service.tools.remove(tool_id)
 
     run_with_service(work)
-    note(f"removed {tool_id}; its runs stay in the history")
+    facts: JsonObject = {"id": tool_id, "outcome": "removed"}
+    say_done(f"removed {tool_id}; its runs stay in the history", facts, as_json)
 
 
 @app.command()
 def versions(tool_id: ToolId, as_json: JsonFlag = False) -> None:
-    """List the versions of a tool, the newest first; those of a removed tool too."""
+    """List the versions of a tool, the newest first, who made each, and when it was removed."""
 
-    async def work(service: Service) -> list[ToolVersion]:
-        return await service.tools.versions(tool_id)
+    async def work(service: Service) -> tuple[list[ToolVersion], list[ToolRemoval]]:
+        return await service.tools.versions(tool_id), await service.tools.removals(tool_id)
 
-    found = run_with_service(work)
+    found, removals = run_with_service(work)
     if as_json:
-        print_json([_version(one) for one in found])
+        changes = [(one.created_at, _version(one)) for one in found]
+        changes += [(one.removed_at, one.wire()) for one in removals]
+        print_json([view for _, view in sorted(changes, key=_moment_of, reverse=True)])
         return
-    print_table(
-        ("n", "version", "stored", "what it does"),
-        [
+    rows = [
+        (
+            one.created_at,
             (
                 str(one.version_number),
                 str((one.definition or {}).get("version", "cannot be read")),
                 rfc3339(one.created_at),
+                _made_by(one.changed_by, one.client_name),
                 str((one.definition or {}).get("instruction") or "")[:100],
-            )
-            for one in found
-        ],
+            ),
+        )
+        for one in found
+    ]
+    rows += [
+        (
+            one.removed_at,
+            (
+                "",
+                "removed",
+                rfc3339(one.removed_at),
+                _made_by(one.changed_by, one.client_name),
+                "",
+            ),
+        )
+        for one in removals
+    ]
+    print_table(
+        ("n", "version", "stored", "by", "what it does"),
+        [row for _, row in sorted(rows, key=_moment_of, reverse=True)],
     )
 
 
@@ -171,6 +199,7 @@ def compare(
 def restore(
     tool_id: ToolId,
     number: Annotated[int, typer.Argument(metavar="N", help="As `tools versions` shows it.")],
+    as_json: JsonFlag = False,
 ) -> None:
     """Make an earlier version the newest one; brings a removed tool back."""
 
@@ -178,10 +207,19 @@ def restore(
         return await service.tools.restore(tool_id, number)
 
     outcome = run_with_service(work)
+    text = f"{tool_id} is as in version {number} again, as {outcome.version}"
     if outcome.outcome == "unchanged":
-        note(f"{tool_id} has this content already, as {outcome.version}")
-    else:
-        note(f"{tool_id} is as in version {number} again, as {outcome.version}")
+        text = f"{tool_id} has this content already, as {outcome.version}"
+    facts: JsonObject = {"id": tool_id, "version": outcome.version, "outcome": outcome.outcome}
+    say_done(text, facts | {"versionNumber": outcome.version_number}, as_json)
+
+
+def _moment_of(change: tuple[int, Any]) -> int:
+    return change[0]
+
+
+def _made_by(user: str | None, client: str | None) -> str:
+    return f"{user or ''} with {client}" if client else user or ""
 
 
 def _version(version: ToolVersion) -> JsonObject:
@@ -189,6 +227,10 @@ def _version(version: ToolVersion) -> JsonObject:
         "versionNumber": version.version_number,
         "createdAt": rfc3339(version.created_at),
     }
+    if version.changed_by is not None:
+        fields["changedBy"] = version.changed_by
+    if version.client_name is not None:
+        fields["clientName"] = version.client_name
     if version.definition is not None:
         fields |= {"version": version.definition["version"], "definition": version.definition}
     return fields

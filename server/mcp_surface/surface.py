@@ -42,7 +42,7 @@ from server.service import Service
 from server.version import VERSION
 from storage.errors import StorageError
 from tools.errors import ErrorKind
-from tools.json_text import JsonObject
+from tools.json_text import JsonObject, encode_json_text
 
 __all__ = ["McpSurface"]
 
@@ -161,7 +161,11 @@ class McpSurface:
         except StorageError as error:
             return tool_error(str(error), ErrorKind.INTERNAL)
         # A run is answered like every other call, or with a question before it.
-        return answer if {"content", "resultType"} & answer.keys() else structured(answer)
+        if {"content", "resultType"} & answer.keys():
+            return answer
+        if answer.get("outcome") == "refused":
+            return tool_error(encode_json_text(answer))
+        return structured(answer)
 
     async def _list_prompts(self, context: Context, params: Any) -> Any:
         return _finished(context, prompt_list(self._prompts))

@@ -260,13 +260,24 @@ class ToolVersionView(Shape):
     version_number: int
     created_at: str
     version: str | Absent = None
+    changed_by: str | Absent = None
+    client_name: str | Absent = None
     definition: ToolDefinition | Absent = None
 
 
+class ToolRemovalView(Shape):
+    """A time at which a tool was removed."""
+
+    removed_at: str
+    changed_by: str | Absent = None
+    client_name: str | Absent = None
+
+
 class ToolVersions(Shape):
-    """The versions of a tool, the newest first."""
+    """The versions of a tool, and when it was removed, the newest first."""
 
     data: list[ToolVersionView]
+    removals: list[ToolRemovalView]
 
 
 class ToolDifference(Shape):

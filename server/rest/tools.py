@@ -118,7 +118,13 @@ async def rename_tool(asked: Asked, tool_id: str, body: RenameBody) -> JsonAnswe
 async def list_versions(asked: Asked, tool_id: str) -> JsonAnswer:
     """All versions of a tool, the newest first; of a removed tool too."""
     versions = await asked.tools.versions(tool_id)
-    return JsonAnswer({"data": [_version(version) for version in versions]})
+    removals = await asked.tools.removals(tool_id)
+    return JsonAnswer(
+        {
+            "data": [_version(version) for version in versions],
+            "removals": [removal.wire() for removal in removals],
+        }
+    )
 
 
 @tools.get(
@@ -242,6 +248,8 @@ def _version(version: ToolVersion) -> JsonObject:
             "versionNumber": version.version_number,
             "createdAt": rfc3339(version.created_at),
             "version": (definition or {}).get("version"),
+            "changedBy": version.changed_by,
+            "clientName": version.client_name,
             "definition": None if definition is None else _tool(definition),
         }
     )

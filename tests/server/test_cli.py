@@ -2,14 +2,17 @@
 
 import asyncio
 import base64
+import importlib
 import json
 import signal
 import sqlite3
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from storage.blobs import load_blob
 from tests.server.helpers import request_tool, script_tool, silent_upstream, until
@@ -463,3 +466,76 @@ async def test_a_definition_that_cannot_be_read_is_named_and_harms_no_other(home
     await store_tools(home, [script_tool("a", "'mended'"), script_tool("b", "'mended'")])
     for tool_id in "ab":
         assert await as_json(home, "run", tool_id) == "mended"
+
+
+def commands_below(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    for name, inner in command.commands.items():
+        if hasattr(inner, "commands"):
+            yield from commands_below(inner, (*path, name))
+        else:
+            yield " ".join((*path, name)), inner
+
+
+def test_every_command_can_answer_in_json() -> None:
+    cli: Any = importlib.import_module("server.cli")
+    if not cli.app.registered_groups:
+        cli._add_commands()
+    without = {
+        name
+        for name, command in commands_below(typer.main.get_command(cli.app))
+        if not any("--json" in parameter.opts for parameter in command.params)
+    }
+    # A server speaks its protocol; exports are JSON, or what `--format` says.
+    assert without == {"serve", "tools export", "runs export"}
+
+
+async def test_what_was_done_is_said_in_json(home: Path) -> None:
+    await store_tools(home, [script_tool("one", "1")])
+    acme = json.dumps({"id": "acme", "url": "https://acme.test"}).encode()
+    await as_json(home, "systems", "add", "-", "--json", stdin=acme)
+    token = b"correct horse battery"
+    assert await as_json(
+        home, "systems", "set-credential", "acme", "token", "--json", stdin=token
+    ) == {"id": "acme", "environment": "prod", "credential": "token", "outcome": "set"}
+    assert (await as_json(home, "systems", "rotate-key", "--json"))["sealed"] == 1
+    assert (await as_json(home, "systems", "show", "acme", "--json"))["id"] == "acme"
+    assert (await as_json(home, "systems", "unset-credential", "acme", "token", "--json"))[
+        "outcome"
+    ] == "forgotten"
+    run_id = (await as_json(home, "run", "one", "--json"))["runId"]
+    assert await as_json(home, "runs", "result", run_id, "--json") == 1
+    assert await as_json(home, "runs", "pin", run_id, "--json") == {
+        "runId": run_id,
+        "pinned": True,
+    }
+    assert not (await as_json(home, "runs", "cancel", run_id, "--json"))["wasRunning"]
+    assert (await as_json(home, "runs", "delete", run_id, "--json"))["outcome"] == "deleted"
+    assert (await as_json(home, "tools", "remove", "one", "--json"))["outcome"] == "removed"
+    restored = await as_json(home, "tools", "restore", "one", "1", "--json")
+    assert restored["outcome"] == "added"
+    copied = await as_json(home, "backup", str(home.parent / "copy.db"), "--json")
+    assert copied["bytes"] > 0
+
+
+async def test_what_is_no_text_is_refused_and_never_shown(home: Path) -> None:
+    acme = json.dumps({"id": "acme", "url": "https://acme.test"}).encode()
+    await as_json(home, "systems", "add", "-", "--json", stdin=acme)
+    await store_tools(home, [script_tool("one", "1")])
+    bad = b"correct horse\xff battery"
+    for arguments in (
+        ("systems", "set-credential", "acme", "token"),
+        ("run", "one", "--credentials", "-"),
+        ("audit", "--secrets", "-"),
+    ):
+        errors = await failing(home, *arguments, code=2, stdin=bad)
+        assert "stdin is no UTF-8 text; byte 14 cannot be read" in errors
+        assert "correct" not in errors
+    for text in (b'"correct horse"', b'["correct horse"]', b"1234567890123"):
+        errors = await failing(home, "run", "one", "--credentials", "-", code=2, stdin=text)
+        assert "this is no JSON object" in errors
+        assert not any(part in errors for part in ("correct", "1234567890"))
+    half = b'{"token": "correct horse \\ud800"}'
+    code, _, errors = await run_command(home, "run", "one", "--credentials", "-", stdin=half)
+    assert "Traceback" not in errors
+    assert "correct" not in errors
+    assert code in {0, 2}

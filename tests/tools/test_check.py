@@ -234,3 +234,55 @@ async def test_a_wrong_shape_hides_no_other_problem(scripts: ScriptEngine) -> No
         "steps[1].config.method",
         "outputTransform",
     }
+
+
+async def test_what_has_a_wrong_shape_hides_no_other_problem(scripts: ScriptEngine) -> None:
+    checked = await check_definition(
+        {
+            "id": "h",
+            "steps": [
+                {
+                    "id": "a",
+                    "failureBehavior": "cont",
+                    "dataSelector": "((",
+                    "config": {"url": "nope"},
+                },
+                {"id": "a", "config": {"url": "http://h", "method": "X", "queryParams": [1]}},
+                7,
+                {"id": "t", "config": {"type": "http", "transformCode": "("}},
+            ],
+            "responseFilters": [{"pattern": "("}],
+            "timeoutMs": "long",
+        },
+        scripts,
+    )
+    found = {one.path: one for one in checked.problems}
+    assert found.keys() >= {
+        "steps[0].failureBehavior",
+        "steps[0].dataSelector",
+        "steps[0].config.url",
+        "steps[1].id",
+        "steps[1].config.method",
+        "steps[1].config.queryParams",
+        "steps[2]",
+        "steps[3].config.type",
+        "responseFilters[0].id",
+        "responseFilters[0].target",
+        "responseFilters[0].action",
+        "responseFilters[0].pattern",
+        "timeoutMs",
+    }
+    assert found["steps[3].config.type"].valid == "request, transform, tool"
+    assert found["steps[1].config.queryParams"].seen == "[1]"
+    assert all(one.valid for path, one in found.items() if "transformCode" not in path), found
+    assert not any("stand-in" in str(one) for one in checked.problems)
+
+
+async def test_properties_in_the_place_of_a_schema_are_told(scripts: ScriptEngine) -> None:
+    step = {"id": "a", "config": {"url": "http://h.test"}}
+    wrong = {"id": "t", "inputSchema": {"a": {"type": "string"}}, "steps": [step]}
+    [problem] = (await check_definition(wrong, scripts)).problems
+    assert (problem.path, problem.severity) == ("inputSchema", "warning")
+    assert problem.valid == '{"type": "object", "properties": {…}}'
+    right = {"id": "t", "inputSchema": {"properties": {"a": {}}}, "steps": [step]}
+    assert (await check_definition(right, scripts)).problems == ()

@@ -1,6 +1,6 @@
 """`remove_tool`: take a stored tool away."""
 
-from server.mcp_surface.authoring.tool import Asking, authoring_tool
+from server.mcp_surface.authoring.tool import Asking, authoring_tool, client_name_of
 from server.mcp_surface.own_tool import OwnToolError
 from server.service import Service, UnknownToolError
 from tools.json_text import JsonObject
@@ -11,7 +11,7 @@ __all__ = ["REMOVE_TOOL"]
 async def _remove_tool(service: Service, arguments: JsonObject, asking: Asking) -> JsonObject:
     tool_id = arguments["toolId"]
     try:
-        await service.tools.remove(tool_id)
+        await service.tools.remove(tool_id, client_name=client_name_of(asking))
     except UnknownToolError as error:
         raise OwnToolError(f"{error}; search_tools shows ids") from None
     return {"toolId": tool_id, "removed": True}

@@ -79,4 +79,6 @@ SAVE_TOOL = authoring_tool(
     ["definition"],
     _save_tool,
     output=SAVED_SCHEMA,
+    # A definition without an id becomes a new tool each time.
+    idempotent=False,
 )

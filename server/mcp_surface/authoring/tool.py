@@ -60,6 +60,37 @@ EXAMPLE: JsonObject = {
     "outputTransform": "(s) => s.issues.data.map(({ number, title }) => ({ number, title }))",
 }
 
+#: What could stand in a field, by its name.
+_EXAMPLES: JsonObject = {
+    "action": "MASK",
+    "body": '{"name": "<<name>>"}',
+    "config": {"url": "https://api.example.com/items", "queryParams": {"q": "<<query>>"}},
+    "dataSelector": "(s) => s.list.data.items",
+    "failureBehavior": "continue",
+    "headers": {"Accept": "application/json"},
+    "id": "list_items",
+    "inputSchema": {"type": "object", "properties": {"query": {"type": "string"}}},
+    "inputs": {"id": "<<currentItem.id>>"},
+    "method": "POST",
+    "outputSchema": {"type": "array", "items": {"type": "object"}},
+    "outputTransform": "(s) => s.list.data.items.map(({ id, name }) => ({ id, name }))",
+    "pageSize": 50,
+    "pagination": {"type": "pageBased", "pageSize": 50, "dataPath": "items"},
+    "pattern": "(?i)password",
+    "queryParams": {"q": "<<query>>"},
+    "responseFilters": [
+        {"id": "no-passwords", "target": "KEYS", "pattern": "(?i)password", "action": "REMOVE"}
+    ],
+    "retries": 3,
+    "steps": [{"id": "list", "config": {"url": "https://api.example.com/items"}}],
+    "stopCondition": "(response) => response.data.items.length === 0",
+    "target": "KEYS",
+    "timeoutMs": 30000,
+    "transformCode": "(s) => s.list.data.items.filter((one) => one.open)",
+    "url": "https://api.example.com/items/<<id>>",
+    "version": "1.0.0",
+}
+
 DEFINITION: JsonObject = {
     "type": "object",
     "description": "A tool definition: id, instruction, inputSchema, steps, outputTransform. The "
@@ -76,6 +107,7 @@ PROBLEMS_SCHEMA: JsonObject = {
             "seen": {"type": "string"},
             "valid": {"type": "string"},
             "hint": {"type": "string"},
+            "example": {"description": "What could stand at the path."},
             "severity": {"enum": ["error", "warning"]},
         },
         "required": ["path", "message", "severity"],
@@ -105,12 +137,14 @@ def authoring_tool(
     output: JsonObject | None = None,
     reads: bool = False,
     destructive: bool = False,
+    idempotent: bool = True,
     open_world: bool = False,
 ) -> AuthoringTool:
     """A tool with its entry in `tools/list`."""
     annotations: JsonObject = {"readOnlyHint": reads, "openWorldHint": open_world}
     if not reads:
-        annotations |= {"destructiveHint": destructive, "idempotentHint": not open_world}
+        hint = idempotent and not open_world
+        annotations |= {"destructiveHint": destructive, "idempotentHint": hint}
     return AuthoringTool(
         own_wire(name, title, description, properties, required, output, annotations), call
     )
@@ -133,4 +167,9 @@ def report(checked: CheckedTool) -> JsonObject:
 
 
 def _wire(problem: Problem) -> JsonObject:
-    return problem.wire()
+    field = problem.path.rpartition(".")[2]
+    name = field.partition("[")[0]
+    if name not in _EXAMPLES:
+        return problem.wire()
+    example = _EXAMPLES[name]
+    return problem.wire() | {"example": example[0] if "[" in field else example}

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -94,6 +95,74 @@ def test_a_system_that_is_there_keeps_its_credentials(callslip: Callslip) -> Non
     assert [one["id"] for one in listed] == ["get_a", "get_b"]
 
 
+def imported(callslip: Callslip, *arguments: str, stdin: str = "") -> dict[str, Any]:
+    return json.loads(callslip("import", *arguments, "--json", stdin=stdin).stdout)
+
+
+@pytest.mark.parametrize(
+    ("options", "system", "authorization"),
+    [
+        ("", "127-0-0-1-{port}-2", None),
+        (f"-H 'Authorization: Bearer {TOKEN}'", "127-0-0-1-{port}", f"Bearer {TOKEN}"),
+        (f"-H 'Authorization: Bearer {PASSWORD}'", "127-0-0-1-{port}", f"Bearer {TOKEN}"),
+        ("-u ann:x", "127-0-0-1-{port}-2", "Basic YW5uOng="),
+        ('--oauth2-bearer "$LATER"', "127-0-0-1-{port}", f"Bearer {TOKEN}"),
+        ("-H 'X-Key: k-123456'", "127-0-0-1-{port}-2", None),
+    ],
+)
+def test_a_later_command_signs_in_as_it_says_itself(
+    options: str, system: str, authorization: str | None, callslip: Callslip, outside: Web
+) -> None:
+    outside.answers(Answer({"ok": True}))
+    port = outside.url.rpartition(":")[2]
+    bearer = f"-H 'Authorization: Bearer {TOKEN}'"
+    imported(callslip, "curl", f"curl {outside.url}/a {bearer}")
+    report = imported(callslip, "curl", stdin=f"curl {outside.url}/b {options}")
+    assert report["system"]["id"] == system.format(port=port)
+    callslip("run", report["added"][0]["id"])
+    assert outside.seen[-1].headers.get("authorization") == authorization
+    notes = " ".join(one["reason"] for one in report["notCarriedOver"])
+    command = f"callslip systems set-credential 127-0-0-1-{port} token"
+    assert (command in notes) == (PASSWORD in options)
+    again = imported(callslip, "curl", stdin=f"curl {outside.url}/b {options}")
+    assert again["system"]["id"] == report["system"]["id"]
+    assert again["counts"]["unchanged"] == 1
+
+
+def test_another_user_of_a_server_gets_a_system_of_its_own(callslip: Callslip) -> None:
+    for user, system in (("ann", "a-test"), ("bob", "a-test-2"), ("bob", "a-test-2")):
+        command = f'curl https://a.test/x -u {user}:{PASSWORD} --json \'{{"token": "{TOKEN}"}}\''
+        report = imported(callslip, "curl", stdin=command)
+        assert report["system"]["id"] == system
+        assert all(one["isSet"] for one in report["system"]["credentials"])
+    shown = json.loads(callslip("tools", "show", "a-test-2_post_x").stdout)
+    config = shown["steps"][0]["config"]
+    assert (config["systemId"], config["body"]) == ("a-test-2", '{"token": "<<a-test-2_token>>"}')
+
+
+def test_who_names_a_system_or_imports_a_document_again_gets_the_system_as_it_is(
+    callslip: Callslip, tmp_path: Path
+) -> None:
+    request = {"method": "GET", "url": "https://a.test/x"}
+    answer = {"status": 200, "content": {"mimeType": "application/json"}}
+    recorded = tmp_path / "session.har"
+    recorded.write_text(
+        json.dumps({"log": {"entries": [{"request": request, "response": answer}]}})
+    )
+    assert imported(callslip, "har", str(recorded))["system"]["id"] == "a-test"
+    system = {"id": "a-test", "url": "https://a.test", "auth": {
+        "type": "bearer", "credential": "token"
+    }, "credentials": {"token": TOKEN}}  # fmt: skip
+    callslip("systems", "add", "-", stdin=json.dumps(system))
+    assert imported(callslip, "har", str(recorded))["counts"]["unchanged"] == 1
+    command = "curl https://a.test/y"
+    named = imported(callslip, "curl", command, "--system", "a-test")
+    assert named["system"]["id"] == "a-test"
+    unnamed = imported(callslip, "curl", "curl https://a.test/z")
+    assert unnamed["system"]["id"] == "a-test-2"
+    assert "name it with --system" in unnamed["notCarriedOver"][0]["reason"]
+
+
 def test_a_dry_run_stores_nothing(callslip: Callslip) -> None:
     assert (
         "a dry run" in callslip("import", "curl", "curl https://a.example.com", "--dry-run").output
@@ -152,6 +221,31 @@ def test_the_tools_of_a_server_are_fetched_with_a_key_from_the_environment(
     config = shown["steps"][0]["config"]
     assert config["headers"] == {"Authorization": "Bearer <<api-example-com_token>>"}
     assert config["systemId"] == "api-example-com"
+
+
+def test_an_exported_tool_that_is_refused_stores_no_system_and_no_secret(
+    callslip: Callslip,
+) -> None:
+    def exported(tool_id: str, method: str, host: str, name: str) -> dict[str, Any]:
+        headers = {name: PASSWORD}
+        config = {"id": "7", "urlHost": host, "method": method, "headers": headers}
+        return {"id": tool_id, "steps": [{"id": "get", "apiConfig": config}]}
+
+    tools = [
+        exported("good", "GET", "https://a.test", "X-Token"),
+        exported("bad", "FETCH", "https://a.test", "X-Secret"),
+        exported("alone", "FETCH", "https://b.test", "X-Token"),
+    ]
+    result = callslip("import", "superglue", "-", "--json", code=2, stdin=json.dumps(tools))
+    report = json.loads(result.stdout)
+    assert [one["outcome"] for one in report["tools"]] == ["added", "refused", "refused"]
+    (system,) = report["systems"]
+    assert (system["id"], [one["name"] for one in system["credentials"]]) == ("a-test", ["token"])
+    assert [one["id"] for one in json.loads(callslip("systems", "list", "--json").stdout)] == [
+        "a-test"
+    ]
+    shown = json.loads(callslip("systems", "show", "a-test", "--json").stdout)
+    assert list(shown["credentials"]) == ["token"]
 
 
 def test_exported_tools_are_taken_back_unchanged_and_hold_no_secret(callslip: Callslip) -> None:
