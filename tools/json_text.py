@@ -121,15 +121,17 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def nests_deeply(value: Json, encoded: bytes | None = None) -> bool:
-    """Whether a value nests further than `MOST_LEVELS`: the parsers of others have limits.
+def nests_deeply(
+    value: Json, encoded: bytes | None = None, *, most_levels: int = MOST_LEVELS
+) -> bool:
+    """Whether a value nests further than this: the parsers of others have limits.
 
-    `encoded` is what `encode_json` gave for it already.
+    `encoded` is its JSON text, where that is there already.
     """
-    if encoded is not None and encoded.count(b"[") + encoded.count(b"{") <= MOST_LEVELS:
+    if encoded is not None and encoded.count(b"[") + encoded.count(b"{") <= most_levels:
         return False
     level: list[Json] = [value] if isinstance(value, _CONTAINERS) else []
-    for _ in range(MOST_LEVELS + 1):
+    for _ in range(most_levels + 1):
         # Objects are told by their method: for `isinstance` the types would need a cast, and a
         # cast each takes half as long again.
         members = chain.from_iterable(

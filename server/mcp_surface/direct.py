@@ -27,6 +27,7 @@ from server.mcp_surface.plain_requests import (
     PlainRequest,
     client_from,
     error_line,
+    id_of_deep,
     is_id,
     message_in,
     object_in,
@@ -47,6 +48,7 @@ _log = logging.getLogger(__name__)
 _OLDEST_VERSION = "2025-06-18"
 _ENVELOPE = "io.modelcontextprotocol/"
 _CONNECTION_CLOSED = -32000
+_INVALID_REQUEST = -32600
 _INTERNAL_ERROR = -32603
 #: How long the answer to a call that ends with the server may take to leave.
 _LAST_WORD_SECONDS = 1.0
@@ -78,9 +80,17 @@ class DirectAnswers:
         """Deal with a line, or hand it to the SDK; an answer is written when it is there."""
         message = None if self._era == "other" else message_in(line)
         if message is None or not await self._take(line, message):
-            # Once the SDK has a part in a connection it must be there when that is opened.
-            self._era = self._era or "other"
-            await self._sdk.take(line)
+            await self._hand_over(line, message)
+
+    async def _hand_over(self, line: bytes, message: JsonObject | None) -> None:
+        request_id = id_of_deep(line, message)
+        if request_id is not None:
+            error = "the request nests too deeply to be read"
+            await self._write_line(error_line(request_id, _INVALID_REQUEST, error))
+            return
+        # Once the SDK has a part in a connection it must be there when that is opened.
+        self._era = self._era or "other"
+        await self._sdk.take(line)
 
     async def _take(self, line: bytes, message: JsonObject) -> bool:
         if "id" not in message:
@@ -183,7 +193,8 @@ class DirectAnswers:
                 await anyio.lowlevel.checkpoint_if_cancelled()
                 line = await self._line_for(request, method)
                 if line is None:
-                    await self._sdk.take(request.line)
+                    message = {"id": request.id, "params": request.params}
+                    await self._hand_over(request.line, message)
                 else:
                     # Written at once; what can take long is the wait for room.
                     is_answered = True

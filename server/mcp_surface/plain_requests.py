@@ -1,17 +1,19 @@
 """JSON-RPC messages of the plain form that needs no model of the SDK to be understood."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 from server.mcp_surface.greeting import MODERN_VERSION
-from tools.json_text import Json, JsonObject, decode_json, encode_json
+from tools.json_text import Json, JsonObject, decode_json, encode_json, nests_deeply
 
 __all__ = [
     "CallingClient",
     "PlainRequest",
     "client_from",
     "error_line",
+    "id_of_deep",
     "is_id",
     "message_in",
     "notification_line",
@@ -19,6 +21,12 @@ __all__ = [
     "request_line",
     "result_line",
 ]
+
+
+#: Of its parser of JSON.
+_SDK_LEVELS = 190
+_ID = re.compile(rb'[{,]\s*"id"\s*:\s*([0-9]{1,18}|"[^"\\]{1,200}")\s*[,}]')
+_ENDS_BYTES = 1000
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,23 @@ def object_in(value: Json) -> JsonObject | None:
 def is_id(value: Json) -> bool:
     """Whether a value can name a request, or its progress."""
     return isinstance(value, str | int) and not isinstance(value, bool)
+
+
+def id_of_deep(line: bytes, message: JsonObject | None) -> str | int | None:
+    """The id of a request that nests further than the SDK reads, which would never answer it."""
+    if line.count(b"[") + line.count(b"{") <= _SDK_LEVELS:
+        return None
+    if message is not None:
+        request_id = message.get("id")
+        is_deep = is_id(request_id) and nests_deeply(message, most_levels=_SDK_LEVELS)
+        return request_id if is_deep else None
+    try:
+        decode_json(line)
+    except ValueError:
+        # Deeper than we read ourselves: the id stands before or after what is so deep.
+        found = _ID.search(line[:_ENDS_BYTES]) or _ID.search(line[-_ENDS_BYTES:])
+        return None if found is None or b'"method"' not in line else decode_json(found[1])
+    return None
 
 
 def request_line(request_id: str, method: str, params: JsonObject) -> bytes:

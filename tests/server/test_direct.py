@@ -430,6 +430,27 @@ async def test_runs_are_announced_to_a_client_that_never_needed_the_sdk(service:
         assert not connection.sdk.has_started
 
 
+@pytest.mark.parametrize("levels", [250, 5000])
+@pytest.mark.parametrize("name", ["check_tool", "nobody"])
+async def test_a_request_that_nests_too_deeply_is_answered_too(
+    levels: int, name: str, service: Service
+) -> None:
+    selection = Selection(authoring=True)
+    async with connected(service, "2025-06-18", direct=True, selection=selection) as connection:
+        await connection.open()
+        deep = "[" * levels + "]" * levels
+        for before, after in (('"id": 7, ', ""), ("", ', "id": 7')):
+            call = f'"params": {{"name": "{name}", "arguments": {{"definition": {deep}}}}}'
+            line = f'{{"jsonrpc": "2.0", {before}"method": "tools/call", {call}{after}}}\n'
+            connection.written.clear()
+            await connection.take(line.encode())
+            await until(
+                lambda: [one["id"] for one in connection.written if "error" in one] == [7],
+                "it is refused",
+            )
+        await connection.ask("ping", {}, 8)
+
+
 def _method_of(message: dict[str, Any]) -> Any:
     return message.get("method")
 
