@@ -430,10 +430,20 @@ class Service:
 
     async def compare_runs(self, a: str, b: str) -> JsonObject:
         """What differs between two runs. Raises `UnknownRunError`."""
-        before = await self.get_run(a, with_large=True)
-        after = await self.get_run(b, with_large=True)
+        before = await self.get_run(a)
+        after = await self.get_run(b)
+        if before.result_uri is None or before.result_uri != after.result_uri:
+            before = await self._with_large_result(before)
+            after = await self._with_large_result(after)
         # Two large results take a second or more; other calls go on meanwhile.
         return await anyio.to_thread.run_sync(compare_runs, before, after)
+
+    async def _with_large_result(self, run: StoredRun) -> StoredRun:
+        """The record with its result wherever that lies; large data of steps stays there."""
+        if run.result_uri is None:
+            return run
+        whole = await self.get_run(run.run_id, with_steps=False, with_large=True)
+        return replace(run, result=whole.result)
 
     async def explain_run(self, run_id: str) -> JsonObject:
         """Why a run failed, and what changed since it last worked. Raises `UnknownRunError`."""

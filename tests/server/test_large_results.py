@@ -68,6 +68,22 @@ async def test_it_is_read_by_path_and_page_over_mcp(era: str, large: str, servic
         assert not step.get("isError"), text(step)
 
 
+async def test_two_are_compared_and_one_that_is_the_same_file_is_not_read(
+    large: str, service: Service, settings: Settings, web: Web
+) -> None:
+    same = await start(service, "rows")
+    await same.wait()
+    changed = [*ROWS[:-1], {"id": 1499, "code": "other"}]
+    web.responds(lambda seen: Answer(changed))
+    other = await start(service, "rows")
+    await other.wait()
+    comparison = await service.compare_runs(large, other.run_id)
+    assert [one["path"] for one in comparison["result"]["changes"]] == ["$[?@.id==1499].code"]
+    for file in files(settings):
+        file.unlink()
+    assert "result" in (await service.compare_runs(large, same.run_id))["same"]
+
+
 async def test_its_step_data_is_read_in_parts_too(large: str, service: Service) -> None:
     run = await service.get_run(large)
     [step] = run.steps
