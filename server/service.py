@@ -8,8 +8,8 @@ import logging
 import math
 import secrets
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import anyio
@@ -48,7 +48,7 @@ from server.tool_library import (
 from storage.api_keys import ApiKeyStore
 from storage.counters import Counters
 from storage.database import Database
-from storage.errors import KeyTakenError, StorageError
+from storage.errors import DamageError, KeyTakenError, StorageError
 from storage.hooks import HookStore
 from storage.outbox import Outbox
 from storage.owners import Owner, end_orphans
@@ -162,8 +162,11 @@ class Service:
         """Read what is there, end orphans and start watching for other processes."""
         self._group = group
         self.connections.open(group)
-        await end_orphans(self._runs, self._owner)
-        await self.catalog.refresh()
+        # A damaged page of one table must not close the history of the others.
+        with _told("runs of processes that are gone cannot be ended"):
+            await end_orphans(self._runs, self._owner)
+        with _told("the stored tools cannot be read"):
+            await self.catalog.refresh()
         self._newest_seq = await self._runs.newest_seq()
         group.start_soon(self._watch)
         group.start_soon(self._end_orphans_forever)
@@ -710,6 +713,15 @@ def _recorded_options(request: RunRequest) -> JsonObject:
     if request.credentials:
         options["credentialNames"] = sorted(request.credentials)
     return options
+
+
+@contextmanager
+def _told(what: str) -> Generator[None]:
+    """Damage to a part of the home is an error in the log, and the program goes on without it."""
+    try:
+        yield
+    except DamageError as error:
+        _log.error("%s: %s", what, error)
 
 
 def _tell(listeners: list[Callable[[], None]]) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeVar
 import aiosqlite
 import anyio
 
-from storage.errors import HomeError, RunExistsError, StorageError
+from storage.errors import DamageError, HomeError, RunExistsError, StorageError
 
 __all__ = ["SCHEMA_VERSION", "Database", "open_database"]
 
@@ -246,7 +246,8 @@ def _read(connection: sqlite3.Connection, work: Work[T]) -> T:
         return work(connection)
     finally:
         if connection.in_transaction:
-            connection.execute("COMMIT")
+            # After a damaged page, which the function may have read around, a COMMIT fails.
+            connection.execute("ROLLBACK")
 
 
 def _transact_in_turn(connection: sqlite3.Connection, batch: list[_Pending]) -> list[Any]:
@@ -485,7 +486,7 @@ def _storage_error(error: sqlite3.Error | UnicodeEncodeError, path: Path) -> Sto
             "check its permissions, or set CALLSLIP_HOME to a directory you can write"
         )
     if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return HomeError(
+        return DamageError(
             f"{path} is damaged or not a database ({text}); restore a backup made by "
             "`callslip backup`, or move the file away to start anew"
         )

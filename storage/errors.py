@@ -2,11 +2,12 @@
 
 StorageError
   HomeError           the home cannot be opened: no directory, no permission, damaged, too new
+    DamageError       a page of the database is damaged; others may be readable
   RunExistsError      a run of this id is recorded already
   KeyTakenError       a run with this idempotency key is recorded already
 """
 
-__all__ = ["HomeError", "KeyTakenError", "RunExistsError", "StorageError"]
+__all__ = ["DamageError", "HomeError", "KeyTakenError", "RunExistsError", "StorageError"]
 
 
 class StorageError(Exception):
@@ -15,6 +16,10 @@ class StorageError(Exception):
 
 class HomeError(StorageError):
     """The home cannot be used; the message names the path and what to do."""
+
+
+class DamageError(HomeError):
+    """A part of the database cannot be read; the message says what to do."""
 
 
 class RunExistsError(StorageError):

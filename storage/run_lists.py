@@ -49,8 +49,16 @@ def list_runs(
     before_seq: int | None,
 ) -> RunPage:
     """See `RunStore.list`."""
-    query = _Query(connection, wanted)
-    rows = query.newest(limit + 1, min(offset, _MOST), before_seq)
+    offset = min(offset, _MOST)
+    try:
+        query = _Query(connection, wanted)
+        rows, total = query.newest(limit + 1, offset, before_seq), query.total()
+    except sqlite3.DatabaseError as error:
+        if not getattr(error, "sqlite_errorname", "").startswith("SQLITE_CORRUPT"):
+            raise
+        # Indexes and counters are made of the runs: without them it only takes longer.
+        query = _Query(connection, wanted, reads_indexes=False)
+        rows, total = query.newest(limit + 1, offset, before_seq), query.total()
     runs: list[StoredRun] = []
     snapshots: dict[int, JsonObject] = {}
     for row in rows[:limit]:
@@ -62,21 +70,26 @@ def list_runs(
         except sqlite3.DatabaseError as error:
             # One bad row never breaks a list.
             runs.append(run_of_row(row, [f"tool: {error}"]))
-    return RunPage(runs, query.total(), len(rows) > limit)
+    return RunPage(runs, total, len(rows) > limit)
 
 
 class _Query:
     """A filter as SQL. Every text below is a constant; values are bound."""
 
-    def __init__(self, connection: sqlite3.Connection, wanted: RunFilter) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, wanted: RunFilter, *, reads_indexes: bool = True
+    ) -> None:
         self._connection = connection
         self._wanted = wanted
+        self._reads_indexes = reads_indexes
+        self._runs = "runs" if reads_indexes else "runs NOT INDEXED"
         self._match = match_expression(wanted.search) if wanted.search else None
         self._from_seq = None
         if wanted.started_after is not None:
             # A clock that was set back does not hide the runs it stamped.
             row = connection.execute(
-                "SELECT seq FROM runs WHERE started_at > ? ORDER BY started_at, seq LIMIT 1",
+                f"SELECT seq FROM {self._runs} WHERE started_at > ? "  # noqa: S608 - see above
+                "ORDER BY started_at, seq LIMIT 1",
                 (wanted.started_after,),
             ).fetchone()
             self._from_seq = row[0] if row is not None else _MOST
@@ -99,7 +112,7 @@ class _Query:
             sources = () if source is None else (source,)
             conditions, parameters = self._conditions(sources, before_seq)
             branches.append(
-                f"SELECT * FROM (SELECT {COLUMNS} FROM runs WHERE {conditions} "  # noqa: S608 - see above
+                f"SELECT * FROM (SELECT {COLUMNS} FROM {self._runs} WHERE {conditions} "  # noqa: S608 - see above
                 "ORDER BY seq DESC LIMIT ?)"
             )
             bound += [*parameters, limit + offset]
@@ -116,9 +129,9 @@ class _Query:
                 f"WHERE run_search MATCH ? AND {conditions} LIMIT {MOST_COUNTED})"
             )
             return self._connection.execute(statement, (self._match, *parameters)).fetchone()[0]
-        if self._from_seq is not None:
+        if self._from_seq is not None or not self._reads_indexes:
             conditions, parameters = self._conditions(self._wanted.request_sources, None)
-            statement = f"SELECT count(*) FROM runs WHERE {conditions}"  # noqa: S608 - see above
+            statement = f"SELECT count(*) FROM {self._runs} WHERE {conditions}"  # noqa: S608 - see above
             return self._connection.execute(statement, parameters).fetchone()[0]
         conditions, parameters = self._conditions(self._wanted.request_sources, None)
         statement = f"SELECT coalesce(sum(runs), 0) FROM run_counts AS runs WHERE {conditions}"  # noqa: S608 - see above

@@ -1,7 +1,9 @@
 """Processes that are killed, and processes that share a home."""
 
 import json
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from server.app import open_service
 from server.settings import Settings
 from storage.run_lists import RunFilter
 from storage.runs import INTERRUPTED
-from tests.server.helpers import request_tool, script_tool, silent_upstream, until
+from tests.server.helpers import request_tool, script_tool, silent_upstream, start, store, until
 from tests.server.raw_client import RawClient, run_command, serving, store_tools
 from tests.web import Answer, Web
 from tools.run import RunStatus
@@ -140,3 +142,43 @@ async def test_a_run_of_one_server_is_cancelled_through_another(home: Path) -> N
             assert answer["isError"]
             assert answer["_meta"]["callslip/runId"] == "mine"
             await until(lambda: upstream.closed == 1, "the connection is closed")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "snapshots",
+        "tools",
+        "revisions",
+        "run_counts",
+        "search_queue",
+        "runs_by_tool",
+        "runs_by_status",
+        "runs_by_started",
+        "run_search_data",
+    ],
+)
+async def test_the_history_opens_with_a_damaged_page_beside_the_runs(
+    name: str, settings: Settings
+) -> None:
+    async with open_service(settings) as service:
+        await store(service, script_tool("one", "1"), script_tool("two", "2"))
+        for tool_id in ("one", "two"):
+            await (await start(service, tool_id, run_id=f"run-{tool_id}")).wait()
+    with closing(sqlite3.connect(settings.database_path)) as connection:
+        [page] = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)
+        ).fetchone()
+        [size] = connection.execute("PRAGMA page_size").fetchone()
+    with settings.database_path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    async with open_service(settings) as service:
+        success = RunFilter(status=RunStatus.SUCCESS)
+        for wanted in (RunFilter(), success, RunFilter(started_after=1)):
+            listed = await service.list_runs(wanted, limit=10)
+            assert [run.run_id for run in listed.runs] == ["run-two", "run-one"]
+            assert listed.total == 2
+        assert (await service.list_runs(RunFilter(tool_id="one"), limit=10)).total == 1
+        run = await service.get_run("run-one")
+        assert (run.status, run.result) == (RunStatus.SUCCESS, b"1")
