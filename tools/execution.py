@@ -35,6 +35,8 @@ STEP_TIMEOUT_SECONDS = 30 * 60.0
 RUN_TIMEOUT_SECONDS = 60 * 60.0
 MAX_ITEMS = 10_000
 
+_NEEDS_DATA = "it needs what a dry run does not ask for"
+
 
 @dataclass(frozen=True)
 class TakenSteps:
@@ -308,7 +310,7 @@ class Execution:
         record.completed_at = now_ms()
         if self._lacks_data_of_a_dry_run(error):
             record.status = "skipped"
-            record.warnings.append(f"it needs what a dry run does not ask for: {message}")
+            record.warnings.append(f"{_NEEDS_DATA}: {message}")
             return
         record.success, record.status, record.error = False, "failure", message
         if step.failure_behavior == "continue":
@@ -324,11 +326,12 @@ class Execution:
         )
 
     def _unsent_requests(self) -> list[Json]:
-        return [
-            {"stepId": record.step_id, **request.unsent()}
-            for record in self._steps
-            for request in record.requests
-        ]
+        unsent: list[Json] = []
+        for record in self._steps:
+            unsent += [{"stepId": record.step_id, **one.unsent()} for one in record.requests]
+            if record.status == "skipped":
+                unsent.append({"stepId": record.step_id, "skipped": _NEEDS_DATA})
+        return unsent
 
     async def _transform_output(self) -> Json:
         code = self._tool.output_transform

@@ -50,6 +50,11 @@ class PublishedList:
         """The tool of this id, or None when there is none that is shown."""
         return self.get(published_name(tool_id))
 
+    def has_stored_tools(self) -> bool:
+        """Whether any stored tool is shown."""
+        self._refresh()
+        return bool(self._entries)
+
     def names(self) -> list[str]:
         """The listed names, ours included, in order."""
         self._refresh()

@@ -1,5 +1,6 @@
 """The tools that a connection is shown, and the calls that need nothing else of it."""
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,8 @@ __all__ = [
     "tool_error",
 ]
 
+_log = logging.getLogger(__name__)
+
 _PAGE = 100
 
 
@@ -67,7 +70,9 @@ class ShownTools:
 
     def prepare(self) -> None:
         """Name all tools now, so that the first answers do not wait for that."""
-        self._published.names()
+        has_any = self._published.has_stored_tools()
+        if self.selection.narrows and not has_any:
+            _log.warning("no stored tool is in the folders and of the ids that serve was told")
 
     def page(self, cursor: str | None) -> JsonObject:
         """`{tools, nextCursor?}`. Raises `BadCursorError`."""

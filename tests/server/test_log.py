@@ -9,7 +9,7 @@ from server.app import open_service
 from server.service import Service
 from server.settings import Settings
 from tests.server.helpers import request_tool, script_tool, start, store
-from tests.server.raw_client import serving
+from tests.server.raw_client import serving, store_tools
 from tests.web import Answer, Web
 from tools.execution import Execution
 
@@ -53,3 +53,18 @@ async def test_the_trace_of_a_fault_leaves_out_what_the_run_saw(
     assert "in fall_over" in caplog.text
     assert "KeyError" in caplog.text
     assert SECRET not in caplog.text
+
+
+async def test_a_server_that_was_narrowed_to_nothing_says_so(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    await store_tools(home, [script_tool("one", "1", folder="a")])
+    for arguments, is_said in (
+        (("--tool", "nope"), True),
+        (("--folder", "b"), True),
+        (("--folder", "a"), False),
+    ):
+        async with serving(home, *arguments) as client:
+            await client.request("tools/list", {})
+            await client.close_input()
+            assert await client.ended() == 0
+        assert (b"no stored tool is in the folders" in client.errors) == is_said
