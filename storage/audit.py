@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,18 +40,26 @@ class AuditReport:
 
 
 async def audit(
-    home: Path, database: Path, secrets: Mapping[str, str], objects: ObjectStore
+    home: Path,
+    database: Path,
+    secrets: Mapping[str, str],
+    objects: ObjectStore,
+    beside: Sequence[Path] = (),
 ) -> AuditReport:
     """Search a home for secrets, given by name, in all forms that redaction knows.
 
-    Raises `sqlite3.Error`, `OSError`, `StorageError` when something cannot be read: what was not
-    read is not clean.
+    `beside` are files elsewhere, such as logs. Raises `sqlite3.Error`, `OSError`, `StorageError`
+    when something cannot be read: what was not read is not clean.
     """
-    return await anyio.to_thread.run_sync(_audit, home, database, secrets, objects)
+    return await anyio.to_thread.run_sync(_audit, home, database, secrets, objects, beside)
 
 
 def _audit(
-    home: Path, database: Path, secrets: Mapping[str, str], objects: ObjectStore
+    home: Path,
+    database: Path,
+    secrets: Mapping[str, str],
+    objects: ObjectStore,
+    beside: Sequence[Path],
 ) -> AuditReport:
     names: dict[bytes, str] = {}
     short: list[str] = []
@@ -63,7 +71,10 @@ def _audit(
             names.setdefault(form.encode("utf-8", "surrogatepass"), name)
     report = AuditReport(len(secrets) - len(short), short)
     if names:
-        _Search(names, report, objects).everything(home, database)
+        search = _Search(names, report, objects)
+        search.everything(home, database)
+        for path in beside:
+            search.file(path, str(path))
     return report
 
 
@@ -84,7 +95,7 @@ class _Search:
                 self._tables(connection)
         for path in sorted(home.rglob("*")):
             if path.is_file():
-                self._file(path, str(path.relative_to(home)))
+                self.file(path, str(path.relative_to(home)))
 
     def _tables(self, connection: sqlite3.Connection) -> None:
         tables = connection.execute(
@@ -111,7 +122,7 @@ class _Search:
             data = anyio.from_thread.run(self._objects.get, error.uri)
             return unpack(error.uri, digest, size, encoding, data)
 
-    def _file(self, path: Path, name: str) -> None:
+    def file(self, path: Path, name: str) -> None:
         """The raw bytes: the log, and pages that no table shows any more."""
         position = 0
         for chunk in _overlapping(path, self._longest):

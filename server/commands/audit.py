@@ -1,12 +1,13 @@
 """`callslip audit`: whether any stored byte holds a credential."""
 
 import sqlite3
+from pathlib import Path
 from typing import Annotated
 
 import anyio
 import typer
 
-from server.commands.output import FAILED, HOME, USAGE, fail, note, print_json
+from server.commands.output import FAILED, HOME, USAGE, JsonFlag, fail, note, print_json
 from server.commands.runner import read_settings, run_with_service
 from server.commands.sources import read_stdin
 from server.service import Service
@@ -22,7 +23,11 @@ def audit(
     secrets: Annotated[
         str | None, typer.Option(metavar="-", help="Search for these too: stdin, one a line.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+    log_file: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Search this log outside the home too; repeatable."),
+    ] = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Search everything stored for every stored credential; exit 1 when one is found."""
     if secrets not in {None, "-"}:
@@ -38,7 +43,9 @@ def audit(
     objects = ObjectStore(settings.results_directory, settings.results_url)
 
     try:
-        report = anyio.run(audit_home, settings.home, settings.database_path, known, objects)
+        report = anyio.run(
+            audit_home, settings.home, settings.database_path, known, objects, log_file or ()
+        )
     except (sqlite3.Error, OSError, StorageError) as error:
         fail(f"{settings.home} cannot be searched: {error}", HOME)
     if as_json:

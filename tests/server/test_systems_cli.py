@@ -180,6 +180,19 @@ def test_the_audit_finds_nothing_until_something_is_planted(
     assert json.loads(stored("audit", "--json", code=1).stdout)["hits"] == 1
 
 
+def test_the_audit_searches_logs_outside_the_home_that_it_is_told(
+    stored: Callslip, tmp_path: Path
+) -> None:
+    log = tmp_path / "server.log"
+    log.write_text(f"oh: {SECRET}")
+    assert json.loads(stored("audit", "--json").stdout)["hits"] == 0
+    result = stored("audit", "--log-file", str(log), code=1)
+    assert f"acme.prod.token: {log}" in result.output
+    assert (
+        "cannot be searched" in stored("audit", "--log-file", str(tmp_path / "no"), code=4).output
+    )
+
+
 def test_the_audit_takes_more_secrets_from_stdin_alone(stored: Callslip, tmp_path: Path) -> None:
     (tmp_path / "home" / "server.log").write_text("found-in-the-log")
     result = stored("audit", "--secrets", "-", code=1, stdin="not-there-at-all\n\nfound-in-the-log")
