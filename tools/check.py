@@ -64,6 +64,8 @@ _KEYWORDS_WITH_OBJECTS = frozenset(
     }
 )
 _MAX_DEFINITION_BYTES = 1024 * 1024
+#: Of ids that are named as valid ones.
+_MOST_NAMED = 20
 #: Of a number of rows; Python refuses to read numbers of thousands of digits.
 _MOST_DIGITS = 20
 
@@ -376,6 +378,7 @@ def _unknown_reference(path: str, kind: str, seen: str, known: Collection[str]) 
         path,
         f"no {kind} of this id is stored yet",
         seen=seen,
+        valid=", ".join(sorted(known)) if 0 < len(known) <= _MOST_NAMED else None,
         hint=f"did you mean `{near}`?" if near else None,
         severity="warning",
     )
