@@ -7,11 +7,12 @@ and the hash of what was stored, so that a tool that was edited since is left as
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from server.importing_identity import PROVENANCE, STDIN, Systems, mark_of
 from server.service import Service
 from storage.tools import BOOKKEEPING, StoredTool, ToolChange
 from tools.auth.missing import set_credential_command
@@ -19,19 +20,20 @@ from tools.check_system import check_system
 from tools.errors import RunError
 from tools.http import OutgoingRequest
 from tools.importers import DocumentError, ImportedSystem, ImportedTool, ImportResult
-from tools.json_text import JsonObject
+from tools.importers.openapi import OpenApiOptions, import_openapi
+from tools.json_text import Json, JsonObject
 from tools.system import System, auth_credential_names
 
 __all__ = [
     "FetchedDocument",
     "ImportReport",
     "fetch_document",
+    "import_document",
     "is_url",
     "put_system",
     "store_import",
 ]
 
-_PROVENANCE = "x-callslip-import"
 _FETCH_SECONDS = 60.0
 _LONGEST_ID = 48
 
@@ -124,6 +126,28 @@ def shown_url(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
+async def import_document(
+    service: Service,
+    content: bytes,
+    options: OpenApiOptions,
+    source: str,
+    read_file: Callable[[str], Json] | None = None,
+    *,
+    dry_run: bool,
+    client_name: str | None = None,
+) -> ImportReport:
+    """Store what an OpenAPI document gives, without a name in a system that no other API has.
+
+    Raises as `store_import` does.
+    """
+    systems = await Systems.load(service, source)
+    result = import_openapi(content, options, read_file, systems.id_for)
+    report = await store_import(service, result, source, dry_run=dry_run, client_name=client_name)
+    if systems.taken_id is not None:
+        report.system["takenId"] = systems.taken_id
+    return report
+
+
 async def store_import(
     service: Service,
     result: ImportResult,
@@ -143,10 +167,13 @@ async def store_import(
             raise DocumentError(f"its system cannot be stored: {refused[0]}")
     report = ImportReport(source, result, dry_run)
     system_id = result.system.definition["id"]
-    origin = _Origin(system_id, source, result.title, result.format)
+    origin = _Origin(
+        system_id, source, result.title, result.format, result.system.definition.get("url")
+    )
     stored = await service.tools.all()
     by_id = {one.id: one for one in stored}
-    placed = _with_new_ids(_Placement(origin, stored).place(result.tools))
+    placement = _Placement(origin, stored, result)
+    placed = _with_new_ids(placement.place(result.tools))
     checked = await service.tools.check_all(
         [definition for _, definition in placed],
         new_system_ids=[system_id, *(one.definition["id"] for one in result.further_systems)],
@@ -162,7 +189,7 @@ async def store_import(
             changes.append(change)
         _describe(report, tool, str(one.id))
     if result.is_whole:
-        changes.extend(_removals(report, origin, stored, result.all_keys))
+        changes.extend(_removals(report, placement.gone()))
     report.system = await put_system(service, result.system, dry_run=dry_run)
     for one in result.further_systems:
         report.further_systems.append(await put_system(service, one, dry_run=dry_run))
@@ -179,44 +206,83 @@ class _Origin:
     source: str
     title: str
     format: str
+    url: str | None
 
     def owns(self, definition: JsonObject) -> bool:
         """Whether a tool came from this document, wherever the document was then."""
-        mark = _mark(definition)
+        mark = mark_of(definition)
+        is_of_source = self.source != STDIN and mark.get("source") == self.source
         return mark.get("system") == self.system_id and (
-            mark.get("source") == self.source or mark.get("title") == self.title
+            is_of_source or mark.get("title") == self.title
         )
 
-    def marked(self, definition: JsonObject, key: str) -> JsonObject:
+    def marked(self, definition: JsonObject, tool: ImportedTool) -> JsonObject:
         mark = {
             "format": self.format,
             "source": self.source,
             "title": self.title,
+            "url": self.url,
             "system": self.system_id,
-            "operation": key,
+            "operation": tool.key,
+            "operationId": tool.operation_id,
+            "label": tool.label,
             "hash": _hash(definition),
         }
-        return {**definition, _PROVENANCE: mark}
+        return {
+            **definition,
+            PROVENANCE: {key: value for key, value in mark.items() if value is not None},
+        }
 
 
 class _Placement:
-    """Gives each tool its id: the one it has, the one it wants, or one that is free."""
+    """Gives each tool its id: the one it has, the one it wants, or one that is free.
 
-    def __init__(self, origin: _Origin, stored: Sequence[StoredTool]) -> None:
+    An operation is known again by its operationId, where that is unique then and now; else by
+    method and path.
+    """
+
+    def __init__(self, origin: _Origin, stored: Sequence[StoredTool], result: ImportResult) -> None:
         self._origin = origin
+        self._result = result
         self._taken = {one.id for one in stored}
-        self._owned: dict[str, StoredTool] = {}
-        for one in stored:
-            if origin.owns(one.definition):
-                key = _mark(one.definition).get("operation")
-                # Of copies, the one that is as it was imported.
-                if key not in self._owned or not _is_edited(one.definition):
-                    self._owned[str(key)] = one
+        self._all_owned = [one for one in stored if origin.owns(one.definition)]
+        operation_ids = set(result.operation_ids.values())
+        self._by_operation_id: dict[str, StoredTool] = {}
+        self._by_key: dict[str, StoredTool] = {}
+        for one in self._all_owned:
+            mark = mark_of(one.definition)
+            operation_id = mark.get("operationId")
+            if operation_id in operation_ids:
+                known, key = self._by_operation_id, operation_id
+            else:
+                known, key = self._by_key, mark.get("operation")
+            # Of copies, the one that is as it was imported.
+            if key not in known or not _is_edited(one.definition):
+                known[str(key)] = one
+
+    def _owned(self, key: str, operation_id: str | None) -> StoredTool | None:
+        return self._by_operation_id.get(operation_id or "") or self._by_key.get(key)
+
+    def gone(self) -> list[StoredTool]:
+        """The tools of operations that the document has no more."""
+        result = self._result
+        operation_ids = set(result.operation_ids.values())
+        keys = {
+            key
+            for key in result.all_keys
+            if result.operation_ids.get(key) not in self._by_operation_id
+        }
+        marks = ((one, mark_of(one.definition)) for one in self._all_owned)
+        return [
+            one
+            for one, mark in marks
+            if mark.get("operationId") not in operation_ids and mark.get("operation") not in keys
+        ]
 
     def place(self, tools: Sequence[ImportedTool]) -> list[tuple[ImportedTool, JsonObject]]:
         placed: list[tuple[ImportedTool, JsonObject]] = []
         for tool in tools:
-            owned = self._owned.get(tool.key)
+            owned = self._owned(tool.key, tool.operation_id)
             tool_id = owned.id if owned is not None else self._free_id(tool)
             self._taken.add(tool_id)
             placed.append((tool, {**tool.definition, "id": tool_id}))
@@ -261,7 +327,7 @@ def _compare(
     entry: JsonObject = {"id": definition["id"], "operation": tool.label}
     if tool.is_deprecated:
         entry["deprecated"] = True
-    marked = origin.marked(definition, tool.key)
+    marked = origin.marked(definition, tool)
     if before is None:
         report.added.append(entry)
         return ToolChange(definition["id"], None, marked)
@@ -269,23 +335,19 @@ def _compare(
         report.unchanged.append(entry)
         return None
     if not origin.owns(before.definition) or _is_edited(before.definition):
-        is_new = _mark(before.definition).get("hash") != _hash(definition)
+        is_new = mark_of(before.definition).get("hash") != _hash(definition)
         report.edited.append({**entry, "documentChanged": is_new})
         return None
     report.changed.append(entry)
     return ToolChange(definition["id"], before.version_number, marked)
 
 
-def _removals(
-    report: ImportReport, origin: _Origin, stored: Sequence[StoredTool], keys: frozenset[str]
-) -> list[ToolChange]:
+def _removals(report: ImportReport, gone: Sequence[StoredTool]) -> list[ToolChange]:
     """Tools of operations that the document has no more; those that were edited stay."""
     changes: list[ToolChange] = []
-    for one in stored:
-        key = _mark(one.definition).get("operation")
-        if not origin.owns(one.definition) or key in keys:
-            continue
-        entry: JsonObject = {"id": one.id, "operation": str(key)}
+    for one in gone:
+        mark = mark_of(one.definition)
+        entry: JsonObject = {"id": one.id, "operation": str(mark.get("label"))}
         if _is_edited(one.definition):
             report.edited.append({**entry, "gone": True})
         else:
@@ -330,6 +392,7 @@ async def put_system(service: Service, found: ImportedSystem, *, dry_run: bool) 
         "credentials": [
             {
                 "name": name,
+                **({"for": found.purposes[name]} if name in found.purposes else {}),
                 "isSet": name in known,
                 "command": set_credential_command(system, name),
             }
@@ -342,6 +405,8 @@ async def put_system(service: Service, found: ImportedSystem, *, dry_run: bool) 
             for key in ("url", "auth", "allowedOrigins")
             if wanted.get(key) != stored.definition.get(key)
         ]
+        if "url" in view["differs"]:
+            view["documentUrl"] = wanted.get("url")
     elif not dry_run:
         put = await service.connections.put({**definition, "credentials": dict(found.values)})
         if put["outcome"] == "refused":
@@ -351,18 +416,13 @@ async def put_system(service: Service, found: ImportedSystem, *, dry_run: bool) 
     return {key: value for key, value in view.items() if value is not None}
 
 
-def _mark(definition: JsonObject) -> JsonObject:
-    mark = definition.get(_PROVENANCE)
-    return cast("JsonObject", mark) if isinstance(mark, dict) else {}
-
-
 def _is_edited(definition: JsonObject) -> bool:
-    return _mark(definition).get("hash") != _hash(definition)
+    return mark_of(definition).get("hash") != _hash(definition)
 
 
 def _hash(definition: JsonObject) -> str:
     """A hash of what a tool does, whatever version it is."""
-    apart = BOOKKEEPING | {_PROVENANCE}
+    apart = BOOKKEEPING | {PROVENANCE}
     content = {key: value for key, value in definition.items() if key not in apart}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

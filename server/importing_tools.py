@@ -9,7 +9,7 @@ from tools.errors import RunError
 from tools.http import OutgoingRequest
 from tools.importers import DocumentError
 from tools.importers.openapi.words import object_of
-from tools.importers.superglue import FoundTools, find_tools, listed_tools
+from tools.importers.superglue import FoundTools, find_tools, listed_tools, systems_used
 from tools.json_text import Json, JsonObject, decode_json
 
 __all__ = ["fetch_tools", "store_found_tools"]
@@ -75,7 +75,16 @@ async def store_found_tools(
     Raises `DocumentError`.
     """
     found: FoundTools = find_tools(listed)
-    systems = [await put_system(service, one, dry_run=dry_run) for one in found.systems]
+    # What is refused leaves nothing behind, its secrets neither.
+    valid = [
+        one.definition
+        for one in await service.tools.check_all(found.definitions)
+        if one.definition is not None
+    ]
+    systems = [
+        await put_system(service, one, dry_run=dry_run)
+        for one in systems_used(found.systems, valid)
+    ]
     reports: list[JsonObject] = []
     for definition in found.definitions:
         if dry_run:

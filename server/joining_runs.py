@@ -1,17 +1,41 @@
 """One tool made of the steps of several recorded runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 from storage.run_record import StoredRun
-from tools.json_text import JsonObject, encode_json_text
+from tools.importers.requests.secrets import holds_secret
+from tools.json_text import Json, JsonObject, encode_json_text
 from tools.redaction import is_marked
+from tools.renamed_steps import renamed_script, renamed_step
+from tools.run import RunStatus
 
-__all__ = ["JoinError", "join_runs"]
+__all__ = ["JoinError", "JoinedRuns", "join_runs"]
+
+#: Of a tool's own fields, those that would have to hold for the steps of all runs or for none.
+_LEFT_OUT = (
+    "responseFilters",
+    "outputSchema",
+    "timeoutMs",
+    "retries",
+    "retryDelayMs",
+    "concurrency",
+)
+#: Where a schema holds values.
+_VALUES = ("default", "example", "examples", "const")
 
 
 class JoinError(Exception):
     """The runs cannot become one tool; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class JoinedRuns:
+    """A definition, and in words what of the runs is otherwise in it, or not in it at all."""
+
+    definition: JsonObject
+    notes: tuple[str, ...]
 
 
 def join_runs(
@@ -19,73 +43,192 @@ def join_runs(
     tool_id: str,
     instruction: str | None,
     output_transform: str | None,
-) -> JsonObject:
+) -> JoinedRuns:
     """A definition with the steps of the runs, in order, and the inputs of all of them.
 
-    A run's own output transform becomes a step, unless it is the last run's. Raises `JoinError`.
+    A run's own output transform becomes a step, unless it is the last run's. A step whose id
+    another one has gets an id of its own. Raises `JoinError`.
     """
-    steps: list[JsonObject] = []
-    properties: JsonObject = {}
-    required: list[str] = []
-    last_transform: str | None = None
-    for position, run in enumerate(runs):
-        if run.tool is None:
-            raise JoinError(f"the definition of run {run.run_id} cannot be read ({run.damage})")
-        tool = run.tool
-        for step in cast("list[JsonObject]", tool.get("steps") or []):
-            _add_step(steps, step, run)
-        transform = tool.get("outputTransform")
-        is_last = position == len(runs) - 1
-        if transform is not None and is_last:
-            last_transform = transform
-        elif transform is not None:
-            config = {"type": "transform", "transformCode": transform}
-            _add_step(steps, {"id": f"{run.tool_id}_result", "config": config}, run)
-        _add_inputs(properties, required, run)
-    definition: JsonObject = {"id": tool_id, "steps": steps}
+    joining = _Joining(runs)
+    for run in runs:
+        joining.add(run)
+    definition: JsonObject = {"id": tool_id, "steps": joining.steps}
     if instruction:
         definition["instruction"] = instruction
-    if properties:
+    if joining.properties:
         definition["inputSchema"] = {
             "type": "object",
-            "properties": properties,
-            "required": required,
+            "properties": joining.properties,
+            "required": joining.required,
         }
-    transform = output_transform or last_transform
+    transform = output_transform or joining.last_transform
     if transform is not None:
         definition["outputTransform"] = transform
-    return definition
+    return JoinedRuns(definition, tuple(dict.fromkeys(joining.notes)))
 
 
-def _add_step(steps: list[JsonObject], step: JsonObject, run: StoredRun) -> None:
-    there = next((one for one in steps if one["id"] == step["id"]), None)
-    if there is None:
-        steps.append(step)
-    elif there != step:
-        raise JoinError(
-            f"step {step['id']} of run {run.run_id} and of a run before it differ, and a tool has "
-            "one step of a name: try one of them again under another step id"
-        )
+class _Joining:
+    """Takes over one run after the other."""
 
+    def __init__(self, runs: Sequence[StoredRun]) -> None:
+        self.steps: list[JsonObject] = []
+        self.properties: JsonObject = {}
+        self.required: list[str] = []
+        self.last_transform: str | None = None
+        self.notes: list[str] = []
+        #: The value of each input, and the run that had it first.
+        self._values: dict[str, tuple[str, Json]] = {}
+        self._last = runs[-1]
+        self._inputs = {run.run_id: set(_declared(run)) | set(run.inputs or {}) for run in runs}
 
-def _add_inputs(properties: JsonObject, required: list[str], run: StoredRun) -> None:
-    schema = cast("JsonObject", (run.tool or {}).get("inputSchema") or {})
-    declared = cast("JsonObject", schema.get("properties") or {})
-    inputs = run.inputs or {}
-    for name in [*declared, *(name for name in inputs if name not in declared)]:
-        wanted: JsonObject = dict(declared.get(name) or {"type": _type_of(inputs.get(name))})
-        if name in inputs and not is_marked(encode_json_text(inputs[name])):
-            wanted.setdefault("examples", [inputs[name]])
-        there = properties.get(name)
-        if there is not None and there.get("type") != wanted.get("type"):
+    def add(self, run: StoredRun) -> None:
+        if run.tool is None:
+            raise JoinError(f"the definition of run {run.run_id} cannot be read ({run.damage})")
+        self._look_at_end(run)
+        ids: dict[str, str] = {}
+        for step in cast("list[JsonObject]", run.tool.get("steps") or []):
+            # What is read before a step has run is no step yet, whatever has its name.
+            self._add_step(renamed_step(step, ids), run, ids)
+        transform = run.tool.get("outputTransform")
+        if transform is not None:
+            transform = renamed_script(str(transform), ids)
+        if run is self._last:
+            self.last_transform = transform
+        elif transform is not None:
+            config = {"type": "transform", "transformCode": transform}
+            self._add_step({"id": f"{run.tool_id}_result", "config": config}, run, {})
+        for name in _LEFT_OUT:
+            if run.tool.get(name):
+                self.notes.append(f"{name} of the tool of run {run.run_id} is left out")
+        self._add_inputs(run)
+
+    def _look_at_end(self, run: StoredRun) -> None:
+        if run.status is not RunStatus.SUCCESS:
             raise JoinError(
-                f"input {name} is {wanted.get('type')} in run {run.run_id} and "
-                f"{there.get('type')} in a run before it: name one of them differently"
+                f"run {run.run_id} did not succeed ({run.status}): try it again until it does, or "
+                "store its definition with save_tool"
             )
-        if there is None:
-            properties[name] = wanted
-    names = cast("list[str]", schema.get("required") or [])
-    required += [name for name in names if name not in required]
+        execution = (run.options or {}).get("execution")
+        if execution in {"dry", "limited"}:
+            self.notes.append(
+                f"run {run.run_id} was a {execution} one: "
+                + (
+                    "it sent nothing, so nothing shows yet that its requests work"
+                    if execution == "dry"
+                    else "it sent reading requests only, one page and one item"
+                )
+            )
+
+    def _add_step(self, step: JsonObject, run: StoredRun, ids: dict[str, str]) -> None:
+        """Append a step unless it is there; `ids` gets its id when that is a new one."""
+        wanted = str(step["id"])
+        step_id, is_there = self._place(step, run)
+        if is_there:
+            self.notes.append(
+                f"step {wanted} of run {run.run_id} is one of a run before it, too, and is there "
+                "once"
+            )
+        else:
+            self.steps.append({**step, "id": step_id})
+        if step_id != wanted:
+            ids[wanted] = step_id
+            self.notes.append(f"step {wanted} of run {run.run_id} is the step {step_id}")
+
+    def _place(self, step: JsonObject, run: StoredRun) -> tuple[str, bool]:
+        """The id that a step gets, and whether the very same step has it already."""
+        wanted = str(step["id"])
+        own = self._inputs[run.run_id]
+        others = {
+            one for run_id, names in self._inputs.items() if run_id != run.run_id for one in names
+        }
+        taken = {str(one["id"]): one for one in self.steps}
+        candidate, number = wanted, 1
+        while True:
+            if taken.get(candidate) == {**step, "id": candidate}:
+                return candidate, True
+            # In a later step, an input of another run would be hidden by the step.
+            is_input = candidate in others or (candidate in own and candidate != wanted)
+            if candidate not in taken and not is_input:
+                return candidate, False
+            number += 1
+            candidate = f"{wanted}{number}"
+
+    def _add_inputs(self, run: StoredRun) -> None:
+        declared, inputs = _declared(run), run.inputs or {}
+        for name in [*declared, *(name for name in inputs if name not in declared)]:
+            wanted = self._schema(run, name, declared.get(name))
+            there = self.properties.get(name)
+            if there is not None and there.get("type") != wanted.get("type"):
+                raise JoinError(
+                    f"input {name} is {wanted.get('type')} in run {run.run_id} and "
+                    f"{there.get('type')} in a run before it: name one of them differently"
+                )
+            if there is None:
+                self.properties[name] = wanted
+            self._note_other_value(run, name)
+        schema = cast("JsonObject", (run.tool or {}).get("inputSchema") or {})
+        names = cast("list[str]", schema.get("required") or [])
+        self.required += [name for name in names if name not in self.required]
+
+    def _note_other_value(self, run: StoredRun, name: str) -> None:
+        inputs = run.inputs or {}
+        if name not in inputs:
+            return
+        first, value = self._values.setdefault(name, (run.run_id, inputs[name]))
+        if value != inputs[name]:
+            self.notes.append(
+                f"input {name} was another one in run {run.run_id} than in run {first}, and is one "
+                "input for the steps of both"
+            )
+
+    def _schema(self, run: StoredRun, name: str, declared: Json) -> JsonObject:
+        """The schema of an input with the recorded value as an example, and without secrets."""
+        inputs = run.inputs or {}
+        schema = self._without_secrets(
+            name,
+            cast("JsonObject", declared)
+            if isinstance(declared, dict)
+            else {"type": _type_of(inputs.get(name))},
+        )
+        if name not in inputs:
+            return schema
+        value = inputs[name]
+        if _is_secret(name, schema, value) or is_marked(encode_json_text(value)):
+            self.notes.append(
+                f"the value of input {name} in run {run.run_id} looks secret and is no example; a "
+                "secret is better a credential of a system than an input"
+            )
+        else:
+            schema.setdefault("examples", [value])
+        return schema
+
+    def _without_secrets(self, name: str, schema: JsonObject) -> JsonObject:
+        kept: JsonObject = {}
+        for key, value in schema.items():
+            if key in _VALUES and _is_secret(name, schema, value):
+                self.notes.append(f"the {key} of input {name} looks secret and is left out")
+            elif key == "properties" and isinstance(value, dict):
+                kept[key] = {
+                    inner: self._without_secrets(inner, cast("JsonObject", one))
+                    if isinstance(one, dict)
+                    else one
+                    for inner, one in cast("JsonObject", value).items()
+                }
+            elif key == "items" and isinstance(value, dict):
+                kept[key] = self._without_secrets(name, cast("JsonObject", value))
+            else:
+                kept[key] = value
+        return kept
+
+
+def _is_secret(name: str, schema: JsonObject, value: Json) -> bool:
+    is_called_so = schema.get("format") == "password" or schema.get("writeOnly") is True
+    return is_called_so or holds_secret(name, value)
+
+
+def _declared(run: StoredRun) -> Mapping[str, Json]:
+    schema = cast("JsonObject", (run.tool or {}).get("inputSchema") or {})
+    return cast("JsonObject", schema.get("properties") or {})
 
 
 def _type_of(value: object) -> str:

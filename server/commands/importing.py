@@ -9,13 +9,13 @@ import typer
 
 from server.commands.output import USAGE, fail, note, print_json
 from server.commands.runner import run_with_service
-from server.importing import ImportReport, fetch_document, is_url, shown_url, store_import
+from server.importing import ImportReport, fetch_document, import_document, is_url, shown_url
+from server.importing_identity import STDIN
 from server.service import Service
 from tools.importers import DocumentError
 from tools.importers.openapi import (
     MAX_DOCUMENT_BYTES,
     OpenApiOptions,
-    import_openapi,
     reader_of_folder,
 )
 from tools.json_text import Json, JsonObject
@@ -75,12 +75,11 @@ def openapi(
             fetched = await fetch_document(service, source)
             content, base_url, name = fetched.content, fetched.url, shown_url(source)
         elif source == "-":
-            content, name = sys.stdin.buffer.read(MAX_DOCUMENT_BYTES + 1), "stdin"
+            content, name = sys.stdin.buffer.read(MAX_DOCUMENT_BYTES + 1), STDIN
         else:
             content, name, read_file = _read(Path(source))
         options = OpenApiOptions(system, include or (), tag or (), folder, output_schemas, base_url)
-        result = import_openapi(content, options, read_file)
-        return await store_import(service, result, name, dry_run=dry_run)
+        return await import_document(service, content, options, name, read_file, dry_run=dry_run)
 
     try:
         report = run_with_service(work)
@@ -140,13 +139,21 @@ def print_system(system: JsonObject) -> None:
     where = f" at {system['url']}" if "url" in system else ", which has no url yet"
     how = f", signs in with {system['auth']}" if "auth" in system else ""
     typer.echo(f"system {system['id']} {system['outcome']}{where}{how}")
+    if "takenId" in system and system["outcome"] == "added":
+        taken = system["takenId"]
+        note(f"{taken} is the system of another API; if it is the same one, name --system {taken}")
     for key in system.get("differs", ()):
-        note(f"its {key} is not the document's; the stored one is kept")
+        other = f", which is {system['documentUrl']}" if "documentUrl" in system else ""
+        note(
+            f"the {key} of system {system['id']} is not the document's"
+            f"{other if key == 'url' else ''}; the stored one is kept"
+        )
     for credential in system["credentials"]:
+        purpose = f", for {_plain(credential['for'])}" if "for" in credential else ""
         if credential["isSet"] and system["outcome"] == "added":
             typer.echo(f"  credential {credential['name']}: taken from the document, stored sealed")
         elif not credential["isSet"]:
-            note(f"to be set: {credential['command']}")
+            note(f"to be set{purpose}: {credential['command']}")
 
 
 def _print_some(lines: list[str]) -> None:

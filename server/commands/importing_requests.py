@@ -1,7 +1,7 @@
 """`callslip import curl | har | postman | arazzo | superglue`: requests become stored tools."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from server.commands.output import USAGE, fail, note, print_json
 from server.commands.runner import run_with_service
 from server.credentials import read_source
 from server.importing import ImportReport, is_url, shown_url, store_import
+from server.importing_sign_ins import with_own_sign_ins
 from server.importing_tools import fetch_tools, store_found_tools
 from server.service import Service
 from tools.importers import DocumentError, ImportResult
@@ -61,7 +62,7 @@ def curl(
             text = sys.stdin.buffer.read(MAX_COMMAND_BYTES + 1).decode("utf-8", "replace")
         return import_curl(text, system_id=system, folder=folder, literal=literal)
 
-    _store(read, "curl", dry_run, as_json)
+    _store(read, "curl", dry_run, as_json, _found_in(system))
 
 
 def har(
@@ -83,7 +84,8 @@ def har(
 ) -> None:
     """Make tools of the API calls that a browser recorded."""
     options = HarOptions(tuple(include or ()), limit, system, folder, literal)
-    _store(lambda: import_har(_read(source), options), _name(source), dry_run, as_json)
+    name = _name(source)
+    _store(lambda: import_har(_read(source), options), name, dry_run, as_json, _found_in(system))
 
 
 def postman(
@@ -99,7 +101,7 @@ def postman(
     def read() -> ImportResult:
         return import_postman(_read(source), system_id=system, folder=folder, literal=literal)
 
-    _store(read, _name(source), dry_run, as_json)
+    _store(read, _name(source), dry_run, as_json, _found_in(system))
 
 
 def arazzo(
@@ -180,11 +182,31 @@ def _print_tools(report: JsonObject) -> None:
         note("a dry run: nothing was stored")
 
 
-def _store(read: Callable[[], ImportResult], name: str, dry_run: bool, as_json: bool) -> None:
+#: What is done to a result, whose source is named, before it is stored.
+Prepare = Callable[[Service, ImportResult, str], Awaitable[ImportResult]]
+
+
+def _found_in(wanted_id: str | None) -> Prepare:
+    """Prepares requests that were found somewhere: each signs in as it did there."""
+
+    async def prepare(service: Service, result: ImportResult, source: str) -> ImportResult:
+        return await with_own_sign_ins(service, result, source, wanted_id=wanted_id)
+
+    return prepare
+
+
+def _store(
+    read: Callable[[], ImportResult],
+    name: str,
+    dry_run: bool,
+    as_json: bool,
+    prepare: Prepare | None = None,
+) -> None:
     """Read first: a document that cannot be imported opens no home."""
 
     async def work(service: Service) -> ImportReport:
-        return await store_import(service, result, name, dry_run=dry_run)
+        prepared = result if prepare is None else await prepare(service, result, name)
+        return await store_import(service, prepared, name, dry_run=dry_run)
 
     try:
         result = read()

@@ -157,7 +157,7 @@ def read_object(source: str, what: str) -> JsonObject:
         fail(f"{what}: this is not JSON: {error}", USAGE)
     if not isinstance(value, dict):
         # Not shown: where credentials are read it may be one.
-        fail(f'{what}: this is no JSON object; valid is, for example, {{"query": "x"}}', USAGE)
+        fail(f'{what}: this is none; valid is a JSON object such as {{"query": "x"}}', USAGE)
     return cast("dict[str, Any]", value)
 
 

@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
-from server.importing import ImportReport, store_import
+from server.importing import ImportReport, import_document
 from server.service import Service
 from tests.server.helpers import start
 from tests.web import Answer, Seen, Web
-from tools.importers.openapi import OpenApiOptions, import_openapi
+from tools.importers.openapi import OpenApiOptions
 from tools.run import RunOutcome
 
 SOURCE = "api.json"
@@ -39,8 +39,7 @@ async def imported(
 ) -> ImportReport:
     """Import a document as it is, or from its value."""
     data = content if isinstance(content, bytes) else json.dumps(content).encode()
-    result = import_openapi(data, OpenApiOptions(**options))
-    return await store_import(service, result, source, dry_run=dry_run)
+    return await import_document(service, data, OpenApiOptions(**options), source, dry_run=dry_run)
 
 
 async def run(service: Service, tool_id: str, inputs: dict[str, Any]) -> RunOutcome:

@@ -54,8 +54,11 @@ async def test_a_model_mends_its_definition_by_the_problems_it_is_told(
         assert not checked["valid"]
         assert {one["path"] for one in checked["problems"]} >= {"steps[0].config.uri"}
         assert checked["example"] == EXAMPLE
-        refused = await ask(client, "save_tool", definition=wrong)
-        assert refused["outcome"] == "refused"
+        example = {one["path"]: one.get("example") for one in checked["problems"]}
+        assert example["steps[0].config.url"] == "https://api.example.com/items/<<id>>"
+        refused = await call(client, "save_tool", {"definition": wrong})
+        assert refused["isError"]
+        assert json.loads(text(refused))["outcome"] == "refused"
         assert service.catalog.get("rows") is None
         answer = await call(client, "try_tool", {"definition": wrong})
         assert answer["isError"]
@@ -98,6 +101,9 @@ async def test_each_version_says_who_made_it_and_from_which_client(
 ) -> None:
     async with authoring(service, era) as client:
         await ask(client, "save_tool", definition=script_tool("t", "1"))
+        await ask(client, "remove_tool", toolId="t")
+    [removal] = await service.tools.removals("t")
+    assert removal.client_name is not None
     await store(service, script_tool("t", "2"))
     second, first = await service.tools.versions("t")
     assert first.client_name is not None
@@ -183,16 +189,113 @@ async def test_runs_that_do_not_fit_together_are_refused_with_the_reason(
         return {"id": "t", "inputSchema": schema, "steps": [step]}
 
     async with authoring(service, era) as client:
-        made: list[str] = []
-        for code, kind in (("(s) => 1", "string"), ("(s) => 2", "string"), ("(s) => 1", "integer")):
-            answer = await call(
-                client, "try_tool", {"definition": tool(code, kind), "mode": "live"}
-            )
-            made.append(answer["_meta"]["callslip/runId"])
-        answer = await call(client, "save_runs_as_tool", {"runIds": made[:2], "id": "x"})
-        assert "step same" in text(answer)
-        answer = await call(client, "save_runs_as_tool", {"runIds": made[::2], "id": "x"})
+        made = [await tried(client, tool("(s) => 1", kind), {}) for kind in ("string", "integer")]
+        answer = await call(client, "save_runs_as_tool", {"runIds": made, "id": "x"})
         assert "input x is integer" in text(answer)
+
+
+async def tried(client: Client, definition: Any, inputs: Any, mode: str = "live") -> str:
+    """The id of the run of a trial."""
+    arguments = {"definition": definition, "inputs": inputs, "mode": mode}
+    return (await call(client, "try_tool", arguments))["_meta"]["callslip/runId"]
+
+
+@ERAS
+async def test_steps_of_one_id_get_ids_of_their_own_and_are_read_under_them(
+    era: str, service: Service, web: Web
+) -> None:
+    web.responds(lambda seen: Answer({"path": seen.path, "next": f"{seen.path}/x"}))
+
+    def imported(name: str, *further: dict[str, Any]) -> dict[str, Any]:
+        first = {"id": "response", "config": {"url": f"{web.url}/{name}"}}
+        return {"id": name, "steps": [first, *further]}
+
+    follow = {"id": "follow", "config": {"url": f"{web.url}<<raw:response.data.next>>"}}
+    both = {"id": "both", "config": {"type": "transform", "transformCode":
+            "({ response, follow }) => [response.data.path, follow.data.path]"}}  # fmt: skip
+    async with authoring(service, era) as client:
+        made = [
+            await tried(client, imported("a"), {}),
+            await tried(client, imported("b", follow, both), {}),
+            await tried(client, imported("a"), {}),
+        ]
+        saved = await ask(client, "save_runs_as_tool", runIds=made, id="joined")
+        assert saved["outcome"] == "added", saved["problems"]
+        ids = [step["id"] for step in saved["definition"]["steps"]]
+        assert ids == ["response", "response2", "follow", "both"]
+        assert f"step response of run {made[1]} is the step response2" in saved["notes"]
+        assert any(made[2] in one and "there once" in one for one in saved["notes"])
+        answer = await call(client, "joined", {})
+        assert answer["structuredContent"] == {"result": ["/b", "/b/x"]}
+
+
+@ERAS
+async def test_a_step_does_not_hide_an_input_of_a_later_run(era: str, service: Service) -> None:
+    first = {"id": "word", "config": {"type": "transform", "transformCode": "(s) => 'step'"}}
+    second = {"id": "told", "config": {"type": "transform", "transformCode": "(s) => s.word"}}
+    async with authoring(service, era) as client:
+        made = [
+            await tried(client, {"id": "a", "steps": [first]}, {}),
+            await tried(client, {"id": "b", "steps": [second]}, {"word": "input"}),
+        ]
+        await ask(client, "save_runs_as_tool", runIds=made, id="joined")
+        answer = await call(client, "joined", {"word": "mine"})
+        assert answer["structuredContent"] == {"result": "mine"}
+        made.append(await tried(client, {"id": "b", "steps": [second]}, {"word": "other"}))
+        saved = await ask(client, "save_runs_as_tool", runIds=made[1:], id="twice")
+        assert any("input word was another one in run" in one for one in saved["notes"])
+
+
+SECRET_INPUTS: dict[str, Any] = {
+    "password": "CCCC1111bbbb2222",
+    "api_key": "AAAA1111bbbb2222",
+    "q": f"ghp_{'a1B2' * 9}",
+    "deep": {"list": [{"token": "DDDD1111"}]},
+    "database": "postgres://ann:EEEE1111@db.test/x",
+    "hook": "https://hooks.slack.com/services/T0000/B0000/FFFFeeeeDDDDccccBBBBaaaa",
+}
+
+
+@ERAS
+async def test_a_secret_input_is_no_example_of_the_tool_and_named_in_the_notes(
+    era: str, service: Service
+) -> None:
+    inputs = {**SECRET_INPUTS, "limit": 5, "written": "x"}
+    declared = {"written": {"type": "string", "format": "password", "default": "GGGG1111"}}
+    definition = script_tool("t", "(s) => 1", inputSchema={
+        "type": "object", "properties": declared
+    })  # fmt: skip
+    async with authoring(service, era) as client:
+        run_id = await tried(client, definition, inputs)
+        saved = await ask(client, "save_runs_as_tool", runIds=[run_id], id="joined")
+        properties = saved["definition"]["inputSchema"]["properties"]
+        assert properties == {
+            **{name: {"type": "string"} for name in SECRET_INPUTS},
+            "deep": {"type": "object"},
+            "limit": {"type": "integer", "examples": [5]},
+            "written": {"type": "string", "format": "password"},
+        }
+        told = " ".join(saved["notes"])
+        assert all(f"input {name} " in told for name in (*SECRET_INPUTS, "written"))
+        assert "1111" not in json.dumps(saved)
+        assert "1111" not in json.dumps((await service.tools.get("joined")).definition)
+
+
+@ERAS
+async def test_a_run_that_failed_is_refused_and_one_that_sent_nothing_is_named(
+    era: str, service: Service, web: Web
+) -> None:
+    web.responds(lambda seen: Answer({}, status=404))
+    async with authoring(service, era) as client:
+        failed = await tried(client, request_tool("a", web.url), {})
+        answer = await call(client, "save_runs_as_tool", {"runIds": [failed], "id": "x"})
+        assert answer["isError"]
+        assert f"run {failed} did not succeed" in text(answer)
+        assert service.catalog.get("x") is None
+        dry = await tried(client, request_tool("a", web.url), {}, "dry")
+        saved = await ask(client, "save_runs_as_tool", runIds=[dry], id="x")
+        assert saved["outcome"] == "added"
+        assert any(f"run {dry} was a dry one" in one for one in saved["notes"])
 
 
 @ERAS

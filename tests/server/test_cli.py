@@ -532,7 +532,7 @@ async def test_what_is_no_text_is_refused_and_never_shown(home: Path) -> None:
         assert "correct" not in errors
     for text in (b'"correct horse"', b'["correct horse"]', b"1234567890123"):
         errors = await failing(home, "run", "one", "--credentials", "-", code=2, stdin=text)
-        assert "this is no JSON object" in errors
+        assert "valid is a JSON object such as" in errors
         assert not any(part in errors for part in ("correct", "1234567890"))
     half = b'{"token": "correct horse \\ud800"}'
     code, _, errors = await run_command(home, "run", "one", "--credentials", "-", stdin=half)

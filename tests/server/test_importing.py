@@ -9,7 +9,7 @@ import pytest
 
 from server.importing import fetch_document
 from server.service import Service
-from tests.server.importing import document, imported, operation, run
+from tests.server.importing import document, imported, operation, run, sent
 from tests.server.raw_client import run_command
 from tests.web import Answer, Web
 from tools.importers import DocumentError
@@ -126,9 +126,10 @@ async def test_a_system_that_is_there_keeps_its_credentials(service: Service) ->
     await service.connections.put(system)
     schemes = {"securitySchemes": {"k": {"type": "apiKey", "in": "query", "name": "key"}}}
     described = document(URL, PATHS, components=schemes, security=[{"k": []}])
-    view = (await imported(service, described)).wire()["system"]
+    view = (await imported(service, described, system_id="echo")).wire()["system"]
     assert view["outcome"] == "kept"
     assert view["differs"] == ["url", "auth"]
+    assert (view["url"], view["documentUrl"]) == ("https://mine.example", URL)
     assert view["credentials"][0]["isSet"]
     loaded = await service.connections.load("echo", "prod")
     assert (loaded.url, loaded.credentials) == (
@@ -418,6 +419,66 @@ async def test_what_only_looks_like_pages_stays_an_input(
     assert not wire["pagination"]
     tool = (await service.tools.get("rows")).definition
     assert len(tool["inputSchema"]["properties"]) == len(described["parameters"])
+
+
+FROM_ZERO = [
+    query("page", default=0),
+    query("page", minimum=0),
+    {**query("page"), "description": "Zero-based page index (0..N)"},
+]
+
+
+@pytest.mark.parametrize("page", FROM_ZERO)
+async def test_pages_that_are_counted_from_zero_are_noted_and_stay_inputs(
+    page: dict[str, Any], service: Service
+) -> None:
+    described = with_answer(page, query("size", default=20), schema=ROWS)
+    wire = (await imported(service, document(URL, {"/rows": {"get": described}}))).wire()
+    assert not wire["pagination"]
+    assert [one["reason"] for one in wire["notCarriedOver"]] == [
+        "page and size look like pages, but do not begin at 1"
+    ]
+    assert "page" in (await service.tools.get("rows")).definition["inputSchema"]["properties"]
+
+
+async def test_a_page_is_no_larger_than_the_document_allows(service: Service, web: Web) -> None:
+    size = query("limit", default=500, maximum=3)
+    described = with_answer(query("page"), size, schema=ROWS)
+    await imported(service, document(web.url, {"/rows": {"get": described}}))
+    web.answers(Answer([1]))
+    outcome = await run(service, "rows", {})
+    assert outcome.error is None, outcome.error
+    assert web.seen[0].query == "limit=3&page=1"
+
+
+OPTIONAL_BODIES: list[tuple[str, dict[str, Any], dict[str, Any], bytes]] = [
+    ("text/plain", {"type": "string"}, {"body": "hello"}, b"hello"),
+    ("application/json", {"type": "array"}, {"body": [1]}, b"[1]"),
+    (
+        "application/merge-patch+json",
+        {"type": "object", "properties": {"a": {"type": "integer"}, "b": {}}},
+        {"a": 1},
+        b'{"a":1}',
+    ),
+]
+
+
+@pytest.mark.parametrize(("media_type", "schema", "inputs", "data"), OPTIONAL_BODIES)
+async def test_an_optional_body_that_is_not_given_is_not_sent_and_has_no_type(
+    media_type: str,
+    schema: dict[str, Any],
+    inputs: dict[str, Any],
+    data: bytes,
+    service: Service,
+    web: Web,
+) -> None:
+    described = operation(requestBody={"content": {media_type: {"schema": schema}}})
+    await imported(service, document(web.url, {"/a": {"post": described}}))
+    seen = await sent(service, web, {})
+    assert seen.body == b""
+    assert "content-type" not in seen.headers
+    seen = await sent(service, web, inputs)
+    assert (seen.headers["content-type"], seen.body) == (media_type, data)
 
 
 async def test_the_caller_says_how_large_a_page_is(service: Service, web: Web) -> None:

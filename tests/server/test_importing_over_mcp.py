@@ -1,7 +1,7 @@
 """`import_api`: a model looks at an API first, and then takes what it needs."""
 
 from server.service import Service
-from tests.server.importing import document, operation
+from tests.server.importing import document, imported, operation
 from tests.server.test_authoring import ask, authoring
 from tests.server.test_mcp import ERAS, call, listed, text
 from tests.web import Answer, Web
@@ -27,11 +27,27 @@ async def test_an_api_is_imported_only_when_it_is_meant(
         assert answer["system"]["credentials"] == [
             {
                 "name": "token",
+                "for": "k",
                 "isSet": False,
                 "command": "callslip systems set-credential echo token",
             }
         ]
         assert "it" in await listed(client)
+
+
+@ERAS
+async def test_a_model_is_told_of_an_api_of_the_same_title_and_sees_no_password(
+    era: str, service: Service, web: Web
+) -> None:
+    await imported(service, document("https://other.example", {"/z": {"get": {}}}))
+    web.answers(Answer(document("/v1", {"/a": {"get": operation()}})))
+    url = web.url.replace("://", "://ann:hunter2hunter2@")
+    async with authoring(service, era) as client:
+        answer = await ask(client, "import_api", url=f"{url}/api.json?token=hunter3hunter3")
+    assert (answer["system"]["id"], answer["system"]["takenId"]) == ("echo-2", "echo")
+    assert answer["system"]["url"] == f"{web.url}/v1"
+    assert "The system echo is of another API" in answer["next"]
+    assert "hunter" not in str(answer)
 
 
 @ERAS

@@ -10,6 +10,7 @@ import pytest
 from tools.exporters.arazzo import export_arazzo
 from tools.exporters.curl import export_curl
 from tools.importers.curl import import_curl
+from tools.importers.openapi import OpenApiOptions, import_openapi
 from tools.model import Tool
 from tools.system import System
 
@@ -94,6 +95,50 @@ def test_a_command_that_was_imported_comes_back(command: str) -> None:
     again = import_curl(exported.content)
     assert again.tools[0].definition == first.tools[0].definition
     assert again.system == first.system
+
+
+PET = {
+    "type": "object",
+    "required": ["name"],
+    "properties": {"name": {"type": "string"}, "tags": {"type": "array"}},
+}
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize("is_required", [True, False])
+@pytest.mark.parametrize(
+    ("media_type", "schema", "words"),
+    [
+        (JSON, PET, ["-H", f"Content-Type: {JSON}", "--data-raw",
+                     '{"name":"<name>","tags":"<tags>"}']),
+        (JSON, {"type": "array"}, ["-H", f"Content-Type: {JSON}", "--data-raw", "<body>"]),
+        (JSON, {}, ["-H", f"Content-Type: {JSON}", "--data-raw", "<body>"]),
+        ("text/csv", {"type": "string"}, ["-H", "Content-Type: text/csv", "--data-raw", "<body>"]),
+        (FORM, PET, ["-H", f"Content-Type: {FORM}", "--data-urlencode", "name=<name>",
+                     "--data-urlencode", "tags=<tags>"]),
+    ],
+)  # fmt: skip
+def test_the_body_of_an_operation_is_one_to_fill_in_with_its_content_type(
+    media_type: str, schema: dict[str, Any], words: list[str], is_required: bool
+) -> None:
+    body = {"required": is_required, "content": {media_type: {"schema": schema}}}
+    document = {
+        "openapi": "3.1.0",
+        "info": {"title": "Pets", "version": "1"},
+        "servers": [{"url": "https://a.test"}],
+        "paths": {"/x": {"post": {"operationId": "it", "requestBody": body, "responses": {}}}},
+    }
+    (tool,) = import_openapi(json.dumps(document).encode(), OpenApiOptions()).tools
+    exported = export_curl([Tool.model_validate(tool.definition)], {})
+    (command,) = commands_of(exported.content)
+    assert command == ["curl", "-X", "POST", *words, "https://HOST/x"]
+
+
+def test_a_text_without_a_content_type_is_not_sent_as_a_form() -> None:
+    config = {"method": "POST", "url": "https://a.test", "body": "hello <<name>>"}
+    tool = {"id": "t", "steps": [{"id": "s", "config": config}]}
+    (command,) = commands_of(export_curl([Tool.model_validate(tool)], {}).content)
+    assert "Content-Type: text/plain; charset=utf-8" in command
 
 
 def test_files_of_a_form_are_files_of_the_command_and_back() -> None:

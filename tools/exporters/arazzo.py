@@ -11,7 +11,7 @@ from typing import cast
 from urllib.parse import parse_qsl, urlsplit
 
 from tools.exporters import Exported
-from tools.exporters.expressions import translated
+from tools.exporters.expressions import translated, without_code
 from tools.importers.openapi.words import object_of
 from tools.importers.requests.text import json_with_references, only_reference, readable, reference
 from tools.json_text import Json, JsonObject, encode_json
@@ -206,7 +206,7 @@ class _Writer:
         return given or "application/json"
 
     def _body(self, config: RequestConfig, known: Mapping[str, str], place: str) -> Json:
-        written = translated(config.body or "", reference)
+        written = translated(without_code(config.body or ""), reference)
         if written is None:
             self.left_out.append(f"{place}: its body holds code")
             return None

@@ -7,7 +7,13 @@ from typing import cast
 from urllib.parse import quote, quote_plus
 
 from tools.exporters import Exported
-from tools.exporters.expressions import default_of, json_with_values, translated
+from tools.exporters.expressions import (
+    default_of,
+    is_json_template,
+    json_with_values,
+    translated,
+    without_code,
+)
 from tools.json_text import Json, JsonObject, decode_json
 from tools.model import RequestConfig, Step, Tool
 from tools.scope import Missing
@@ -130,7 +136,10 @@ class _Writer:
             return []
         kind = next((value for name, value in headers if name.lower() == "content-type"), "")
         kind = kind.partition(";")[0].strip().lower()
-        text = json_with_values(config.body, self._value_of)
+        body = without_code(config.body)
+        if body != config.body:
+            self.left_out.append("body: take out what is not to be sent")
+        text = json_with_values(body, self._value_of)
         fields = _object_in(text) if kind in {_FORM, _MULTIPART} else None
         if fields is not None:
             return [
@@ -148,11 +157,13 @@ class _Writer:
                 "body: its parts are made by code; put a --form-string or -F in for each"
             )
             return ["--form-string", "<name>=<value>"]
-        if text is None:
-            return ["--data-raw", self._text(config.body, "body", str)]
+        words: list[str] = []
         if not kind:
-            return ["-H", "Content-Type: application/json", "--data-raw", text]
-        return ["--data-raw", text]
+            # Without one, curl says that it is a form.
+            is_json = text is not None or is_json_template(body)
+            kind = "application/json" if is_json else "text/plain; charset=utf-8"
+            words = ["-H", f"Content-Type: {kind}"]
+        return [*words, "--data-raw", self._text(body, "body", str) if text is None else text]
 
     def _part(self, name: str, value: Json) -> tuple[str, str]:
         """The option for a part of a multipart body; files are read where the command runs."""

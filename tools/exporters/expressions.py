@@ -15,9 +15,24 @@ from tools.scope import MISSING, Missing, read_dotted_path
 from tools.scripts import js_text
 from tools.templates import parse_template
 
-__all__ = ["default_of", "json_with_values", "translated"]
+__all__ = ["default_of", "is_json_template", "json_with_values", "translated", "without_code"]
 
-_TEXT_FUNCTION = re.compile(r"\(s\) => (\"(?:[^\"\\]|\\.)*\")")
+_TEXT = r'"(?:[^"\\]|\\.)*"'
+_GIVEN = rf"s\[{_TEXT}\] !== undefined"
+#: Code that gives a text, always or where an input is given.
+_TEXT_FUNCTION = re.compile(
+    rf"\(s\) => (?:{_GIVEN}(?: \|\| {_GIVEN})* \? )?(?P<text>{_TEXT})(?: : null)?"
+)
+_MEMBER = rf"\[{_TEXT}\]: s\[{_TEXT}\]"
+#: Code that leaves out the fields of an object whose inputs are not given.
+_OBJECT_FUNCTION = re.compile(
+    rf"\(s\) => (?:\(|\{{ const b = )\{{(?P<members>{_MEMBER}(?:, {_MEMBER})*)\}}(?:\)|;.*)",
+    re.DOTALL,
+)
+_NAME_AND_INPUT = re.compile(rf"\[({_TEXT})\]: s\[({_TEXT})\]")
+#: Code that leaves out a whole body, or writes it as JSON.
+_VALUE_FUNCTION = re.compile(rf"\(s\) => (?:typeof )?s\[{_TEXT}\] (?:===|\?\?) .*", re.DOTALL)
+_INPUT = re.compile(rf"\bs\[({_TEXT})\]")
 
 
 def translated(
@@ -34,13 +49,49 @@ def translated(
             continue
         text = _TEXT_FUNCTION.fullmatch(part.expression)
         if text is not None:
-            parts.append(literal(str(decode_json(text[1].encode()))))
+            parts.append(literal(_text_of(text["text"])))
             continue
         value = None if part.is_function else named(part.expression.removeprefix("raw:").strip())
         if value is None:
             return None
         parts.append(value)
     return "".join(parts)
+
+
+def without_code(template: str) -> str:
+    """A body without the code that only leaves out what is not given: all of its inputs are."""
+    parts = parse_template(template).parts
+    if len(parts) != 1 or isinstance(parts[0], str) or not parts[0].is_function:
+        return template
+    code = parts[0].expression
+    if (found := _OBJECT_FUNCTION.fullmatch(code)) is not None:
+        pairs = _NAME_AND_INPUT.findall(found["members"])
+        members = (f"{_literal(name)}: <<{_text_of(given)}>>" for name, given in pairs)
+        return "{" + ", ".join(members) + "}"
+    inputs = set(_INPUT.findall(code))
+    if len(inputs) == 1 and _VALUE_FUNCTION.fullmatch(code):
+        return f"<<{_text_of(inputs.pop())}>>"
+    return template
+
+
+def _literal(name: str) -> str:
+    """A JSON text in which no placeholder begins."""
+    return name.replace("<<", "\\u003c\\u003c").replace("{{", "\\u007b\\u007b")
+
+
+def _text_of(literal: str) -> str:
+    return str(decode_json(literal.encode("utf-8", "surrogatepass")))
+
+
+def is_json_template(template: str) -> bool:
+    """Whether a body is JSON whatever its placeholders stand for, and is sent as such."""
+    parts = parse_template(template).parts
+    text = "".join(one if isinstance(one, str) else reference("value") for one in parts)
+    try:
+        json_with_references(text)
+    except ValueError:
+        return False
+    return True
 
 
 def default_of(schema: Json, path: str) -> Json | Missing:

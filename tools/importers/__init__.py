@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tools.json_text import JsonObject
+from tools.redaction import without_user_information
 
 __all__ = [
     "DocumentError",
@@ -51,7 +52,7 @@ class NoteList:
     left_out: int = 0
 
     def add(self, place: object, reason: str) -> None:
-        note = Note(str(place), reason)
+        note = Note(str(place), without_user_information(reason))
         if note in self.notes:
             return
         if len(self.notes) >= _MOST_NOTES:
@@ -91,6 +92,8 @@ class ImportedTool:
     renamed: tuple[RenamedInput, ...] = ()
     pages: RecognisedPages | None = None
     is_deprecated: bool = False
+    #: What its document calls the operation, where it calls no other so: it may move with it.
+    operation_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,8 @@ class ImportedSystem:
     definition: JsonObject
     credentials: tuple[str, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    #: What each credential is for, where the document says so.
+    purposes: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True)
@@ -115,3 +120,5 @@ class ImportResult:
     further_systems: tuple[ImportedSystem, ...] = ()
     #: The document describes all of its API: tools that it has no more are removed.
     is_whole: bool = True
+    #: The operationId of each key, for those that are unique.
+    operation_ids: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -1,29 +1,40 @@
 """Tools exported by superglue, or listed by a server that speaks its REST: definitions as they are.
 
 Their format is this one, or an older spelling of it. What is typed into them as a secret becomes a
-credential of the step's system.
+credential of the step's system. Fields that nothing here knows, such as the id of a request in its
+database, are left out.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import cast
 from urllib.parse import unquote, urlsplit
+
+from pydantic import BaseModel
 
 from tools.importers import DocumentError, ImportedSystem, NoteList
 from tools.importers.openapi.naming import system_id_of
 from tools.importers.openapi.words import list_of, object_of, text_of
 from tools.importers.requests.document import read_json
 from tools.importers.requests.draft import credential_name
-from tools.importers.requests.secrets import is_blank, is_secret_name, looks_secret, mask_in_text
+from tools.importers.requests.secrets import (
+    is_blank,
+    is_secret_name,
+    looks_secret,
+    mask_in_text,
+    replace_in_urls,
+)
 from tools.importers.requests.systems import FoundSystem
 from tools.json_text import Json, JsonObject, decode_json, encode_json_text
 from tools.legacy import modernise
+from tools.model import Pagination, RequestConfig, Step, SubToolConfig, Tool, TransformConfig
 from tools.redaction import Redactor
+from tools.shapes import unknown_keys
 from tools.templates import parse_template
 from tools.urls import origin_of
 
-__all__ = ["FoundTools", "find_tools", "listed_tools"]
+__all__ = ["FoundTools", "find_tools", "listed_tools", "systems_used"]
 
 _MOST_TOOLS = 10_000
 _SCHEME = re.compile(r"((?:bearer|basic|token|apikey)\s+)(.+)", re.IGNORECASE | re.DOTALL)
@@ -83,6 +94,22 @@ def find_tools(listed: Sequence[Json]) -> FoundTools:
     )
 
 
+def systems_used(
+    systems: Iterable[ImportedSystem], definitions: Sequence[Json]
+) -> list[ImportedSystem]:
+    """The systems that some definitions name, each with the credentials that they name."""
+    text = "".join(encode_json_text(one) for one in definitions)
+    used: list[ImportedSystem] = []
+    for system in systems:
+        names = [
+            one for one in system.credentials if f"<<{system.definition['id']}_{one}>>" in text
+        ]
+        if names:
+            values = {name: one for name, one in system.values.items() if name in names}
+            used.append(replace(system, credentials=tuple(names), values=values))
+    return used
+
+
 class _Reader:
     """Takes the secrets out of tools, one after the other."""
 
@@ -96,9 +123,13 @@ class _Reader:
         self.notes.add(place, "this is no tool")
 
     def read(self, definition: JsonObject, place: str) -> JsonObject:
-        tool = modernise(definition)
+        tool = self._known(modernise(definition), Tool, place, "")
         steps: list[Json] = []
         for index, step in enumerate(list_of(tool.get("steps"))):
+            if not isinstance(step, dict):
+                steps.append(step)
+                continue
+            step = self._known_step(cast("JsonObject", step), place, f"steps[{index}]")
             fields = object_of(step)
             config = object_of(fields.get("config"))
             if config.get("type", "request") == "request" and isinstance(config.get("url"), str):
@@ -117,6 +148,33 @@ class _Reader:
             )
         return tool
 
+    def _known_step(self, step: JsonObject, place: str, path: str) -> JsonObject:
+        step = self._known(step, Step, place, path)
+        if not isinstance(step.get("config"), dict):
+            return step
+        config = object_of(step["config"])
+        kind = {"transform": TransformConfig, "tool": SubToolConfig}.get(
+            text_of(config.get("type")), RequestConfig
+        )
+        config = self._known(config, kind, place, f"{path}.config")
+        if isinstance(config.get("pagination"), dict):
+            pages = object_of(config["pagination"])
+            config["pagination"] = self._known(
+                pages, Pagination, place, f"{path}.config.pagination"
+            )
+        return {**step, "config": config}
+
+    def _known(
+        self, fields: JsonObject, model: type[BaseModel], place: str, path: str
+    ) -> JsonObject:
+        """The fields that a tool can have; the names of others are noted, not their values."""
+        kept = dict(fields)
+        for problem in unknown_keys(fields, model, path):
+            if problem.severity == "error":
+                kept.pop(str(problem.seen))
+                self.notes.add(f"{place}, {problem.path[:200]}", "a field that nothing here uses")
+        return kept
+
     def _config(self, config: JsonObject, place: str) -> JsonObject:
         self._origin = origin_of(text_of(config["url"])) or ""
         self._system_id = text_of(config.get("systemId"))
@@ -128,6 +186,7 @@ class _Reader:
         config["url"] = self._url(text_of(config["url"]), config, place)
         if isinstance(config.get("body"), str):
             body = _JSON_PAIR.sub(self._pair, text_of(config["body"]))
+            body = replace_in_urls(body, self._secret)
             for one in mask_in_text(body):
                 if not parse_template(one).placeholders and "<<" not in one:
                     body = body.replace(one, self._secret("secret", one))
@@ -140,7 +199,7 @@ class _Reader:
         if not isinstance(value, str) or parse_template(value).placeholders or is_blank(value):
             return value
         if not (is_secret_name(name) or looks_secret(value)):
-            return value
+            return replace_in_urls(value, self._secret)
         scheme = _SCHEME.fullmatch(value)
         if scheme is not None:
             return scheme[1] + self._secret("token", scheme[2])
@@ -178,6 +237,7 @@ class _Reader:
             return f"{match[1]}={self._secret(credential_name(match[1]), value)}"
 
         base, mark, query = url.partition("?")
+        base = replace_in_urls(base, self._secret)
         base = "/".join(
             self._secret("path_secret", unquote(one)) if looks_secret(unquote(one)) else one
             for one in base.split("/")

@@ -242,6 +242,9 @@ async def _render_request_body(
     data = rendered.text.encode("utf-8", "surrogatepass")
     if given is not None:
         return data, None
+    if not data:
+        # A body that the inputs leave empty is none, and has no type.
+        return None, None
     return data, "application/json" if rendered.is_json else "text/plain; charset=utf-8"
 
 

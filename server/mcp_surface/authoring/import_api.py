@@ -1,6 +1,6 @@
 """`import_api`: tools for the operations of an API, from its OpenAPI document."""
 
-from server.importing import fetch_document, is_url, shown_url, store_import
+from server.importing import fetch_document, import_document, is_url, shown_url
 from server.mcp_surface.authoring.tool import (
     Asking,
     authoring_tool,
@@ -10,7 +10,7 @@ from server.mcp_surface.own_tool import OwnToolError
 from server.service import Service
 from storage.tools import ToolChangedError, ToolExistsError
 from tools.importers import DocumentError
-from tools.importers.openapi import OpenApiOptions, import_openapi
+from tools.importers.openapi import OpenApiOptions
 from tools.json_text import Json, JsonObject
 
 __all__ = ["IMPORT_API"]
@@ -42,9 +42,10 @@ async def _import_api(service: Service, arguments: JsonObject, asking: Asking) -
             arguments.get("folder"),
             base_url=fetched.url,
         )
-        report = await store_import(
+        report = await import_document(
             service,
-            import_openapi(fetched.content, options),
+            fetched.content,
+            options,
             shown_url(url),
             dry_run=arguments.get("dryRun", True),
             client_name=client_name_of(asking),
@@ -56,6 +57,8 @@ async def _import_api(service: Service, arguments: JsonObject, asking: Asking) -
         answer[name] = _some(answer[name])
     if report.dry_run:
         answer["next"] = "Nothing was stored. Call it again with dryRun false, or choose fewer."
+        if taken := report.system.get("takenId"):
+            answer["next"] += f" The system {taken} is of another API; if it is this one, name it."
     elif any(not one["isSet"] for one in report.system["credentials"]):
         answer["next"] = "A person has to set the credentials with the commands in `system`."
     return answer

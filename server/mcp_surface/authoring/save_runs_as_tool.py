@@ -13,15 +13,15 @@ __all__ = ["SAVE_RUNS_AS_TOOL"]
 async def _save_runs_as_tool(service: Service, arguments: JsonObject, asking: Asking) -> JsonObject:
     try:
         runs = [await service.get_run(run_id) for run_id in arguments["runIds"]]
-        definition = join_runs(
+        joined = join_runs(
             runs, arguments["id"], arguments.get("instruction"), arguments.get("outputTransform")
         )
     except UnknownRunError as error:
         raise OwnToolError(f"{error}; list_runs shows the recorded ones") from None
     except JoinError as error:
         raise OwnToolError(str(error)) from None
-    saved = await save(service, definition, asking)
-    return {**saved, "definition": definition}
+    saved = await save(service, joined.definition, asking)
+    return {**saved, "definition": joined.definition, "notes": list(joined.notes)}
 
 
 SAVE_RUNS_AS_TOOL = authoring_tool(
@@ -29,7 +29,8 @@ SAVE_RUNS_AS_TOOL = authoring_tool(
     "Save runs as a tool",
     "Makes one tool of the steps of recorded runs, in the order given: try requests one by one "
     "with try_tool, then save those that worked. Inputs of all of them become its inputs, with "
-    "the recorded values as examples.",
+    "the recorded values as examples unless they look secret. `notes` says which steps got another "
+    "id and what is left out.",
     {
         "runIds": {
             "type": "array",
@@ -41,10 +42,17 @@ SAVE_RUNS_AS_TOOL = authoring_tool(
         "instruction": {"type": "string", "description": "What it does, for those who call it."},
         "outputTransform": {
             "type": "string",
-            "description": "JavaScript for the result, over inputs and step results by id.",
+            "description": "JavaScript for the result, over inputs and step results by id. Steps "
+            "of one id get numbers in the order of the runs: response, response2.",
         },
     },
     ["runIds", "id"],
     _save_runs_as_tool,
-    output=SAVED_SCHEMA,
+    output={
+        **SAVED_SCHEMA,
+        "properties": {
+            **SAVED_SCHEMA["properties"],
+            "notes": {"type": "array", "items": {"type": "string"}},
+        },
+    },
 )

@@ -129,6 +129,14 @@ def test_a_later_command_signs_in_as_it_says_itself(
     assert again["counts"]["unchanged"] == 1
 
 
+def test_another_operation_of_a_url_does_not_replace_the_one_before(callslip: Callslip) -> None:
+    for name in ("Orders", "Pets", "Orders"):
+        body = json.dumps({"query": f"query {name} {{ all {{ id }} }}"})
+        imported(callslip, "curl", stdin=f"curl https://a.test/graphql --json '{body}'")
+    listed = json.loads(callslip("tools", "list", "--json").stdout)
+    assert [one["id"] for one in listed] == ["Orders", "Pets"]
+
+
 def test_another_user_of_a_server_gets_a_system_of_its_own(callslip: Callslip) -> None:
     for user, system in (("ann", "a-test"), ("bob", "a-test-2"), ("bob", "a-test-2")):
         command = f'curl https://a.test/x -u {user}:{PASSWORD} --json \'{{"token": "{TOKEN}"}}\''
@@ -160,7 +168,7 @@ def test_who_names_a_system_or_imports_a_document_again_gets_the_system_as_it_is
     assert named["system"]["id"] == "a-test"
     unnamed = imported(callslip, "curl", "curl https://a.test/z")
     assert unnamed["system"]["id"] == "a-test-2"
-    assert "name it with --system" in unnamed["notCarriedOver"][0]["reason"]
+    assert "to use that one: --system a-test" in unnamed["notCarriedOver"][0]["reason"]
 
 
 def test_a_dry_run_stores_nothing(callslip: Callslip) -> None:

@@ -41,7 +41,7 @@ async def test_an_earlier_version_is_found_and_restored(tmp_path: Path) -> None:
     code, output, _ = await run_command(home, "tools", "show", "t", "--json")
     assert json.loads(output)["outputTransform"] == "1"
     code, output, _ = await run_command(home, "tools", "versions", "t")
-    assert (code, len(output.splitlines())) == (0, 5)
+    assert (code, len(output.splitlines())) == (0, 6)
     code, _, errors = await run_command(home, "tools", "restore", "t", "9")
     assert code == 3
     assert "there are 1 to 3" in errors

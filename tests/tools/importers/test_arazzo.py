@@ -131,6 +131,37 @@ def test_a_workflow_runs_the_tools_of_its_operations() -> None:
     assert result.system.definition["auth"] == {"type": "bearer", "credential": "token"}
 
 
+@pytest.mark.parametrize(
+    ("expression", "script"),
+    [
+        ("$inputs.nest.k", 's["nest"]?.["k"]'),
+        ("$inputs.nest#/k", 's["nest"]?.["k"]'),
+        ("$inputs.dotted.name", 's["dotted.name"]'),
+        ("$inputs.dotted.name.k", 's["dotted.name"]?.["k"]'),
+        ("$inputs.free.k", 's["free"]?.["k"]'),
+        ("$steps.find.outputs.mother.id", 's["find"]?.["data"]?.["0"]?.["id"]'),
+    ],
+)
+def test_what_lies_inside_of_an_input_or_output_is_read_there(expression: str, script: str) -> None:
+    kinds = {"nest": {"type": "object"}, "dotted.name": {}}
+    find = {
+        "stepId": "find",
+        "operationId": "findPets",
+        "parameters": [{"name": "tag", "in": "query", "value": "$inputs.nest.k"}],
+        "outputs": {"mother": "$response.body#/0"},
+    }
+    workflow = {
+        "workflowId": "w",
+        "inputs": {"type": "object", "properties": kinds, "required": ["nest"]},
+        "steps": [find],
+        "outputs": {"it": expression},
+    }
+    tool = read(document(workflows=[workflow])).tools[-1].definition
+    assert tool["outputTransform"] == f'(s) => ({{["it"]: {script}}})'
+    # What may be missing there is left out.
+    assert tool["steps"][0]["config"]["inputs"] == '<<(s) => ({["tag"]: s["nest"]?.["k"]})>>'
+
+
 def test_what_is_not_mapped_is_named_with_its_place() -> None:
     notes = {one.place: one.reason for one in read(document()).notes}
     step = "#/workflows/0/steps/0"

@@ -141,9 +141,94 @@ def test_what_is_not_carried_over_is_named_without_its_value() -> None:
     )
     noted = reasons(result)
     assert set(noted) == {
-        f"command 1, --{name}" for name in ("insecure", "proxy", "cert", "what", "form", "max-time")
+        f"command 1, --{name}" for name in ("insecure", "proxy", "cert", "what", "form")
     }
     assert "hidden" not in json.dumps([noted, [tool.definition for tool in result.tools]])
+
+
+@pytest.mark.parametrize(
+    ("options", "limits"),
+    [
+        ("--max-time 2.5 --retry 4 --retry-delay 1", {
+            "timeoutMs": 2500, "retries": 4, "retryDelayMs": 1000
+        }),
+        ("-m5 --retry 5000", {"timeoutMs": 5000, "retries": 100}),
+        ("-m 0 --retry-delay 0", {}),
+        ("-m soon", {}),
+    ],
+)  # fmt: skip
+def test_limits_of_a_command_are_those_of_the_step(options: str, limits: dict[str, int]) -> None:
+    (tool,) = import_curl(f"curl https://a.test/x {options}").tools
+    (step,) = tool.definition["steps"]
+    assert {key: one for key, one in step.items() if key not in {"id", "config"}} == limits
+
+
+def test_a_file_that_is_a_body_is_an_input_that_has_to_be_given() -> None:
+    result = import_curl("curl https://a.test/x -d @f.txt --data-urlencode name@g")
+    schema = result.tools[0].definition["inputSchema"]
+    assert set(schema["required"]) == {"name", "body"}
+    assert set(reasons(result).values()) == {
+        "the file is not read; its text is the input body",
+        "the file is not read; its text is an input",
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "is_noted"),
+    [
+        ("https://a.test/x[1-3]", True),
+        ("https://a.test/x?y=[a-z:2]", True),
+        ("https://a.test/{one,two}", True),
+        ("-g https://a.test/x[1-3]", False),
+        ("https://a.test/{id}?filter[a]=1", False),
+    ],
+)
+def test_patterns_of_urls_are_named_as_not_carried_over(url: str, is_noted: bool) -> None:
+    noted = reasons(import_curl(f"curl {url}")).values()
+    assert any("a pattern in the url" in one for one in noted) == is_noted
+
+
+@pytest.mark.parametrize(
+    ("body", "template", "values"),
+    [
+        ('{"url": "postgres://ann:planted-pw@db.test/x"}',
+         '{"url": "postgres://ann:<<a-test_password>>@db.test/x"}', {"password": "planted-pw"}),
+        ('{"to": ["https://hooks.slack.com/services/T0A/B0A/plantedABC"]}',
+         '{"to": ["https://hooks.slack.com/services/T0A/B0A/<<a-test_webhook_token>>"]}',
+         {"webhook_token": "plantedABC"}),
+        ("see redis://:planted-pw@a.test:6379/0 and https://x:password@z.test",
+         "see redis://:<<a-test_password>>@a.test:6379/0 and https://x:password@z.test",
+         {"password": "planted-pw"}),
+        ('{"dsn": "https://0123456789abcdef0123456789abcdef@s.test/1 https://ann@b.test"}',
+         '{"dsn": "https://<<a-test_token>>@s.test/1 https://ann@b.test"}',
+         {"token": "0123456789abcdef0123456789abcdef"}),
+        ('{"url": "https://user:password@a.test"}', '{"url": "<<url>>"}', {}),
+    ],
+)  # fmt: skip
+def test_a_password_or_a_webhook_in_a_url_of_a_text_is_a_credential(
+    body: str, template: str, values: dict[str, str]
+) -> None:
+    result = import_curl(f"curl https://a.test/x -H 'Content-Type: text/plain' -d '{body}'")
+    assert result.tools[0].definition["steps"][0]["config"]["body"] == template
+    assert result.system.values == values
+    assert "planted" not in json.dumps([tool.definition for tool in result.tools])
+
+
+def test_the_token_of_a_webhook_that_is_called_is_a_credential() -> None:
+    url = "https://hooks.slack.com/services/T00000/B00000/plantedtoken"
+    result = import_curl(f"curl -d 'x=1' {url}")
+    assert result.system.values == {"webhook_token": "plantedtoken"}
+    config = result.tools[0].definition["steps"][0]["config"]
+    assert config["url"].endswith("/B00000/<<hooks-slack-com_webhook_token>>")
+
+
+def test_a_scheme_that_no_tool_can_ask_is_named() -> None:
+    said = "command 1: a url is left out, because tools make http and https requests only, not ftp"
+    with pytest.raises(DocumentError, match=said):
+        import_curl("curl ftp://ann:hidden@a.test/x")
+    result = import_curl("curl ftp://a.test/x https://a.test/y")
+    assert len(result.tools) == 1
+    assert any(one.endswith("not ftp") for one in reasons(result).values())
 
 
 @pytest.mark.parametrize("text", ["", "ls", "curl", "curl ftp://a.test/x", "curl -X GET"])

@@ -105,6 +105,35 @@ def test_references_of_references_that_multiply_are_cut() -> None:
     assert len(encode_json(result.tools[0].definition)) < 1_000_000
 
 
+def test_schemas_that_all_refer_to_each_other_give_small_tools_with_their_top_levels() -> None:
+    count = 400
+    schemas: dict[str, Any] = {
+        f"S{n}": {
+            "type": "object",
+            "properties": {
+                f"q{m}": {"$ref": f"#/components/schemas/S{(7 * n + m) % count}"} for m in range(20)
+            },
+        }
+        for n in range(count)
+    }
+    bodies = (
+        {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/S{n}"}}}}
+        for n in range(count)
+    )
+    paths = {f"/a{n}": {"post": {"requestBody": body}} for n, body in enumerate(bodies)}
+    result = read({**HEAD, "paths": paths, "components": {"schemas": schemas}})
+    assert len(result.tools) == count
+    for tool in result.tools:
+        properties = tool.definition["inputSchema"]["properties"]
+        assert [properties[f"q{m}"].get("type", "object") for m in range(20)] == ["object"] * 20
+    sizes = [len(encode_json(tool.definition)) for tool in result.tools]
+    # The first ones are whole up to the bounds of one tool, all together stay small.
+    assert sizes[0] > 10 * sizes[-1]
+    assert sum(sizes) < 10_000_000
+    cut = [note.place for note in result.notes if note.reason.startswith("cut to its type")]
+    assert "#/components/schemas/S0" in cut
+
+
 def test_a_schema_that_is_part_of_itself_is_cut_where_it_would_never_end() -> None:
     node = {"type": "object", "properties": {"next": {"$ref": "#/components/schemas/Node"}}}
     loop = {"allOf": [{"$ref": "#/components/schemas/Loop"}, {"type": "object"}]}
@@ -159,6 +188,60 @@ def test_files_are_read_only_inside_the_folder_of_the_document(tmp_path: Path) -
         )
         assert inputs_of(result)["properties"]["p"] == {}
         assert "leads out of the document's folder" in next(iter(result.notes)).reason
+
+
+NOT_USABLE: list[tuple[list[Any], str | None, str]] = [
+    ([{"url": "ws://h"}, {"url": "https://h2/"}, {"url": "https://h3"}], "https://h2", "usable"),
+    ([{"url": "https://{host}"}, {"url": "https://h2/"}], "https://h2", "without a value"),
+    ([{}, None, {"url": "https://h2/"}], "https://h2", "is no absolute http url"),
+    ([{"url": "ws://h"}, {"url": "/v1"}], None, "if no other is, set the url of the system"),
+]
+
+
+@pytest.mark.parametrize(("servers", "url", "reason"), NOT_USABLE)
+def test_the_first_server_that_can_be_used_is(
+    servers: list[Any], url: str | None, reason: str
+) -> None:
+    result = read({**HEAD, "servers": servers, "paths": {"/a": {"get": {}}}})
+    assert result.system.definition.get("url") == url
+    assert any(reason in note.reason for note in result.notes)
+
+
+def test_what_is_no_path_item_is_noted() -> None:
+    result = read({**HEAD, "paths": {"/a": [], "/b": "text", "/c": None, "/d": {"get": {}}}})
+    assert [note.place for note in result.notes] == ["#/paths/~1a", "#/paths/~1b", "#/paths/~1c"]
+    assert [tool.label for tool in result.tools] == ["GET /d"]
+
+
+def test_an_operation_with_a_scheme_that_is_not_defined_gets_no_other_credentials() -> None:
+    paths: JsonObject = {
+        "/a": {"get": {"operationId": "a"}},
+        "/b": {"get": {"operationId": "b", "security": [{"undefined": []}]}},
+        "/c": {"get": {"operationId": "c", "security": [{"undefined": []}, {"k": []}]}},
+    }
+    scheme = {"type": "apiKey", "in": "header", "name": "X-Key"}
+    result = read(
+        {
+            **HEAD,
+            "paths": paths,
+            "components": {"securitySchemes": {"k": scheme}},
+            "security": [{"k": []}],
+        }
+    )
+    systems = [one.definition["steps"][0]["config"]["systemId"] for one in result.tools]
+    assert systems == ["t", "t-public", "t"]
+    assert "auth" not in result.further_systems[0].definition
+    assert [(note.place, note.reason) for note in result.notes] == [
+        (
+            "#/components/securitySchemes/undefined",
+            "2 operations name this scheme, which is not defined; nothing is sent for it",
+        )
+    ]
+
+
+def test_a_file_that_is_no_yaml_is_not_called_an_answer() -> None:
+    with pytest.raises(DocumentError, match=r"^The document is not YAML: .* at line 3 column"):
+        read(b"openapi: 3.0.0\npaths: [a\ninfo: x\n")
 
 
 ODD: list[Any] = [None, 5, "text", [], {}, [None], {"a": None}, True, [[]]]

@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
+from tools.importers import ImportResult
 from tools.importers.openapi import OpenApiOptions, import_openapi
-from tools.json_text import JsonObject, encode_json
+from tools.json_text import JsonObject, encode_json, encode_json_text
 from tools.schema import check_schema
 
 
-def inputs(schema: Any, version: str = "3.0.3", **components: Any) -> JsonObject:
+def read(schema: Any, version: str = "3.0.3", **components: Any) -> ImportResult:
     parameter = {"name": "p", "in": "query", "schema": schema}
     document = {
         "openapi": version,
@@ -18,7 +19,11 @@ def inputs(schema: Any, version: str = "3.0.3", **components: Any) -> JsonObject
         "paths": {"/a": {"get": {"parameters": [parameter]}}},
         "components": {"schemas": components},
     }
-    result = import_openapi(encode_json(document), OpenApiOptions())
+    return import_openapi(encode_json(document), OpenApiOptions())
+
+
+def inputs(schema: Any, version: str = "3.0.3", **components: Any) -> JsonObject:
+    result = read(schema, version, **components)
     converted = result.tools[0].definition["inputSchema"]
     assert not check_schema(converted, root_must_be_object=True)
     return converted
@@ -109,6 +114,100 @@ def test_a_long_description_is_cut_at_a_sentence() -> None:
     assert description.startswith("It is a link. It is a link.")
     assert len(description) <= 300
     assert description.endswith(".")
+
+
+BROKEN_DEFAULTS: list[dict[str, Any]] = [
+    {"type": "integer", "maximum": 100, "default": 500},
+    {"type": "string", "minLength": 3, "default": "a"},
+    {"type": "string", "pattern": "^a", "default": "b"},
+    {"type": "string", "format": "uuid", "default": "none"},
+    {"allOf": [{"$ref": "#/components/schemas/Kind"}], "default": "z"},
+    {"type": "array", "items": {"type": "string", "enum": ["x"]}, "default": ["y"]},
+    {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1, "default": 0}}},
+]
+
+
+@pytest.mark.parametrize("schema", BROKEN_DEFAULTS)
+def test_a_default_that_its_own_schema_refuses_is_left_out_and_noted(schema: Any) -> None:
+    result = read(schema, Kind={"type": "string", "enum": ["x"]})
+    assert "default" not in encode_json_text(result.tools[0].definition)
+    assert [note.reason for note in result.notes] == ["the default is not a value of its schema"]
+
+
+def test_a_default_that_fits_is_kept_behind_a_reference_too() -> None:
+    schema = {"allOf": [{"$ref": "#/components/schemas/Kind"}], "default": "x"}
+    found = inputs(schema, Kind={"type": "string", "enum": ["x"]})
+    assert found["properties"]["p"]["default"] == "x"
+
+
+def swagger(*parameters: Any, **definitions: Any) -> ImportResult:
+    document = {
+        "swagger": "2.0",
+        "info": {"title": "T"},
+        "host": "x.eu",
+        "paths": {"/a": {"post": {"parameters": parameters}}},
+        "definitions": definitions,
+    }
+    return import_openapi(encode_json(document), OpenApiOptions())
+
+
+def test_swagger_has_null_by_an_extension() -> None:
+    name = {"type": "string", "x-nullable": True}
+    owner = {"$ref": "#/definitions/Owner", "x-nullable": True}
+    body = {"type": "object", "properties": {"name": name, "owner": owner}}
+    result = swagger(
+        {"name": "q", "in": "query", "type": "integer", "x-nullable": True},
+        {
+            "name": "b",
+            "in": "body",
+            "schema": {"type": "object", "properties": {"in": body, "whole": owner}},
+        },
+        Owner={"type": "object", "properties": {"id": {"type": "integer"}}},
+    )
+    schema = result.tools[0].definition["inputSchema"]
+    assert schema["properties"]["q"]["type"] == ["integer", "null"]
+    assert schema["properties"]["whole"]["type"] == ["object", "null"]
+    assert schema["properties"]["in"]["properties"] == {
+        "name": {"type": ["string", "null"]},
+        "owner": {"anyOf": [{"$ref": "#/$defs/Owner"}, {"type": "null"}]},
+    }
+
+
+def test_a_list_in_a_list_with_a_format_of_its_own_is_noted() -> None:
+    inner = {"type": "array", "items": {"type": "string"}, "collectionFormat": "pipes"}
+    result = swagger({"name": "q", "in": "query", "type": "array", "items": inner})
+    assert [(note.place, note.reason) for note in result.notes] == [
+        (
+            "#/paths/~1a/post/parameters/0/items/collectionFormat",
+            "the format of a list in a list is not kept",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("media_type", "schema", "is_noted"),
+    [
+        ("application/octet-stream", {"type": "string", "format": "binary"}, True),
+        ("application/octet-stream", {}, True),
+        ("image/png", {}, True),
+        ("text/csv", {"type": "string", "format": "binary"}, True),
+        ("text/csv", {"type": "string"}, False),
+        ("image/svg+xml", {}, False),
+    ],
+)
+def test_a_body_of_bytes_is_noted_because_only_text_is_sent(
+    media_type: str, schema: Any, is_noted: bool
+) -> None:
+    body = {"content": {media_type: {"schema": schema}}, "required": True}
+    document = {
+        "openapi": "3.0.0",
+        "servers": [{"url": "https://x.eu"}],
+        "paths": {"/a": {"post": {"requestBody": body}}},
+    }
+    result = import_openapi(encode_json(document), OpenApiOptions())
+    reasons = [note.reason for note in result.notes]
+    expected = f"bytes cannot be sent: a body of {media_type} is given as text, in UTF-8"
+    assert reasons == ([expected] if is_noted else [])
 
 
 def test_a_default_is_kept_unless_its_name_says_that_it_is_a_secret_nobody_chooses() -> None:

@@ -67,6 +67,51 @@ def test_calls_that_differ_in_ids_and_query_alone_are_one_tool() -> None:
     assert second["steps"][0]["config"]["method"] == "DELETE"
 
 
+GRAPHQL = [
+    {"query": "query Orders { orders { id } }", "operationName": "Orders", "variables": {"n": 1}},
+    {
+        "query": "query  Orders {\n orders { id } }",
+        "operationName": "Orders",
+        "variables": {"n": 2},
+    },
+    {"query": "mutation AddOrder($n: Int) { add(n: $n) { id } }", "variables": {"n": 1}},
+    {"operationName": "Saved", "extensions": {"persistedQuery": {"sha256Hash": "a" * 8}}},
+    {"jsonrpc": "2.0", "id": 1, "method": "sum"},
+    {"jsonrpc": "2.0", "id": 2, "method": "ping"},
+    {"query": "shoes"},
+    {"query": "boots"},
+    [{"query": "{ a }"}, {"query": "{ b }"}],
+]
+
+
+def test_operations_that_the_query_of_a_url_names_are_tools_of_their_own() -> None:
+    saved = "&variables=%7B%22n%22%3A{}%7D&extensions=%7B%7D"
+    result = har(
+        entry("https://a.test/graphql?operationName=A" + saved.format(1)),
+        entry("https://a.test/graphql?operationName=A" + saved.format(2)),
+        entry("https://a.test/graphql?operationName=B" + saved.format(1)),
+        entry("https://a.test/graphql?query=%7Ba%7D"),
+    )
+    assert [tool.definition.get("name") for tool in result.tools] == ["A", "B", None]
+
+
+def test_operations_that_a_body_names_are_tools_of_their_own() -> None:
+    result = har(*(
+        entry("https://a.test/graphql", "POST", postData={
+            "mimeType": "application/json", "text": json.dumps(body)
+        })
+        for body in GRAPHQL
+    ))  # fmt: skip
+    names = [tool.definition.get("name") for tool in result.tools]
+    assert names == ["Orders", "AddOrder", "Saved", "sum", "ping", None, None]
+    assert [tool.definition["id"] for tool in result.tools][:2] == ["Orders", "AddOrder"]
+    assert len({tool.key for tool in result.tools}) == len(result.tools)
+    assert "2 calls are repetitions of others with other values" in {
+        one.reason for one in result.notes
+    }
+    assert configs_of(result)[5]["body"] == '{"query": "<<query>>"}'
+
+
 def test_files_tracking_redirects_and_failures_are_left_out_with_a_count() -> None:
     redirect, failed = entry("https://a.test/old"), entry("https://a.test/gone")
     redirect["response"]["status"], failed["response"]["status"] = 302, 404
@@ -238,3 +283,56 @@ def test_exported_tools_keep_their_ids_and_lose_their_secrets() -> None:
     (system,) = found.systems
     assert set(system.values) == {"username", "password", "api_key", "secret"}
     assert "planted" not in json.dumps(definition) + repr(found)
+
+
+def test_fields_of_an_export_that_nothing_uses_are_left_out_with_a_note() -> None:
+    written = {
+        "id": "planted-id",
+        "createdAt": "2024-01-01",
+        "updatedAt": None,
+        "secret": "planted",
+    }
+    step = {
+        "id": "get",
+        "apiConfig": {
+            **written,
+            "urlHost": "https://a.test",
+            "pagination": {"type": "PAGE_BASED", "cursor": "planted"},
+        },
+        "position": {"x": 1},
+        "inputMapping": "$",
+    }
+    export = {"id": "t", "createdAt": "2024-01-01", "steps": [step], "nodes": []}
+    found = find_tools([export])
+    assert found.definitions == ({
+        "id": "t",
+        "createdAt": "2024-01-01",
+        "steps": [{
+            "id": "get",
+            "inputMapping": "$",
+            "config": {"url": "https://a.test", "pagination": {"type": "pageBased"}},
+        }],
+    },)  # fmt: skip
+    assert {one.place for one in found.notes} == {
+        f"tool 1, {path}"
+        for path in (
+            "nodes",
+            "steps[0].position",
+            *(f"steps[0].config.{name}" for name in ("id", "createdAt", "secret")),
+            "steps[0].config.pagination.cursor",
+        )
+    }
+    assert "planted" not in repr(found)
+
+
+def test_passwords_and_webhooks_in_urls_of_an_export_are_credentials() -> None:
+    config = {
+        "url": "https://hooks.slack.com/services/T0A/B0A/plantedABC",
+        "method": "POST",
+        "headers": {"X-Database": "mysql://ann:planted-pw@db.test/x"},
+        "body": '{"cache": "redis://:planted-two@c.test"}',
+    }
+    found = find_tools([{"id": "t", "steps": [{"id": "s", "config": config}]}])
+    (system,) = found.systems
+    assert sorted(system.values.values()) == ["planted-pw", "planted-two", "plantedABC"]
+    assert "planted" not in repr(found)

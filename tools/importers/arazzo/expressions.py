@@ -8,7 +8,7 @@ from typing import cast
 from tools.importers.requests.text import as_function
 from tools.json_text import Json, JsonObject, encode_json_text
 
-__all__ = ["Path", "UnknownExpression", "as_script", "as_template", "names_in", "parse_value"]
+__all__ = ["Path", "UnknownExpression", "as_script", "as_template", "parse_value", "paths_in"]
 
 _EMBEDDED = re.compile(r"\{(\$[^{}]+)\}")
 _WHOLE = re.compile(r"\$[A-Za-z][^\s{}]*")
@@ -94,17 +94,17 @@ def as_script(value: Parsed) -> str:
     return encode_json_text(value)
 
 
-def names_in(value: Parsed) -> set[str]:
-    """The first keys of the paths in a value."""
+def paths_in(value: Parsed) -> set[Path]:
+    """All paths in a value."""
     if isinstance(value, Path):
-        return {value.keys[0]}
+        return {value}
     if isinstance(value, tuple | list):
         inner = list(cast("list[Json]", value))
     elif isinstance(value, dict):
         inner = list(cast("JsonObject", value).values())
     else:
         return set()
-    return set[str]().union(*map(names_in, inner))
+    return set[Path]().union(*map(paths_in, inner))
 
 
 def _literal(text: str) -> str:

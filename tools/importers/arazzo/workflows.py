@@ -1,7 +1,7 @@
 """One workflow as one tool whose steps run the tools of its operations."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -17,8 +17,8 @@ from tools.importers.arazzo.expressions import (
     UnknownExpression,
     as_script,
     as_template,
-    names_in,
     parse_value,
+    paths_in,
 )
 from tools.importers.arazzo.retries import retry_limits
 from tools.importers.arazzo.sources import Source, Sources
@@ -253,10 +253,15 @@ class _Workflow:
         """The inputs of a step; those that may be missing are left out by a function."""
         required = list_of(self._schema.get("required"))
         properties = object_of(self._schema.get("properties"))
-        sure = {*map(str, required), *self._steps.values()} | {
+        sure = {*map(str, required)} | {
             name for name, one in properties.items() if "default" in object_of(one)
         }
-        if names_in(inputs) <= sure:
+        steps = set(self._steps.values())
+        # Of an input that is given, a part may be missing.
+        if all(
+            one.keys[0] in steps or (len(one.keys) == 1 and one.keys[0] in sure)
+            for one in paths_in(inputs)
+        ):
             return as_template(inputs)
         return f"<<(s) => {as_script(inputs)}>>"
 
@@ -347,12 +352,15 @@ class _Workflow:
         keys = _pointer_keys(pointer)
         match name.split("."):
             case ["$inputs", *rest] if rest:
-                return Path((".".join(rest), *keys))
+                properties = object_of(self._schema.get("properties"))
+                declared, inner = _longest_known(rest, properties) or (rest[0], rest[1:])
+                return Path((declared, *inner, *keys))
             case ["$steps", step, "outputs", *rest] if step in self._steps and rest:
-                known = self._outputs[step].get(".".join(rest))
-                if known is None:
+                found = _longest_known(rest, self._outputs[step])
+                if found is None:
                     raise UnknownExpression("the step has no such output that is mapped")
-                return Path((*known.keys, *keys))
+                known, inner = self._outputs[step][found[0]], found[1]
+                return Path((*known.keys, *inner, *keys))
             case _:
                 raise UnknownExpression(f"the expression {name[:80]} is not mapped")
 
@@ -471,6 +479,17 @@ _GONE = object()
 
 def _plain(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_-")[:48] or "workflow"
+
+
+def _longest_known(
+    parts: Sequence[str], names: Mapping[str, object]
+) -> tuple[str, Sequence[str]] | None:
+    """The name that a dotted expression begins with, and what follows: names may hold dots too."""
+    for length in range(len(parts), 0, -1):
+        name = ".".join(parts[:length])
+        if name in names:
+            return name, parts[length:]
+    return None
 
 
 def _pointer_keys(pointer: str) -> list[str]:

@@ -1,7 +1,7 @@
 """curl commands as tools: what people copy from documentation and from browsers."""
 
 from tools.importers import DocumentError, ImportResult, NoteList
-from tools.importers.curl.command import read_command
+from tools.importers.curl.command import OTHER_SCHEME, read_command
 from tools.importers.curl.words import shell_commands
 from tools.importers.requests import BuildOptions, SeenRequest, build_result
 
@@ -28,6 +28,9 @@ def import_curl(
         requests.extend(read_command(words[start + 1 :], f"command {number}", notes))
     if others:
         notes.add("text", f"{others} commands that are not curl are left out")
+    others_only = [one for one in notes if one.reason.startswith(OTHER_SCHEME)]
+    if not requests and others_only:
+        raise DocumentError(others_only[0].reason, place=others_only[0].place)
     if not requests:
         raise DocumentError(
             "there is no curl command with a url in it",

@@ -3,17 +3,34 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, quote_plus
+from typing import Any
+from urllib.parse import quote
 
 from tools.importers import NoteList
 from tools.importers.curl.options import QUIET, SHORT, WITH_VALUE
 from tools.importers.requests import SeenAuth, SeenBody, SeenPart, SeenRequest
-from tools.importers.requests.text import reference, references
+from tools.importers.requests.operations import operation_of
+from tools.importers.requests.text import (
+    bare_reference,
+    json_with_references,
+    reference,
+    references,
+)
+from tools.json_text import JsonObject
 
-__all__ = ["read_command"]
+__all__ = ["OTHER_SCHEME", "read_command"]
+
+#: Begins the note of a url that no tool can ask for.
+OTHER_SCHEME = "a url is left out, because tools make http and https requests only, not "
 
 _PART_SETTING = re.compile(r';\s*(type|filename|headers|encoder)=("[^"]*"|[^;"]*)')
 _QUOTED_PART = re.compile(r'"((?:\\.|[^"\\])*)"', re.DOTALL)
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20})://")
+_GLOB = re.compile(r"\[(?:\d+-\d+|[A-Za-z]-[A-Za-z])(?::\d+)?\]|\{[^{},]*,[^{}]*\}")
+_ESCAPED_QUOTE = re.compile(r'(\\+)"')
+_FILE = re.compile(reference(r"(body\d*)"))
+_SECONDS = re.compile(r"\d{1,9}(?:\.\d{1,9})?")
+_MOST_RETRIES = 100
 _FORM = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
 
@@ -37,6 +54,12 @@ class _Options:
     as_query: bool = False
     is_head: bool = False
     aws: str | None = None
+    has_globs: bool = True
+    #: The file of `-T`, which is the body.
+    upload: str | None = None
+    #: Files that are bodies, or parts of one.
+    files: int = 0
+    limits: JsonObject = field(default_factory=dict[str, Any])
 
 
 def read_command(words: Sequence[str], place: str, notes: NoteList) -> Iterator[SeenRequest]:
@@ -44,6 +67,10 @@ def read_command(words: Sequence[str], place: str, notes: NoteList) -> Iterator[
     for index, options in enumerate(_groups(words, place, notes)):
         at = f"{place}, request {index + 1}"
         for url in options.urls:
+            if options.has_globs and _GLOB.search(url):
+                notes.add(
+                    at, "a pattern in the url is not carried over: it is one request as it is"
+                )
             yield _request(options, url, at)
 
 
@@ -54,10 +81,7 @@ def _groups(words: Sequence[str], place: str, notes: NoteList) -> Iterator[_Opti
     while pending:
         word = pending.pop()
         if not has_more or not word.startswith("-") or word == "-":
-            if _is_url(word):
-                options.urls.append(word)
-            else:
-                notes.add(place, "a word that is no url is left out")
+            _take_url(options, word, place, notes)
             continue
         if word == "--":
             has_more = False
@@ -102,31 +126,43 @@ def _is_url(word: str) -> bool:
     return "." in host or host.startswith("localhost") or host.partition(":")[2].isdecimal()
 
 
+def _take_url(options: _Options, word: str, place: str, notes: NoteList) -> None:
+    scheme = _SCHEME.match(word)
+    if scheme is not None and scheme[1].lower() not in {"http", "https"}:
+        notes.add(place, f"{OTHER_SCHEME}{scheme[1].lower()}")
+    elif _is_url(word):
+        options.urls.append(word)
+    else:
+        notes.add(place, "a word that is no url is left out")
+
+
 def _take(options: _Options, name: str, value: str, place: str, notes: NoteList) -> None:
     match name:
         case "url":
-            options.urls.append(value)
+            _take_url(options, value, place, notes)
         case "request":
             options.method = value
         case "header":
             _take_header(options, value, place, notes)
         case "data" | "data-ascii" | "data-binary" | "json" | "expand-data":
-            if value.startswith("@"):
-                notes.add(
-                    f"{place}, --{name}", "the file is not read; write the body into the tool"
-                )
-            else:
-                options.data.append(value)
             options.is_json = options.is_json or name == "json"
-        case "data-raw":
-            options.data.append(value)
-        case "data-urlencode":
-            _take_encoded(options.data, value, place, notes)
-        case "url-query":
-            if value.startswith("+"):
-                options.query.append(value[1:])
+            if value.startswith("@"):
+                options.data.append(_file(options, f"{place}, --{name}", notes))
             else:
-                _take_encoded(options.query, value, place, notes)
+                options.data.append(_without_escapes(value))
+        case "data-raw":
+            options.data.append(_without_escapes(value))
+        case "data-urlencode":
+            options.data.append(_encoded(options, value, f"{place}, --{name}", notes))
+        case "url-query":
+            options.query.append(
+                value[1:]
+                if value.startswith("+")
+                else _encoded(options, value, f"{place}, --{name}", notes)
+            )
+        case "upload-file":
+            options.upload = value
+            options.data.append(_file(options, f"{place}, --{name}", notes))
         case "form" | "form-string":
             _take_part(options, name, value, place, notes)
         case "get":
@@ -150,6 +186,10 @@ def _take(options: _Options, name: str, value: str, place: str, notes: NoteList)
             options.headers.append(("User-Agent", value))
         case "referer":
             options.headers.append(("Referer", value.partition(";")[0]))
+        case "globoff":
+            options.has_globs = False
+        case "max-time" | "retry" | "retry-delay":
+            _take_limit(options, name, value, place, notes)
         case "range":
             options.headers.append(("Range", f"bytes={value}"))
         case _:
@@ -163,23 +203,64 @@ def _take_header(options: _Options, value: str, place: str, notes: NoteList) -> 
     name, colon, text = value.partition(":")
     if colon and text.strip():
         options.headers.append((name.strip(), text.strip()))
-    elif not colon and not name.endswith(";"):
+    elif not colon and name.endswith(";"):
+        options.headers.append((name.removesuffix(";").strip(), ""))
+    elif not colon:
         notes.add(f"{place}, --header", "a header without a colon is left out")
 
 
-def _take_encoded(target: list[str], value: str, place: str, notes: NoteList) -> None:
+def _take_limit(options: _Options, name: str, value: str, place: str, notes: NoteList) -> None:
+    if _SECONDS.fullmatch(value) is None:
+        notes.add(f"{place}, --{name}", "it is no number and not carried over")
+    elif name == "retry":
+        options.limits["retries"] = min(int(float(value)), _MOST_RETRIES)
+    elif float(value) > 0:
+        # For curl, 0 is no limit, and no delay of its own choice.
+        key = "timeoutMs" if name == "max-time" else "retryDelayMs"
+        options.limits[key] = max(1, round(float(value) * 1000))
+
+
+def _file(options: _Options, place: str, notes: NoteList) -> str:
+    """What stands for the text of a file, which is an input."""
+    options.files += 1
+    name = "body" if options.files == 1 else f"body{options.files}"
+    notes.add(place, f"the file is not read; its text is the input {name}")
+    return reference(name)
+
+
+def _encoded(options: _Options, value: str, place: str, notes: NoteList) -> str:
     name, equals, content = value.partition("=")
-    if not equals and "@" in value:
-        notes.add(place, "the file of --data-urlencode is not read")
-    elif equals:
-        target.append(f"{name}={_quoted(content)}" if name else _quoted(content))
-    else:
-        target.append(_quoted(value))
+    if equals:
+        return f"{name}={_quoted(content)}" if name else _quoted(content)
+    name, at, _ = value.partition("@")
+    if at and name:
+        notes.add(place, "the file is not read; its text is an input")
+        return f"{name}={reference(name)}"
+    if not at:
+        return _quoted(value)
+    notes.add(place, "its text goes out as it is given; encode it before")
+    return _file(options, place, notes)
 
 
 def _quoted(text: str) -> str:
-    """Form-encoded; references stay whole."""
-    return quote_plus(text, safe="\ue000\ue001")
+    """Encoded as curl does it; references stay whole."""
+    return quote(text, safe="\ue000\ue001")
+
+
+def _without_escapes(text: str) -> str:
+    """A JSON body as the program gets it, of which PowerShell wants quotes to be escaped."""
+    if text.lstrip()[:1] not in {"{", "["} or '\\"' not in text or _is_json(text):
+        return text
+    plain = _ESCAPED_QUOTE.sub(lambda match: match[1][: len(match[1]) // 2] + '"', text)
+    return plain if _is_json(plain) else text
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json_with_references(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _take_part(options: _Options, kind: str, value: str, place: str, notes: NoteList) -> None:
@@ -223,9 +304,7 @@ def _note_rest(name: str, place: str, notes: NoteList) -> None:
         "cert": "the client certificate is not read; set it as `tls` of the system",
         "key": "the client certificate is not read; set it as `tls` of the system",
         "cacert": "the CA is not read; set it as `tls` of the system",
-        "max-time": "the limit is not carried over; set `timeoutMs`",
         "connect-timeout": "the limit is not carried over; set `timeoutMs`",
-        "upload-file": "the file is not read; write the body into the tool",
         "netrc": "the file is not read; set the credentials of the system",
     }.get(name)
     known = name in WITH_VALUE or name in SHORT.values()
@@ -238,23 +317,53 @@ def _request(options: _Options, url: str, place: str) -> SeenRequest:
     media_type = next(
         (value for name, value in options.headers if name.lower() == "content-type"), None
     )
-    query: list[tuple[str, str]] = []
-    for one in options.query:
-        query.extend(parse_qsl(one, keep_blank_values=True))
+    query = list(options.query)
     body: SeenBody | None = None
     if options.fields:
         body = SeenBody(_MULTIPART, fields=tuple(options.fields), parts=options.parts)
     elif options.as_query:
-        query.extend(parse_qsl("&".join(options.data), keep_blank_values=True))
+        query.extend(options.data)
+    elif options.upload is not None:
+        url = _upload_url(url, options.upload)
+        body = SeenBody(media_type, "".join(options.data))
     elif options.data:
         separator = "" if options.is_json else "&"
         kind = media_type or ("application/json" if options.is_json else _FORM)
-        body = SeenBody(kind, separator.join(options.data))
+        text = separator.join(options.data)
+        if "json" in kind.lower():
+            # The text of the file, or the value that it holds.
+            text = _FILE.sub(lambda match: bare_reference(match[1]), text)
+        body = SeenBody(kind, text)
     headers = list(options.headers)
     if options.is_json and not any(name.lower() == "accept" for name, _ in headers):
         headers.append(("Accept", "application/json"))
-    method = options.method or ("HEAD" if options.is_head else "POST" if body else "GET")
-    return SeenRequest(place, method, url, query, headers, body, _auth(options))
+    sending = "PUT" if options.upload is not None else "POST"
+    method = options.method or ("HEAD" if options.is_head else sending if body else "GET")
+    for one in query:
+        head, hash_mark, fragment = url.partition("#")
+        url = f"{head}{'&' if '?' in head else '?'}{one}{hash_mark}{fragment}"
+    operation = None if body is None else operation_of(body.text)
+    return SeenRequest(
+        place,
+        method,
+        url,
+        headers=headers,
+        body=body,
+        auth=_auth(options),
+        name=None if operation is None else operation.name,
+        operation=operation,
+        limits=dict(options.limits),
+    )
+
+
+def _upload_url(url: str, file: str) -> str:
+    """The url that a file is sent to; where it ends as a folder does, the file's name is added."""
+    head, mark, query = url.partition("?")
+    name = _base_name(file)
+    is_folder = head.endswith("/") or "/" not in head.partition("://")[2]
+    if not is_folder or name in {None, "."}:
+        return url
+    return f"{head.removesuffix('/')}/{_quoted(str(name))}{mark}{query}"
 
 
 def _auth(options: _Options) -> SeenAuth | None:

@@ -15,7 +15,7 @@ M=manual V=version Z=parallel
 SHORT = {name[0]: name[2:] for name in _SHORT_NAMES.split()}
 _QUIET_NAMES = """
 silent show-error verbose include fail output remote-name write-out compressed location
-no-buffer progress-bar globoff fail-with-body no-progress-meter create-dirs output-dir
+no-buffer progress-bar fail-with-body no-progress-meter create-dirs output-dir
 dump-header trace trace-ascii trace-time stderr http1.1 http2 http2-prior-knowledge http3
 tcp-nodelay no-keepalive disable styled-output parallel remote-header-name remote-time
 junk-session-cookies ipv4 ipv6 no-alpn http1.0 remote-name-all remove-on-error

@@ -21,6 +21,7 @@ from tools.importers.requests import (
 )
 from tools.importers.requests.document import read_json_object
 from tools.importers.requests.draft import VARYING
+from tools.importers.requests.operations import operation_of, operation_of_members
 from tools.importers.requests.text import without_marks
 from tools.json_text import Json, JsonObject
 
@@ -67,7 +68,7 @@ def import_har(content: bytes, options: HarOptions) -> ImportResult:
         raise DocumentError("this is no HTTP archive: it has no list of entries", place="#/log")
     notes = NoteList()
     left_out: Counter[str] = Counter()
-    merged: dict[tuple[str, str], list[SeenRequest]] = {}
+    merged: dict[tuple[str, str, str], list[SeenRequest]] = {}
     for index, entry in enumerate(list_of(entries)):
         fields = object_of(entry)
         place = f"#/log/entries/{index}/request"
@@ -76,12 +77,13 @@ def import_har(content: bytes, options: HarOptions) -> ImportResult:
         if request is None or reason is not None:
             left_out[str(reason)] += 1
         else:
-            merged.setdefault((request.method, _template(request.url)), []).append(request)
+            key = (request.method, _template(request.url), _name_operation(request))
+            merged.setdefault(key, []).append(request)
     for reason, count in left_out.items():
         notes.add("#/log/entries", f"{count} left out: {reason}")
     if not merged:
         raise DocumentError("none of its entries is a call of an API", place="#/log/entries")
-    requests = [_merged(same) for same in merged.values()]
+    requests = [_merged(same, key) for key, same in merged.items()]
     if (repeated := sum(map(len, merged.values())) - len(requests)) > 0:
         notes.add("#/log/entries", f"{repeated} calls are repetitions of others with other values")
     if len(requests) > options.limit:
@@ -207,7 +209,20 @@ def _template(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"
 
 
-def _merged(same: Sequence[SeenRequest]) -> SeenRequest:
+def _name_operation(request: SeenRequest) -> str:
+    """What is asked for of its url, after which the request is named; empty where that is all."""
+    if request.body is not None:
+        operation = operation_of(request.body.text)
+    else:
+        # GraphQL that may be cached: the members of the body are parameters.
+        operation = operation_of_members(dict(parse_qsl(urlsplit(request.url).query)))
+    if operation is None:
+        return ""
+    request.name = operation.name
+    return operation.identity
+
+
+def _merged(same: Sequence[SeenRequest], known_by: Sequence[str]) -> SeenRequest:
     """The first of several calls, with every query parameter that one of them had."""
     first = same[0]
     queries = [dict(parse_qsl(urlsplit(one.url).query, keep_blank_values=True)) for one in same]
@@ -218,5 +233,5 @@ def _merged(same: Sequence[SeenRequest]) -> SeenRequest:
         for name in names
         if name not in queries[0]
     ]
-    first.key = f"{first.method} {_template(first.url)}"
+    first.key = " ".join(one for one in known_by if one)
     return first

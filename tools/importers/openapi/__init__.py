@@ -1,7 +1,8 @@
 """OpenAPI 3.0 and 3.1, and Swagger 2.0, as tools and a system."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from tools.importers import DocumentError, ImportedSystem, ImportedTool, ImportResult, NoteList
@@ -15,13 +16,20 @@ from tools.importers.openapi.naming import operation_ids, system_id_of
 from tools.importers.openapi.operations import Operation, OperationReader
 from tools.importers.openapi.references import Document, Place, ReferenceProblem
 from tools.importers.openapi.schemas import SchemaConverter
+from tools.importers.openapi.secret_values import without_secret_parameters
 from tools.importers.openapi.security import SignIn, SignIns, choose_sign_ins
-from tools.importers.openapi.servers import first_server, swagger_server
+from tools.importers.openapi.servers import first_server, swagger_server, without_user
 from tools.importers.openapi.words import list_of, object_of, short_text, text_of
 from tools.json_text import Json, JsonObject
 from tools.urls import origin_of
 
-__all__ = ["MAX_DOCUMENT_BYTES", "OpenApiOptions", "import_openapi", "reader_of_folder"]
+__all__ = [
+    "MAX_DOCUMENT_BYTES",
+    "DescribedApi",
+    "OpenApiOptions",
+    "import_openapi",
+    "reader_of_folder",
+]
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _MOST_OPERATIONS = 10_000
@@ -43,13 +51,32 @@ class OpenApiOptions:
     base_url: str | None = None
 
 
+@dataclass(frozen=True)
+class DescribedApi:
+    """What tells an API from others before its system has an id."""
+
+    #: The id that the title gives.
+    system_id: str
+    title: str
+    url: str | None
+    #: What the ids of its systems end with.
+    suffixes: frozenset[str]
+    #: The keys of all operations, and the operationIds that are unique.
+    operations: frozenset[str]
+
+
 def import_openapi(
-    content: bytes, options: OpenApiOptions, read_file: Callable[[str], Json] | None = None
+    content: bytes,
+    options: OpenApiOptions,
+    read_file: Callable[[str], Json] | None = None,
+    name_system: Callable[[DescribedApi], str] | None = None,
 ) -> ImportResult:
     """The tools and the system of a document. `read_file` reads the files it refers to.
 
-    Raises `DocumentError`; nothing is fetched.
+    `name_system` gives the id of the system where the options have none; without it the title
+    does. Raises `DocumentError`; nothing is fetched.
     """
+    options = replace(options, base_url=without_user(options.base_url))
     document = read_document(content, read_file)
     kind = format_of(document)
     notes = NoteList()
@@ -66,9 +93,17 @@ def import_openapi(
     if not operations:
         raise DocumentError("it has no operations", place="#/paths")
     is_swagger = kind.startswith("swagger")
-    system_id = options.system_id or system_id_of(title)
     url = _server(document, options.base_url, is_swagger, notes)
     sign_ins = _sign_ins(document, chosen, url or options.base_url, is_swagger, notes)
+    unique_ids = _unique_ids(operations)
+    system_id = options.system_id or system_id_of(title)
+    if options.system_id is None and name_system is not None:
+        everywhere = document.root.get("security")
+        suffixes = {sign_ins.suffix(one.fields.get("security", everywhere)) for one in chosen}
+        names = {*(one.key for one in operations), *unique_ids.values()}
+        system_id = name_system(
+            DescribedApi(system_id, title, url, frozenset(suffixes), frozenset(names))
+        )
     reader = OperationReader(
         document,
         notes,
@@ -85,7 +120,9 @@ def import_openapi(
         (one.method, one.path, text_of(one.fields.get("operationId")) or None) for one in operations
     )
     tools = [
-        tool for one in chosen if (tool := reader.read(one, ids[one.method, one.path])) is not None
+        replace(tool, operation_id=unique_ids.get(tool.key))
+        for one in chosen
+        if (tool := reader.read(one, ids[one.method, one.path])) is not None
     ]
     if not tools:
         last = list(notes)[-1]
@@ -113,7 +150,15 @@ def import_openapi(
         frozenset(one.key for one in operations),
         notes,
         tuple(systems[1:]),
+        operation_ids=unique_ids,
     )
+
+
+def _unique_ids(operations: Sequence[Operation]) -> dict[str, str]:
+    """The operationId of each key whose operationId no other operation has."""
+    named = {one.key: text_of(one.fields.get("operationId")) for one in operations}
+    count = Counter(named.values())
+    return {key: name for key, name in named.items() if name and count[name] == 1}
 
 
 def _system_id_of(tool: ImportedTool) -> str:
@@ -130,17 +175,28 @@ def _operations(document: Document, notes: NoteList) -> list[Operation]:
     if len(object_of(paths)) > _MOST_OPERATIONS:
         raise DocumentError(f"it has more than {_MOST_OPERATIONS:,} paths", place="#/paths")
     found: list[Operation] = []
-    for path in sorted(object_of(paths)):
+    seen: set[str] = set()
+    for written in sorted(object_of(paths)):
+        path = without_secret_parameters(written)
         at = Place(("paths", path))
+        if path != written:
+            notes.add(at, "a value of its query may be a secret and is left out")
+            if path in seen or path in object_of(paths):
+                notes.add(at, "the path is left out: without that value it is another one")
+                continue
+            seen.add(path)
         if path.startswith("x-"):
             continue
         if not path.startswith("/"):
             notes.add(at, "a path begins with /; its operations are left out")
             continue
         try:
-            value, at = document.follow(object_of(paths)[path], at)
+            value, at = document.follow(object_of(paths)[written], at)
         except ReferenceProblem as problem:
             notes.add(at, f"the path is left out: {problem}")
+            continue
+        if not isinstance(value, dict):
+            notes.add(at, "the path is left out: this is no object of operations")
             continue
         item = object_of(value)
         for method in _METHODS:
@@ -212,7 +268,7 @@ def _system(
     others = sorted(one for one in origins if one is not None and one != origin_of(url or ""))
     if others:
         definition["allowedOrigins"] = others
-    return ImportedSystem(definition, sign_in.credentials)
+    return ImportedSystem(definition, sign_in.credentials, purposes=sign_in.purposes)
 
 
 def _note_rest(document: Document, notes: NoteList) -> None:

@@ -26,6 +26,7 @@ __all__ = [
     "BodyField",
     "BoundField",
     "body_template",
+    "content_type_template",
     "media_type_rank",
     "read_body",
     "swagger_body",
@@ -34,6 +35,10 @@ __all__ = [
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 _JSON = re.compile(r"(?:application|text)/(?:[\w.+-]*\+)?json\b", re.IGNORECASE)
+_BINARY = re.compile(
+    r"(?:image/(?!svg)|audio/|video/|font/|application/(?:octet-stream|pdf|zip|gzip)\b)",
+    re.IGNORECASE,
+)
 _STYLE_KEYS = ("style", "explode", "allowReserved")
 _STYLES: dict[str, Style] = {
     "form": "form",
@@ -191,7 +196,9 @@ def _body(
     body = Body(media_type, (whole,), required, place, is_whole=True)
     if not body.is_json and not body.is_form:
         kind = media_type[:60]
-        if types_of(object_of(schema)) not in ([], ["string"]):
+        if _is_binary(media_type, schema):
+            notes.add(place, f"bytes cannot be sent: a body of {kind} is given as text, in UTF-8")
+        elif types_of(object_of(schema)) not in ([], ["string"]):
             notes.add(place, f"a body of {kind} is given as the text that is sent")
         text: JsonObject = {"type": "string", "description": f"The body as {kind}."}
         whole = BodyField("body", ((text, place),), required, place, description)
@@ -215,6 +222,10 @@ def _body(
             if "headers" in how and encoding_place is not None:
                 notes.add(encoding_place / name / "headers", "parts are sent without own headers")
     return Body(media_type, tuple(fields), required, place)
+
+
+def _is_binary(media_type: str, schema: Json) -> bool:
+    return object_of(schema).get("format") == "binary" or _BINARY.match(media_type) is not None
 
 
 def _is_of_3_0(document: Document) -> bool:
@@ -287,6 +298,15 @@ def body_template(body: Body, fields: Sequence[BoundField]) -> str:
         f"<<(s) => {{ const b = {{{members}}}; "
         'return Object.values(b).some((v) => v !== undefined) ? b : ""; }>>'
     )
+
+
+def content_type_template(body: Body, fields: Sequence[BoundField]) -> str:
+    """The content type of a body; a body that is optional has none where it is not given."""
+    media_type = body.media_type.strip()
+    if body.required or body.is_form:
+        return media_type
+    given = " || ".join(f"{value_of(one.input)} !== undefined" for one in fields)
+    return f"<<(s) => {given} ? {literal(media_type)} : null>>"
 
 
 def _whole(body: Body, bound: BoundField) -> str:

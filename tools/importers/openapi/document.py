@@ -10,6 +10,7 @@ from tools.decoders.yaml_body import decode_yaml
 from tools.errors import ErrorKind, RunError
 from tools.importers import DocumentError
 from tools.importers.openapi.references import Document, Place, ReferenceProblem
+from tools.importers.openapi.words import without_issued_keys
 from tools.json_text import Json, JsonObject, decode_json
 
 __all__ = ["MAX_DOCUMENT_BYTES", "format_of", "read_document", "reader_of_folder"]
@@ -18,6 +19,7 @@ MAX_DOCUMENT_BYTES = 50 * 1024 * 1024
 #: Commas and brackets of a JSON text: each can become a value, which takes more than its text.
 _MAX_JSON_VALUES = 3_000_000
 _MAX_DEPTH = 150
+_LABEL = "YAML"
 _YAML = DecodeLimits(max_depth=_MAX_DEPTH, max_yaml_bytes=12_000_000, max_yaml_nodes=700_000)
 #: All files beside a document together.
 _MAX_FILES = 500
@@ -88,12 +90,14 @@ def _yaml_value(content: bytes) -> Json:
     except UnicodeDecodeError as error:
         raise DocumentError(f"the document is not text in UTF-8: byte {error.start}") from None
     try:
-        return decode_yaml(text, "the document", _YAML).value
+        return decode_yaml(text, _LABEL, _YAML).value
     except RunError as error:
         hint = None
         if error.kind is ErrorKind.SIZE_LIMIT:
             hint = "A large document is read as JSON, up to 50 MB."
-        raise DocumentError(error.message, hint=hint) from None
+        # It speaks of an answer; this is a file as often.
+        message = error.message.replace(f"The answer is labelled {_LABEL} but", "The document")
+        raise DocumentError(without_issued_keys(message), hint=hint) from None
 
 
 def _check_depth(value: Json) -> None:

@@ -9,10 +9,12 @@ from tools.importers.openapi.bodies import (
     Body,
     BoundField,
     body_template,
+    content_type_template,
     media_type_rank,
     read_body,
     swagger_body,
 )
+from tools.importers.openapi.defaults import without_broken_defaults
 from tools.importers.openapi.naming import input_names
 from tools.importers.openapi.pagination import PAGE_VARIABLES, Pages, Success, recognise_pages
 from tools.importers.openapi.parameters import Parameter, read_parameters
@@ -31,7 +33,7 @@ from tools.importers.openapi.styles import (
 from tools.importers.openapi.words import list_of, object_of, short_text, text_of
 from tools.json_text import Json, JsonObject
 from tools.model import METHODS
-from tools.schema import check_schema
+from tools.schema import check_schema, has_default
 from tools.urls import origin_of
 
 __all__ = ["Operation", "OperationReader"]
@@ -210,7 +212,7 @@ class OperationReader:
             headers.setdefault("Accept", accept)
         if body is not None and inputs.fields:
             if body.media_type.strip().lower() != "application/json":
-                headers["Content-Type"] = body.media_type.strip()
+                headers["Content-Type"] = content_type_template(body, inputs.fields)
             config["body"] = body_template(body, inputs.fields)
         if query:
             config["queryParams"] = query
@@ -312,7 +314,9 @@ class OperationReader:
         if not success.schema:
             return None
         converted = self.schemas.convert(success.schema, success.place, "output")
-        schema = _with_definitions(converted.schema, self.schemas.definitions([converted]))
+        schema = _with_definitions(
+            converted.schema, self.schemas.definitions([converted], "output")
+        )
         if not schema or check_schema(schema, root_must_be_object=False):
             self.notes.add(success.place, "the schema of the answer is not used")
             return None
@@ -409,7 +413,8 @@ class _Inputs:
         for one, name in zip(kept, names, strict=False):
             given = self._without_secrets(one.name, one.schema, one.schema_place)
             converted = reader.schemas.convert(*given, "input", with_defaults=True)
-            schema = _described(converted.schema, one.description, one.is_deprecated)
+            fitting = self._with_fitting_defaults(converted, given[1])
+            schema = _described(fitting, one.description, one.is_deprecated)
             if size_name is not None and one.location == "query" and one.name == size_name:
                 self.size_input = name
                 schema = {**schema, "default": pages.size if pages is not None else None}
@@ -428,7 +433,7 @@ class _Inputs:
             bound_fields.append((one, name, converted))
         if sum(one.size for one in self._converted) > _MOST_SUBSCHEMAS:
             raise _UnusableError(f"its inputs have more than {_MOST_SUBSCHEMAS:,} parts")
-        self.definitions = reader.schemas.definitions(self._converted)
+        self.definitions = reader.schemas.definitions(self._converted, "input")
         self.described = self._schema()
         self.parameters = [
             BoundParameter(one, name, is_scalar(converted.schema, self.definitions))
@@ -443,6 +448,21 @@ class _Inputs:
             )
             for one, name, converted in bound_fields
         ]
+
+    def _with_fitting_defaults(self, converted: Converted, place: Place) -> Any:
+        """A schema without the defaults that it refuses itself: no call could leave them out."""
+        if not has_default(converted.schema):
+            return converted.schema
+        definitions: JsonObject = {}
+        if converted.targets:
+            definitions = self._reader.schemas.definitions([converted], "input")
+        schema, broken = without_broken_defaults(converted.schema, definitions)
+        for path in broken:
+            at = place
+            for step in path:
+                at /= step
+            self._reader.notes.add(at / "default", "the default is not a value of its schema")
+        return schema
 
     def _is_hidden(self, schemas: Sequence[tuple[Json, Place]]) -> bool:
         converter = self._reader.schemas

@@ -1,14 +1,17 @@
 """Pagination that a description gives reason for; where it only looks so, it is noted."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from tools.importers import NoteList
 from tools.importers.openapi.parameters import Parameter
 from tools.importers.openapi.references import Document, Place, ReferenceProblem
 from tools.importers.openapi.shapes import properties_of, types_of
-from tools.importers.openapi.words import object_of, text_of
+from tools.importers.openapi.words import list_of, object_of, text_of
 from tools.json_text import Json, JsonObject
+from tools.schema import compile_schema
 
 __all__ = ["PAGE_VARIABLES", "Pages", "Success", "recognise_pages"]
 
@@ -61,6 +64,8 @@ _NEXT_CURSOR = (
     "paginationtoken",
 )
 _NEXT_URL = ("nextlink", "odatanextlink", "nexturl", "nextpageurl", "nextpagelink", "nexthref")
+#: Words for pages that are counted from 0.
+_FROM_ZERO = re.compile(r"\b(?:zero|0)[- ](?:based|indexed)|\b0\s?\.\.")
 #: Objects that hold what concerns the pages.
 _AROUND = (
     "meta",
@@ -128,7 +133,14 @@ def recognise_pages(
             return _pages("cursorBased", {"cursorPath": path}, because, variables, size_name, size)
     for kind, variable, known in (("pageBased", "page", _PAGE), ("offsetBased", "offset", _OFFSET)):
         name = next((names[one] for one in known if one in names), None)
-        if name is None or size_name is None or not _counts(document, query[name], variable):
+        if name is None or size_name is None:
+            continue
+        if not _counts(document, query[name], variable):
+            if _is_number(document, query[name]):
+                begins = "1" if variable == "page" else "0"
+                notes.add(
+                    place, f"{name} and {size_name} look like pages, but do not begin at {begins}"
+                )
             continue
         rows = _rows(document, success)
         if size is None or rows is None:
@@ -183,13 +195,19 @@ def _schema(document: Document, schema: Json, place: Place) -> JsonObject:
 
 def _counts(document: Document, one: Parameter, variable: str) -> bool:
     """Whether a parameter is a number that starts where ours does."""
-    schema = _schema(document, one.schema, one.schema_place)
-    if types_of(schema) not in (["integer"], ["number"]):
+    if not _is_number(document, one):
         return False
+    schema = _schema(document, one.schema, one.schema_place)
     first = schema.get("default", schema.get("minimum"))
     if variable == "page":
-        return first in (None, 1)
+        words = f"{text_of(one.description)} {text_of(schema.get('description'))}".lower()
+        return first in (None, 1) and _FROM_ZERO.search(words) is None
     return first in (None, 0)
+
+
+def _is_number(document: Document, one: Parameter) -> bool:
+    schema = _schema(document, one.schema, one.schema_place)
+    return types_of(schema) in (["integer"], ["number"])
 
 
 def _default_size(document: Document, one: Parameter) -> int | None:
@@ -197,12 +215,29 @@ def _default_size(document: Document, one: Parameter) -> int | None:
     schema = _schema(document, one.schema, one.schema_place)
     if types_of(schema) not in (["integer"], ["number"]):
         return None
-    default, most = schema.get("default"), schema.get("maximum")
-    if isinstance(default, int) and not isinstance(default, bool) and default > 0:
-        return default
-    if isinstance(most, int) and not isinstance(most, bool) and most > 0:
-        return min(most, 50)
+    most = schema.get("maximum")
+    usual = min(most, 50) if _is_count(most) else None
+    for size in (schema.get("default"), usual, most):
+        if _is_count(size) and not compile_schema(_bounds(schema)).problems(size):
+            return size
     return None
+
+
+def _is_count(value: Json) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _bounds(schema: JsonObject) -> JsonObject:
+    """What a schema says of numbers, without what only some versions of it have."""
+    bounds = {
+        key: value
+        for key in ("minimum", "maximum", "multipleOf")
+        if isinstance(value := schema.get(key), int | float) and not isinstance(value, bool)
+    }
+    if bounds.get("multipleOf", 1) <= 0:
+        del bounds["multipleOf"]
+    choices = list_of(schema.get("enum"))
+    return {**bounds, "enum": choices} if choices else bounds
 
 
 def _next_url(document: Document, success: Success) -> str | None:

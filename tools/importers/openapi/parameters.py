@@ -48,6 +48,7 @@ _COLLECTION_FORMATS: dict[str, Style] = {
 #: Headers that the specification leaves to the body, the answer and the sign-in.
 _NOT_PARAMETERS = frozenset({"accept", "content-type", "authorization"})
 _MOST_PARAMETERS = 300
+_MOST_NESTED = 5
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,7 @@ def _swagger_parameter(
     style = _COLLECTION_FORMATS.get(collection, "form")
     if style == "form" and place in {"path", "header"}:
         style = "simple"
+    _note_nested_formats(fields, at, notes)
     return Parameter(
         place,
         name,
@@ -159,3 +161,11 @@ def _swagger_parameter(
         explode=collection == "multi",
         description=fields.get("description"),
     )
+
+
+def _note_nested_formats(fields: JsonObject, at: Place, notes: NoteList) -> None:
+    """Lists inside lists: only the outermost one is written as its format says."""
+    for _ in range(_MOST_NESTED):
+        fields, at = object_of(fields.get("items")), at / "items"
+        if fields.get("type") == "array" and "collectionFormat" in fields:
+            notes.add(at / "collectionFormat", "the format of a list in a list is not kept")

@@ -6,12 +6,14 @@ from posixpath import join, normpath
 from typing import Any, cast
 from urllib.parse import unquote, urldefrag
 
+from tools.importers.openapi.words import shown_url
 from tools.json_text import Json, JsonObject
 
 __all__ = ["Document", "Place", "ReferenceProblem"]
 
 #: References that lead to references; more is taken for a loop.
 _LONGEST_CHAIN = 50
+_LONGEST_SHOWN = 200
 
 
 class ReferenceProblem(Exception):  # noqa: N818 - it is told, not fatal: the reference is left out
@@ -61,15 +63,18 @@ class Document:
 
     def resolve(self, reference: str, place: Place) -> tuple[Json, Place]:
         """What a reference written at a place means. Raises `ReferenceProblem`."""
-        shown = reference[:200]
-        target, fragment = urldefrag(reference)
+        # Most are local, and documents have hundreds of thousands of them.
+        is_local = reference.startswith("#")
+        target, fragment = ("", reference[1:]) if is_local else urldefrag(reference)
+        shown = reference[:_LONGEST_SHOWN] if is_local else shown_url(reference)
         file = self._file(unquote(target), place, shown)
         found = Place((), file)
         value = self._files[file]
         if fragment and not fragment.startswith("/"):
             raise ReferenceProblem(f"{shown} names an anchor; only JSON pointers are followed")
         for part in fragment.split("/")[1:]:
-            name = unquote(part).replace("~1", "/").replace("~0", "~")
+            name = unquote(part) if "%" in part else part
+            name = name.replace("~1", "/").replace("~0", "~")
             if isinstance(value, dict) and name in value:
                 value, found = cast("JsonObject", value)[name], found / name
             elif isinstance(value, list) and name.isdecimal() and len(name) < 8:

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeGuard, cast
 
 from tools.importers import DocumentError, NoteList
 from tools.importers.openapi.references import Document, Place, ReferenceProblem
-from tools.importers.openapi.secret_values import without_secret_values
+from tools.importers.openapi.secret_values import is_issued, without_secret_values
 from tools.importers.openapi.words import list_of, object_of, short_text
 from tools.json_text import Json, JsonObject, encode_json_text
 from tools.schema.check import pattern_problem
@@ -42,12 +42,18 @@ _ONE_SCHEMA = (
     "unevaluatedProperties",
 )
 _IN_PLACE = ("not", "if", "then", "else")
+_VALUES = ("default", "example", "const", "enum")
 _LONGEST_DESCRIPTION = 300
 _LONGEST_VALUE = 120
 #: Subschemas that one tool may hold, and that one schema and all of a document may become.
 _MOST_OF_TOOL = 4_000
 _MOST_OF_SCHEMA = 50_000
 _MOST_OF_DOCUMENT = 500_000
+#: Subschemas that all tools of a document may hold together, before each gets the least.
+_MOST_OF_TOOLS: dict[Direction, int] = {"input": 80_000, "output": 160_000}
+_LEAST_OF_TOOL = 40
+#: What one tool may take of what is left for all.
+_SHARE = 10
 
 
 @dataclass
@@ -55,6 +61,7 @@ class _Component:
     """A schema that is referred to, converted once for all tools."""
 
     name: str
+    place: Place = field(default_factory=Place)
     schema: Any = None
     size: int = 0
     #: What it refers to.
@@ -96,11 +103,12 @@ class SchemaConverter:
         self._patterns: dict[str, bool] = {}
         self._waiting: list[tuple[_Component, Json, Place, Direction]] = []
         self._left = _MOST_OF_DOCUMENT
+        self._left_for_tools = dict(_MOST_OF_TOOLS)
 
     def convert(
         self, schema: Json, place: Place, direction: Direction, *, with_defaults: bool = False
     ) -> Converted:
-        """A schema and what it refers to; a reference at its root is written out.
+        """A schema and what it refers to; a reference at its root is written out while it may be.
 
         Raises `DocumentError` when a document has too many of them.
         """
@@ -108,7 +116,10 @@ class SchemaConverter:
         job = _Job(direction, with_defaults, component)
         beside = object_of(schema)
         try:
-            schema, place = self._document.follow(schema, place)
+            target, target_place = self._document.follow(schema, place)
+            if with_defaults or self._left_for_tools[direction] > 0:
+                # Else a reference stays one, which costs less.
+                schema, place = target, target_place
         except ReferenceProblem as problem:
             self._notes.add(place / "$ref", f"{problem}; any value is accepted")
             schema = {}
@@ -117,12 +128,20 @@ class SchemaConverter:
         if "$ref" in beside and isinstance(result, dict) and "description" in beside:
             description = short_text(beside["description"], _LONGEST_DESCRIPTION)
             result = {**cast("JsonObject", result), "description": description or ""}
+        if "$ref" in beside and schema is not beside and self._has_x_nullable(beside):
+            result = _or_null(object_of(result))
         return Converted(result, tuple(component.targets), component.size)
 
-    def definitions(self, converted: Iterable[Converted]) -> JsonObject:
-        """The `$defs` of a tool that holds these schemas."""
+    def definitions(self, converted: Iterable[Converted], direction: Direction) -> JsonObject:
+        """The `$defs` of a tool that holds these schemas, the outermost first while there is room.
+
+        What has no room is cut to its type, which is noted.
+        """
         roots = list(converted)
-        left = _MOST_OF_TOOL - sum(one.size for one in roots)
+        own_size = sum(one.size for one in roots)
+        left_for_tools = self._left_for_tools[direction] - own_size
+        share = max(_LEAST_OF_TOOL, min(_MOST_OF_TOOL, left_for_tools // _SHARE))
+        left = min(share, _MOST_OF_TOOL - own_size)
         found: dict[str, _Component] = {}
         stubs: JsonObject = {}
         pending = [target for one in roots for target in one.targets]
@@ -133,11 +152,15 @@ class SchemaConverter:
                     continue
                 if component.size > left:
                     stubs[component.name] = _stub(component)
+                    left_for_tools -= 1
+                    self._notes.add(component.place, "cut to its type in tools that are too large")
                     continue
                 left -= component.size
+                left_for_tools -= component.size
                 found[component.name] = component
                 following.extend(component.targets)
             pending = following
+        self._left_for_tools[direction] = left_for_tools
         self._cut_circles(found.values())
         return dict(sorted({**{k: v.schema for k, v in found.items()}, **stubs}.items()))
 
@@ -172,7 +195,7 @@ class SchemaConverter:
         key = (at, direction)
         component = self._components.get(key)
         if component is None:
-            component = self._components[key] = _Component(self._name(at, direction))
+            component = self._components[key] = _Component(self._name(at, direction), at)
             # Converted when nothing else is: chains of references are long in some documents.
             self._waiting.append((component, value, at, direction))
         return component
@@ -207,6 +230,7 @@ class SchemaConverter:
         members = cast("JsonObject", schema)
         if isinstance(reference := members.get("$ref"), str):
             return self._reference(reference, members, place, job, in_place=in_place)
+        members = self._without_issued_keys(members, place)
         result: JsonObject = {}
         self._add_type(result, members)
         self._add_values(result, members, place, job)
@@ -216,9 +240,29 @@ class SchemaConverter:
         self._add_members(result, members, place, job, in_place=in_place)
         self._add_alternatives(result, members, place, job, in_place=in_place)
         self._add_words(result, members, job)
-        if self._has_nullable and members.get("nullable") is True:
-            return _or_null(result)
-        return result
+        return _or_null(result) if self._is_nullable(members) else result
+
+    def _is_nullable(self, members: JsonObject) -> bool:
+        is_named = self._has_nullable and members.get("nullable") is True
+        return is_named or self._has_x_nullable(members)
+
+    def _has_x_nullable(self, members: JsonObject) -> bool:
+        # Swagger 2.0 has no word for it; everybody uses this one.
+        return self._has_nullable and members.get("x-nullable") is True
+
+    def _without_issued_keys(self, members: JsonObject, place: Place) -> JsonObject:
+        hidden = [
+            key
+            for key in _VALUES
+            if key in members
+            and (isinstance(members[key], str) or key != "example")
+            and is_issued(members[key])
+        ]
+        for key in hidden:
+            self._notes.add(place / key, "this may be a secret and is left out")
+        if not hidden:
+            return members
+        return {key: one for key, one in members.items() if key not in hidden}
 
     def _reference(
         self, reference: str, members: JsonObject, place: Place, job: _Job, *, in_place: bool
@@ -234,6 +278,8 @@ class SchemaConverter:
             job.component.in_place.append((result, target))
         if description := short_text(members.get("description"), _LONGEST_DESCRIPTION):
             result["description"] = description
+        if self._has_x_nullable(members):
+            return {"anyOf": [result, {"type": "null"}]}
         return result
 
     def _add_type(self, result: JsonObject, members: JsonObject) -> None:

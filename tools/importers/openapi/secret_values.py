@@ -1,5 +1,8 @@
 """Values that a document has for secrets: a default or an example may be somebody's key."""
 
+from typing import cast
+from urllib.parse import unquote_plus
+
 from tools.importers import NoteList
 from tools.importers.openapi.references import Document, Place, ReferenceProblem
 from tools.importers.openapi.words import list_of, object_of
@@ -8,9 +11,11 @@ from tools.json_text import Json
 from tools.literal_secrets import holds_issued_key
 from tools.redaction import MINIMUM_SECRET_LENGTH
 
-__all__ = ["without_secret_values"]
+__all__ = ["is_issued", "is_secret", "without_secret_parameters", "without_secret_values"]
 
-_KEYS = ("default", "example", "examples", "const")
+_KEYS = ("default", "example", "examples", "const", "enum")
+#: Levels of a value that are looked at.
+_MOST_LEVELS = 20
 
 
 def without_secret_values(
@@ -26,14 +31,18 @@ def without_secret_values(
         # Told where the schema is converted.
         return schema, place
     members = object_of(target)
-    # What everybody may choose from is no secret.
     choices = list_of(members.get("enum"))
+    if len(choices) < 2:
+        choices = []
     hidden = [
         key
         for key in _KEYS
         if key in members
         and any(
-            _is_secret(name, one) and one not in choices
+            # An example that is an object is not carried over.
+            (isinstance(one, str) or not key.startswith("example"))
+            and is_secret(name, one)
+            and (one not in choices or is_issued(one))
             for one in list_of(members[key]) or [members[key]]
         )
     ]
@@ -44,8 +53,40 @@ def without_secret_values(
     return {key: one for key, one in members.items() if key not in hidden}, at
 
 
-def _is_secret(name: str, value: Json) -> bool:
-    if not isinstance(value, str) or is_blank(value):
-        return False
-    is_long = len(value) >= MINIMUM_SECRET_LENGTH
-    return holds_issued_key(value) or (is_long and is_secret_name(name))
+def without_secret_parameters(path: str) -> str:
+    """A path whose fixed query has no value that may be a secret."""
+    before, mark, query = path.partition("?")
+    if not mark:
+        return path
+    kept = [
+        pair
+        for pair in query.split("&")
+        for name, _, value in [pair.partition("=")]
+        if not is_secret(unquote_plus(name), unquote_plus(value))
+    ]
+    return f"{before}?{'&'.join(kept)}" if kept else before
+
+
+def is_issued(value: Json, levels: int = _MOST_LEVELS) -> bool:
+    """Whether a value holds what an issuer of keys gave somebody."""
+    return _holds("", value, levels)
+
+
+def is_secret(name: str, value: Json) -> bool:
+    """Whether a value is a secret, by its look or the name it has, or holds one."""
+    return _holds(name, value, _MOST_LEVELS)
+
+
+def _holds(name: str, value: Json, levels: int) -> bool:
+    """Whether a value of this name is a secret, or has one inside."""
+    if isinstance(value, str):
+        if is_blank(value):
+            return False
+        is_long = len(value) >= MINIMUM_SECRET_LENGTH
+        return holds_issued_key(value) or (is_long and is_secret_name(name))
+    if levels == 0:
+        return isinstance(value, dict | list)
+    if isinstance(value, dict):
+        members = cast("dict[str, Json]", value).items()
+        return any(_holds(key, one, levels - 1) for key, one in members)
+    return any(_holds(name, one, levels - 1) for one in list_of(value))

@@ -6,13 +6,14 @@ one, or none, have a system of their own, whose id says which.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import urljoin
 
 from tools.importers import NoteList
 from tools.importers.openapi.references import Document, Place, ReferenceProblem
+from tools.importers.openapi.servers import without_user
 from tools.importers.openapi.words import list_of, object_of, text_of
 from tools.json_text import Json, JsonObject
 from tools.urls import origin_of
@@ -38,12 +39,15 @@ class SignIn:
     credentials: tuple[str, ...] = field(default=())
     #: (location, name) of parameters that are credentials and no inputs.
     parameters: frozenset[tuple[str, str]] = frozenset()
+    #: The scheme of each credential, and where a key goes.
+    purposes: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 NO_SIGN_IN = SignIn()
 #: What the id of the system ends with whose operations need no sign-in.
 _PUBLIC = "public"
 _LONGEST_SUFFIX = 30
+_LONGEST_NAME = 60
 #: Systems beside the one of most operations; operations that need yet another sign-in have its.
 _MOST_FURTHER = 20
 
@@ -70,6 +74,9 @@ class SignIns:
             return _PUBLIC
         main = next(iter(self.suffixes))
         alternatives = [one for one in _alternatives(security, self.known) if one]
+        if not alternatives and any(object_of(one) for one in list_of(security)):
+            # It names only what is not defined: no other credential is meant.
+            return _PUBLIC
         if not alternatives or any(set(one) <= set(main) for one in alternatives):
             return ""
         known = [one for one in alternatives if one in self.suffixes] or [main]
@@ -93,6 +100,7 @@ def choose_sign_ins(
             notes.add(schemes_place / name, f"the scheme is left out: {problem}")
             continue
         known[name] = (object_of(value), place)
+    _note_undefined(known.keys(), schemes_place, requirements, notes)
     count: Counter[_Names] = Counter()
     scopes: dict[str, set[str]] = {}
     for security in requirements:
@@ -133,6 +141,20 @@ def choose_sign_ins(
             f"{name}, which {number} operations name beside {' and '.join(main)}, is not used",
         )
     return replace(chosen, by_suffix=by_suffix)
+
+
+def _note_undefined(
+    known: Collection[str], place: Place, requirements: Sequence[Json], notes: NoteList
+) -> None:
+    count: Counter[str] = Counter()
+    for security in requirements:
+        named = {name for one in list_of(security) for name in object_of(one)}
+        count.update(named.difference(known))
+    for name, number in sorted(count.items()):
+        notes.add(
+            place / name,
+            f"{number} operations name this scheme, which is not defined; nothing is sent for it",
+        )
 
 
 def _alternatives(security: Json, known: Mapping[str, _Scheme]) -> list[_Names]:
@@ -179,6 +201,7 @@ class _Builder:
         self._keys: list[Key] = []
         self._credentials: list[str] = []
         self._parameters: set[tuple[str, str]] = set()
+        self._purposes: dict[str, str] = {}
 
     def result(self) -> SignIn:
         return SignIn(
@@ -186,9 +209,19 @@ class _Builder:
             tuple(self._keys),
             tuple(dict.fromkeys(self._credentials)),
             frozenset(self._parameters),
+            self._purposes,
         )
 
     def add(self, name: str, scheme: JsonObject, place: Place, scopes: list[str]) -> None:
+        """Add a scheme of the document, whose credentials are known by its name."""
+        self._add(name, scheme, place, scopes)
+        shown = name[:_LONGEST_NAME]
+        if text_of(scheme.get("type")) == "apiKey":
+            shown += f" ({scheme.get('in')} {text_of(scheme.get('name'))[:_LONGEST_NAME]})"
+        for credential in self._credentials:
+            self._purposes.setdefault(credential, shown)
+
+    def _add(self, name: str, scheme: JsonObject, place: Place, scopes: list[str]) -> None:
         kind = text_of(scheme.get("type"))
         if kind == "apiKey":
             self._add_key(name, scheme, place)
@@ -291,4 +324,4 @@ class _Builder:
             url = urljoin(self._base_url or "", text_of(value))
         except ValueError:
             return None
-        return url if origin_of(url) is not None else None
+        return without_user(url) if origin_of(url) is not None else None

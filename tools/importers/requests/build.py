@@ -25,6 +25,7 @@ from tools.importers.requests.draft import (
     take_apart,
     typed,
 )
+from tools.importers.requests.operations import graphql_text
 from tools.importers.requests.seen import SeenPart, SeenRequest
 from tools.importers.requests.systems import FoundSystem, Systems
 from tools.importers.requests.text import (
@@ -95,10 +96,7 @@ def build_result(
             _find_inputs(draft)
     paths = [readable(draft.path, lambda name, one=draft: _shown(one, name)) for draft in drafts]
     keys = _unique(
-        [
-            one.request.key or f"{one.request.method} {one.origin}{path}"
-            for one, path in zip(drafts, paths, strict=True)
-        ]
+        [one.request.key or _key_of(one, path) for one, path in zip(drafts, paths, strict=True)]
     )
     ids = operation_ids(
         (draft.request.method, key, draft.request.name or _id_of(draft, path))
@@ -195,6 +193,12 @@ def _unique(names: Sequence[str]) -> list[str]:
     return unique
 
 
+def _key_of(draft: Draft, path: str) -> str:
+    operation = draft.request.operation
+    key = f"{draft.request.method} {draft.origin}{path}"
+    return key if operation is None else f"{key} {operation.identity}"
+
+
 def _id_of(draft: Draft, path: str) -> str:
     words = re.sub(r"[^A-Za-z0-9]+", "_", unquote(path)).strip("_")
     return f"{draft.request.method.lower()}_{words or 'root'}"
@@ -230,14 +234,11 @@ def _find_inputs(draft: Draft) -> None:
     if isinstance(body, dict):
         fields = cast("JsonObject", body)
         inner = fields.get("variables")
-        if isinstance(fields.get("query"), str) and isinstance(inner, dict):
-            # GraphQL: its query is the program, the variables are what it is asked.
-            draft.json = {**fields, "variables": _json_inputs(draft, cast("JsonObject", inner))}
-        elif not (isinstance(fields.get("query"), str) and set(fields) <= _GRAPHQL):
+        if graphql_text(fields) is None:
             draft.json = _json_inputs(draft, fields)
-
-
-_GRAPHQL = {"query", "operationName", "variables", "extensions"}
+        elif isinstance(inner, dict):
+            # Its query is the program, the variables are what it is asked.
+            draft.json = {**fields, "variables": _json_inputs(draft, cast("JsonObject", inner))}
 
 
 def _path_inputs(draft: Draft) -> str:
@@ -342,7 +343,8 @@ def _tool(
     if required:
         schema["required"] = required
     definition["inputSchema"] = schema
-    definition["steps"] = [{"id": "response", "config": _config(draft, system, expressions)}]
+    config = _config(draft, system, expressions)
+    definition["steps"] = [{"id": "response", "config": config, **request.limits}]
     renamed = tuple(
         RenamedInput(request.place, one.name, given)
         for given, one in zip(names, used.values(), strict=True)
@@ -372,6 +374,8 @@ def _used_inputs(draft: Draft) -> dict[str, Input]:
 
 def _config(draft: Draft, system: FoundSystem | None, expressions: "_Expressions") -> JsonObject:
     path = url_path_template(draft.path, expressions) or "/"
+    if draft.bare_query:
+        path += "?" + url_path_template("&".join(draft.bare_query), expressions)
     config: JsonObject = {
         "method": draft.request.method,
         "url": path if system is not None else f"{draft.origin}{path}",

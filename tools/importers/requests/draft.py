@@ -14,6 +14,7 @@ from tools.importers.requests.secrets import (
     is_secret_name,
     looks_secret,
     mask_in_text,
+    replace_in_urls,
 )
 from tools.importers.requests.seen import SeenAuth, SeenPart, SeenRequest
 from tools.importers.requests.text import (
@@ -63,6 +64,9 @@ _AWS = re.compile(r"Credential=([^/,\s]+)/[^/,]+/([^/,]+)/([^/,]+)/aws4_request"
 VARYING = re.compile(
     r"\d+|[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|(?=\w*\d)[0-9a-f]{24}"
 )
+#: Names with values, as a form is written; other texts go out as they are.
+_PAIR = r"[^\s<>{}\"'=&]+=[^&]*"
+_PAIRS = re.compile(rf"\s*&*{_PAIR}(?:&+{_PAIR})*&*\s*")
 _SHORTEST_SOUGHT = 6
 _LONGEST_SECRET = 8_192
 
@@ -101,6 +105,8 @@ class Draft:
     path: str
     query: list[tuple[str, str]]
     headers: list[tuple[str, str]]
+    #: What stands in the query without a `=`.
+    bare_query: list[str] = field(default_factory=list[str])
     #: The body: a JSON value, the fields of a form, or text.
     json: Json = None
     form: list[tuple[str, str]] | None = None
@@ -152,6 +158,7 @@ class Draft:
             for one in self.path.split("/")
         )
         self.query = [(clean(name), clean(value)) for name, value in self.query]
+        self.bare_query = list(map(clean, self.bare_query))
         self.headers = [(clean(name), clean(value)) for name, value in self.headers]
         if self.form is not None:
             self.form = [(clean(name), clean(value)) for name, value in self.form]
@@ -205,8 +212,10 @@ class _Reader:
         if target is None:
             return None
         origin, path, query = target
-        pairs = parse_qsl(query, keep_blank_values=True)
+        pieces = [one for one in query.split("&") if one]
+        pairs = parse_qsl("&".join(one for one in pieces if "=" in one), keep_blank_values=True)
         draft = self._draft = Draft(self._request, origin, path, [*pairs, *self._request.query], [])
+        draft.bare_query = [one for one in pieces if "=" not in one]
         draft.headers = [
             (name.strip(), value)
             for name, value in self._request.headers
@@ -215,8 +224,10 @@ class _Reader:
         self._read_body()
         self._take_sign_in()
         self._take_keys()
-        draft.path = "/".join(map(self._segment, draft.path.split("/")))
+        whole = replace_in_urls(f"{origin}{draft.path}", draft.secret)
+        draft.path = "/".join(map(self._segment, whole.removeprefix(origin).split("/")))
         draft.query = [(self._bind(name), self._value(name, one)) for name, one in draft.query]
+        draft.bare_query = list(map(self._segment, draft.bare_query))
         draft.headers = [(self._bind(name), self._value(name, one)) for name, one in draft.headers]
         if draft.form is not None:
             draft.form = [
@@ -224,6 +235,7 @@ class _Reader:
                 for index, (name, one) in enumerate(draft.form)
             ]
         if draft.text is not None:
+            draft.text = replace_in_urls(draft.text, draft.secret)
             for one in mask_in_text(draft.text):
                 draft.text = draft.text.replace(
                     one, draft.secret("secret", self._secret_value(one) or None)
@@ -370,7 +382,7 @@ class _Reader:
     def _value(self, name: str, value: str) -> str:
         if self._is_key(name, value):
             return self._draft.secret(credential_name(name), self._secret_value(value) or None)
-        return self._bind(value)
+        return self._bind(replace_in_urls(value, self._draft.secret))
 
     def _form_value(self, index: int, name: str, value: str) -> str:
         part = self._draft.parts.get(index)
@@ -432,7 +444,7 @@ class _Reader:
             draft.parts = body.parts
         elif body.text.strip():
             draft.json = _json_of(body.text)
-            if draft.json is None and kind == _FORM_TYPES[0]:
+            if draft.json is None and kind == _FORM_TYPES[0] and _PAIRS.fullmatch(body.text):
                 draft.form = parse_qsl(body.text, keep_blank_values=True)
             elif draft.json is None:
                 draft.text = body.text

@@ -4,11 +4,22 @@ import base64
 import binascii
 import itertools
 import re
+from collections.abc import Callable
+from typing import cast
 
 from tools.importers.requests.text import only_reference, references
+from tools.json_text import Json, JsonObject
 from tools.literal_secrets import holds_issued_key
 
-__all__ = ["basic_pair", "is_blank", "is_secret_name", "looks_secret", "mask_in_text"]
+__all__ = [
+    "basic_pair",
+    "holds_secret",
+    "is_blank",
+    "is_secret_name",
+    "looks_secret",
+    "mask_in_text",
+    "replace_in_urls",
+]
 
 _SECRET_WORDS = frozenset(
     [
@@ -91,6 +102,17 @@ _MARKED_UP = re.compile(
 _PAIRED = re.compile(
     r"(?P<open>(?<![\w.-])(?P<name>[\w.-]{1,80})\"?\s*[:=]\s*\"?)(?P<value>[^\s\"'&,;<>]+)"
 )
+#: What the urls in a text have before `@`, and the end of an address that needs no other sign-in.
+_PASSWORD_OF_URL = re.compile(
+    r"(?P<open>\b[A-Za-z][A-Za-z0-9+.-]{0,30}://[^/?#\s:@\"'<>]*:)(?P<value>[^/?#\s@\"'<>]+)(?=@)"
+)
+_USER_OF_URL = re.compile(
+    r"(?P<open>\b[A-Za-z][A-Za-z0-9+.-]{0,30}://)(?P<value>[^/?#\s:@\"'<>]+)(?=:?@)"
+)
+_WEBHOOK = re.compile(
+    r"(?P<open>\b(?:hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)(?:/\w+){2,3}"
+    r"|discord(?:app)?\.com/api/webhooks/\d+)/)(?P<value>[\w-]{8,})"
+)
 #: Data, not a key.
 _LONGEST_KEY = 4_096
 
@@ -154,3 +176,42 @@ def mask_in_text(text: str) -> list[str]:
         )
     found.extend(match[0] for match in _RUN.finditer(text) if looks_secret(match[0]))
     return list(dict.fromkeys(one for one in found if one))
+
+
+def replace_in_urls(text: str, replaced: Callable[[str, str], str]) -> str:
+    """The text with `replaced(name, value)` for passwords and webhook tokens inside of its urls."""
+
+    def one(match: re.Match[str], name: str) -> str:
+        value = match["value"]
+        if is_blank(value) or any(references(value)):
+            return match[0]
+        return match["open"] + replaced(name, value)
+
+    def user(match: re.Match[str]) -> str:
+        return one(match, "token") if looks_secret(match["value"]) else match[0]
+
+    text = _PASSWORD_OF_URL.sub(lambda match: one(match, "password"), text)
+    text = _USER_OF_URL.sub(user, text)
+    return _WEBHOOK.sub(lambda match: one(match, "webhook_token"), text)
+
+
+def holds_secret(name: str, value: Json) -> bool:
+    """Whether a value, or one anywhere inside of it, is secret by its name or its look."""
+    if isinstance(value, dict):
+        members = cast("JsonObject", value).items()
+        # What stands below a name that says secret is secret, whatever its own name is.
+        below = name if is_secret_name(name) else ""
+        return any(holds_secret(below or key, one) for key, one in members)
+    if isinstance(value, list):
+        return any(holds_secret(name, one) for one in cast("list[Json]", value))
+    if value is None or isinstance(value, bool):
+        return False
+    text = str(value)
+    if is_blank(text):
+        return False
+    return (
+        is_secret_name(name)
+        or looks_secret(text)
+        or bool(mask_in_text(text))
+        or replace_in_urls(text, lambda _name, _value: "") != text
+    )

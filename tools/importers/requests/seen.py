@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tools.importers.requests.operations import BodyOperation
 from tools.json_text import Json
 
 __all__ = ["SeenAuth", "SeenBody", "SeenPart", "SeenRequest"]
@@ -58,3 +59,7 @@ class SeenRequest:
     key: str | None = None
     #: Query parameters that not every request of this kind had.
     optional: frozenset[str] = frozenset()
+    #: What its body asks for, where one url has many operations.
+    operation: BodyOperation | None = None
+    #: The fields of a step that limit a request, such as `timeoutMs`.
+    limits: dict[str, Json] = field(default_factory=dict[str, Json])

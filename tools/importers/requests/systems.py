@@ -1,14 +1,24 @@
 """The systems that requests went to: one for each origin and way to sign in to it."""
 
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import cast
 from urllib.parse import urlsplit
 
-from tools.importers import ImportedSystem
+from tools.importers import ImportedSystem, ImportResult
 from tools.importers.openapi.naming import system_id_of
 from tools.importers.requests.seen import SeenAuth
-from tools.json_text import JsonObject
+from tools.json_text import Json, JsonObject
 
-__all__ = ["FoundSystem", "Systems", "auth_definition", "signature_of"]
+__all__ = [
+    "FoundSystem",
+    "Systems",
+    "auth_definition",
+    "credential_fields",
+    "signature_of",
+    "with_system_ids",
+]
 
 #: The names of the fields in a system's auth that name a credential, by kind.
 _FIELDS = {
@@ -98,3 +108,43 @@ class Systems:
             candidate, number = f"{wanted}-{number}", number + 1
         self._taken.add(candidate)
         return candidate
+
+
+def credential_fields(kind: str) -> tuple[str, ...]:
+    """The fields of an auth that name credentials; of several, the first says who signs in."""
+    return _FIELDS.get(kind, ())
+
+
+def with_system_ids(result: ImportResult, ids: Mapping[str, str]) -> ImportResult:
+    """The result with other ids of its systems, also where its tools name them."""
+    changed = {old: new for old, new in ids.items() if old != new}
+    if not changed:
+        return result
+    named = re.compile(rf"<<({'|'.join(map(re.escape, changed))})_")
+
+    def renamed(value: Json) -> Json:
+        if isinstance(value, dict):
+            members = cast("JsonObject", value).items()
+            return {
+                key: changed.get(str(one), one) if key == "systemId" else renamed(one)
+                for key, one in members
+            }
+        if isinstance(value, list):
+            return [renamed(one) for one in cast("list[Json]", value)]
+        if isinstance(value, str):
+            return named.sub(lambda match: f"<<{changed[match[1]]}_", value)
+        return value
+
+    def system(one: ImportedSystem) -> ImportedSystem:
+        system_id = str(one.definition["id"])
+        return replace(one, definition={**one.definition, "id": ids.get(system_id, system_id)})
+
+    return replace(
+        result,
+        system=system(result.system),
+        further_systems=tuple(map(system, result.further_systems)),
+        tools=tuple(
+            replace(one, definition={**one.definition, "steps": renamed(one.definition["steps"])})
+            for one in result.tools
+        ),
+    )

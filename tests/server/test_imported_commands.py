@@ -1,0 +1,74 @@
+"""What a tool of a curl command sends: the request that curl would send."""
+
+from typing import Any
+
+import pytest
+
+from server.importing import store_import
+from server.service import Service
+from tests.server.importing import sent
+from tests.web import Web
+from tools.importers.curl import import_curl
+
+FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
+FILE = {"body": "a,b\n1,2"}
+
+
+async def sent_by(
+    command: str, inputs: dict[str, Any], service: Service, web: Web
+) -> tuple[str, str, str | None, str]:
+    """Method, target, content type and body of the one request of a command."""
+    result = import_curl(command.replace("URL", web.url), literal=True)
+    await store_import(service, result, "curl", dry_run=False)
+    (tool,) = result.tools
+    seen = await sent(service, web, inputs, str(tool.definition["id"]))
+    kind = seen.headers.get("content-type")
+    return seen.method, seen.target, kind, seen.body.decode()
+
+
+@pytest.mark.parametrize(
+    ("options", "inputs", "expected"),
+    [
+        ("-d @f.txt URL/x", FILE, ("POST", "/x", FORM, "a,b\n1,2")),
+        ("-d @- URL/x", FILE, ("POST", "/x", FORM, "a,b\n1,2")),
+        ("--data-binary @f.bin -H 'Content-Type: text/csv' URL/x", FILE,
+         ("POST", "/x", "text/csv", "a,b\n1,2")),
+        ("-d a=1 -d @f URL/x", {"body": "b=2"}, ("POST", "/x", FORM, "a=1&b=2")),
+        ("--json @f.json URL/x", {"body": '{"a": 1}'}, ("POST", "/x", JSON, '{"a": 1}')),
+        ("--json @f.json URL/x", {"body": {"a": 1}}, ("POST", "/x", JSON, '{"a":1}')),
+        ("-d @f.json -H 'Content-Type: application/json' URL/x", {"body": [1]},
+         ("POST", "/x", JSON, "[1]")),
+        ("-X PATCH -d @f URL/x", FILE, ("PATCH", "/x", FORM, "a,b\n1,2")),
+        ("-T f.txt URL/x", FILE, ("PUT", "/x", "text/plain; charset=utf-8", "a,b\n1,2")),
+        ("-T dir/f.txt URL/x/", FILE, ("PUT", "/x/f.txt", "text/plain; charset=utf-8", "a,b\n1,2")),
+        ("--data-urlencode name@f URL/x", {"name": "a b&c"}, ("POST", "/x", FORM, "name=a+b%26c")),
+        ("-G -d q=1 --data-urlencode name@f URL/x", {"name": "a b"},
+         ("GET", "/x?q=1&name=a+b", None, "")),
+        ("-d 'hello world' URL/x", {}, ("POST", "/x", FORM, "hello world")),
+        ("-d '<a b=\"c\"/>' URL/x", {}, ("POST", "/x", FORM, '<a b="c"/>')),
+        ("-d 'a=1&flag' URL/x", {}, ("POST", "/x", FORM, "a=1&flag")),
+        ("--data-urlencode 'hello world' URL/x", {}, ("POST", "/x", FORM, "hello%20world")),
+        ("-G --data-urlencode plain URL/x", {}, ("GET", "/x?plain", None, "")),
+        ("'URL/x?flag&a=1'", {}, ("GET", "/x?flag&a=1", None, "")),
+        ("-G -d a=1 'URL/x?b=2'", {}, ("GET", "/x?b=2&a=1", None, "")),
+        (r"""-d '{\"a\":\"x \\\"y\\\"\"}' -H 'Content-Type: application/json' URL/x""", {},
+         ("POST", "/x", JSON, r'{"a":"x \"y\""}')),
+    ],
+)  # fmt: skip
+async def test_a_tool_sends_what_curl_would_send(
+    options: str,
+    inputs: dict[str, Any],
+    expected: tuple[str, str, str | None, str],
+    service: Service,
+    web: Web,
+) -> None:
+    assert await sent_by(f"curl {options}", inputs, service, web) == expected
+
+
+async def test_an_empty_header_is_sent_empty(service: Service, web: Web) -> None:
+    result = import_curl(f"curl {web.url}/x -H 'X-Empty;' -H 'X-Gone:'")
+    await store_import(service, result, "curl", dry_run=False)
+    seen = await sent(service, web, {}, "get_x")
+    assert seen.headers["x-empty"] == ""
+    assert "x-gone" not in seen.headers
