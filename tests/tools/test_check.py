@@ -284,5 +284,5 @@ async def test_properties_in_the_place_of_a_schema_are_told(scripts: ScriptEngin
     [problem] = (await check_definition(wrong, scripts)).problems
     assert (problem.path, problem.severity) == ("inputSchema", "warning")
     assert problem.valid == '{"type": "object", "properties": {…}}'
-    right = {"id": "t", "inputSchema": {"properties": {"a": {}}}, "steps": [step]}
+    right: dict[str, Any] = {"id": "t", "inputSchema": {"properties": {"a": {}}}, "steps": [step]}
     assert (await check_definition(right, scripts)).problems == ()
