@@ -55,8 +55,8 @@ class Systems:
     def id_for(self, api: DescribedApi) -> str:
         """The id of the system of an API that nobody has named.
 
-        The same API is what came from the same place, or has the same url and some operation that
-        it had. Raises `DocumentError`.
+        The same API is what came from the same place and has its url or an operation that it had,
+        or what has its title, its url and half of its operations. Raises `DocumentError`.
         """
         chosen = self._own(api) or self._free(api)
         for suffix in sorted(api.suffixes):
@@ -81,16 +81,17 @@ class Systems:
                     return system_id
         return None
 
-    def _is_of_source(self, _: DescribedApi, marks: Sequence[JsonObject]) -> bool:
-        return self._source != STDIN and any(one.get("source") == self._source for one in marks)
+    def _is_of_source(self, api: DescribedApi, marks: Sequence[JsonObject]) -> bool:
+        own = [one for one in marks if one.get("source") == self._source]
+        # A file may be written anew with another API.
+        is_alike = any(one.get("url") == api.url for one in own) or _in_common(api, own) > 0
+        return self._source != STDIN and bool(own) and is_alike
 
     def _is_at_url(self, api: DescribedApi, marks: Sequence[JsonObject]) -> bool:
-        return api.url is not None and any(
-            one.get("url") == api.url
-            and one.get("title") == api.title
-            and not api.operations.isdisjoint((one.get("operation"), one.get("operationId")))
-            for one in marks
+        is_alike = api.url is not None and all(
+            one.get("url") == api.url and one.get("title") == api.title for one in marks
         )
+        return is_alike and _in_common(api, marks) * 2 >= len(marks)
 
     def _free(self, api: DescribedApi) -> str:
         for candidate in _candidates(api.system_id):
@@ -112,6 +113,14 @@ class Systems:
             return system_id not in self._urls and system_id not in self._marks
         url = self._urls.get(system_id)
         return not url or (api.url is not None and origin_of(url) == origin_of(api.url))
+
+
+def _in_common(api: DescribedApi, marks: Sequence[JsonObject]) -> int:
+    """How many of the operations that were imported the document has."""
+    return sum(
+        not api.operations.isdisjoint((one.get("operation"), one.get("operationId")))
+        for one in marks
+    )
 
 
 def _candidates(system_id: str) -> Iterator[str]:

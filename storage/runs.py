@@ -543,10 +543,7 @@ def _get(
     with_steps: bool,
     with_large: bool,
 ) -> StoredRun | None:
-    row = connection.execute(
-        f"SELECT {COLUMNS} FROM runs WHERE run_id = ?",  # noqa: S608 - a constant
-        (run_id,),
-    ).fetchone()
+    row = _row_of(connection, run_id)
     if row is None:
         return None
     documents: dict[str, Any] = {}
@@ -582,9 +579,24 @@ def _get(
     steps = documents.pop("steps", [])
     if with_steps:
         documents["steps"] = steps_with_data(connection, reader, steps, damage)
-    documents["derived"] = _derived(connection, run_id)
-    documents["waits"] = is_queued(connection, row[0])
+    try:
+        documents["derived"] = _derived(connection, run_id)
+        documents["waits"] = is_queued(connection, row[0])
+    except sqlite3.DatabaseError as error:
+        damage.append(f"what belongs to it: {error}")
     return run_of_row(row, damage, **documents)
+
+
+def _row_of(connection: sqlite3.Connection, run_id: str) -> Sequence[Any] | None:
+    statement = "SELECT {} FROM {} WHERE run_id = ?"
+    try:
+        return connection.execute(statement.format(COLUMNS, "runs"), (run_id,)).fetchone()
+    except sqlite3.DatabaseError as error:
+        if not getattr(error, "sqlite_errorname", "").startswith("SQLITE_CORRUPT"):
+            raise
+        # Without the index it only takes longer.
+        plainly = statement.format(COLUMNS, "runs NOT INDEXED")
+        return connection.execute(plainly, (run_id,)).fetchone()
 
 
 def _place_of_result(

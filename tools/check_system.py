@@ -119,15 +119,14 @@ def check_credential(name: str, value: Json, path: str) -> Iterator[Problem]:
         )
 
 
-#: Fields of `auth` that are one of a few words.
-_CHOICES = frozenset({"type", "grant", "in", "clientAuth"})
+#: Fields that are one of a few words.
+_CHOICES = frozenset({"type", "grant", "in", "clientAuth", "environment"})
 
 
 def _without_secret(problem: Problem) -> Problem:
     """What stands in `auth` may be a secret in the place of its name, unless it is a choice."""
-    *place, name = problem.path.split(".")
-    is_secret = "auth" in (name, *place) and name not in _CHOICES
-    return replace(problem, seen=None) if is_secret else problem
+    is_choice = problem.path.rpartition(".")[2] in _CHOICES
+    return problem if is_choice else replace(problem, seen=None)
 
 
 def _content_problems(system: System, given: set[str]) -> Iterator[Problem]:

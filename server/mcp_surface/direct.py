@@ -79,7 +79,11 @@ class DirectAnswers:
     async def take(self, line: bytes) -> None:
         """Deal with a line, or hand it to the SDK; an answer is written when it is there."""
         message = None if self._era == "other" else message_in(line)
-        if message is None or not await self._take(line, message):
+        if message is not None and is_id(message.get("id")) and _has_odd_params(message):
+            # The SDK would not answer.
+            error = f"params is {encode_json(message['params'])[:40].decode()}; valid is an object"
+            await self._write_line(error_line(message["id"], _INVALID_REQUEST, error))
+        elif message is None or not await self._take(line, message):
             await self._hand_over(line, message)
 
     async def _hand_over(self, line: bytes, message: JsonObject | None) -> None:
@@ -222,6 +226,11 @@ class DirectAnswers:
         except Exception as fault:
             _log.error("a fault of callslip ended a request\n%s", trace_of(fault))
             return error_line(request.id, _INTERNAL_ERROR, "Internal server error")
+
+
+def _has_odd_params(message: JsonObject) -> bool:
+    params = message.get("params")
+    return params is not None and object_in(params) is None
 
 
 def _has_good_token(meta: JsonObject) -> bool:

@@ -56,6 +56,7 @@ async def add_system(asked: Asked, body: SystemDefinition, environment: In = "pr
         else:
             message = f"system {system_id} ({place}) is stored already"
             return error_answer(409, message, "conflict")
+    _refuse_files(definition)
     return await _put(asked, definition, 201)
 
 
@@ -71,6 +72,7 @@ async def change_system(
 ) -> JsonAnswer:
     """Put the fields given in place of those of a system; credentials one by one."""
     fields = dict(body.root)
+    _refuse_files(fields)
     stored = await asked.connections.get(system_id, environment)
     for name, value in (("id", system_id), ("environment", environment)):
         if fields.pop(name, value) != value:
@@ -107,6 +109,15 @@ async def _put(asked: CallersService, definition: JsonObject, status: int) -> Js
         return error_answer(400, f"the system is refused: {first}", "invalid_system", problems)
     place = cast("Environment", definition.get("environment", "prod"))
     return await _shown(asked, str(report["id"]), place, status)
+
+
+def _refuse_files(fields: JsonObject) -> None:
+    """The files of `tls` are files of this machine, too."""
+    if fields.get("tls") is not None:
+        message = "its files are files of this machine and set on the command line only"
+        hint = "use `callslip systems add`"
+        details = [{"path": "tls", "message": message, "hint": hint}]
+        raise BadRequestError(f"tls: {message}", details)
 
 
 def _refuse_sources(credentials: Json) -> None:

@@ -451,6 +451,19 @@ async def test_a_request_that_nests_too_deeply_is_answered_too(
         await connection.ask("ping", {}, 8)
 
 
+@ERAS
+@pytest.mark.parametrize("params", [[1], "x", 5, True])
+@pytest.mark.parametrize("method", ["ping", "tools/call", "tools/list", "nobody"])
+async def test_parameters_that_are_no_object_are_refused(
+    version: str, params: Any, method: str, service: Service
+) -> None:
+    async with connected(service, version, direct=True) as connection:
+        await connection.open()
+        answer = await connection.ask(method, params, 7)
+        assert answer["error"]["code"] == -32600
+        assert "valid is an object" in answer["error"]["message"]
+
+
 def _method_of(message: dict[str, Any]) -> Any:
     return message.get("method")
 

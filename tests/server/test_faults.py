@@ -155,6 +155,8 @@ async def test_a_run_of_one_server_is_cancelled_through_another(home: Path) -> N
         "runs_by_tool",
         "runs_by_status",
         "runs_by_started",
+        "runs_by_source_run",
+        "sqlite_autoindex_runs_1",
         "run_search_data",
     ],
 )

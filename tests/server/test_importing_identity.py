@@ -193,6 +193,22 @@ async def test_an_operation_is_known_again_by_its_operation_id_else_by_its_path(
     assert not again["removed"]
 
 
+async def test_a_file_that_is_written_anew_with_another_api_leaves_the_first_alone(
+    service: Service,
+) -> None:
+    await imported(service, api(USERS, "health", "orders"), source="x.json")
+    other = await imported(service, api("https://b.example", "zzz"), source="x.json")
+    assert other.wire()["removed"] == []
+    assert other.wire()["system"]["id"] == "echo-2"
+    assert {tool.id for tool in await service.tools.all()} >= {"health", "orders"}
+
+
+async def test_two_apis_at_one_url_with_little_in_common_are_two(service: Service) -> None:
+    await imported(service, api(USERS, "health", "orders", "customers"), source="a.json")
+    other = await imported(service, api(USERS, "health", "things"), source="b.json")
+    assert other.wire()["removed"] == []
+
+
 async def test_what_is_removed_is_named_as_all_others_are(service: Service) -> None:
     await imported(service, api(USERS, "a", "b"))
     wire = (await imported(service, api(USERS, "a"))).wire()

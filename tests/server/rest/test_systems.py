@@ -53,6 +53,11 @@ async def test_programs_and_files_of_the_machine_are_not_named_over_http(
         added = await rest.post("/systems", json={**SYSTEM, "id": "other", **credentials})
         assert "command line" in message_of(added, 400)
         message_of(await rest.patch("/systems/crm", json=credentials), 400)
+    files = {"tls": {"cert": "/etc/passwd", "key": "/etc/shadow"}}
+    added = await rest.post("/systems", json={**SYSTEM, "id": "other", **files})
+    assert "command line" in message_of(added, 400)
+    message_of(await rest.patch("/systems/crm", json=files), 400)
+    assert (await rest.patch("/systems/crm", json={"tls": None})).status_code == 200
     assert (await rest.get("/systems")).json()["total"] == 1
 
 

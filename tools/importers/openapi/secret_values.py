@@ -34,6 +34,7 @@ def without_secret_values(
     choices = list_of(members.get("enum"))
     if len(choices) < 2:
         choices = []
+    is_called_so = members.get("format") == "password" or members.get("writeOnly") is True
     hidden = [
         key
         for key in _KEYS
@@ -41,7 +42,7 @@ def without_secret_values(
         and any(
             # An example that is an object is not carried over.
             (isinstance(one, str) or not key.startswith("example"))
-            and is_secret(name, one)
+            and (is_secret(name, one) or (is_called_so and isinstance(one, str)))
             and (one not in choices or is_issued(one))
             for one in list_of(members[key]) or [members[key]]
         )

@@ -40,6 +40,7 @@ _SECRET_WORDS = frozenset(
         "passphrase",
         "passwd",
         "password",
+        "pw",
         "pwd",
         "secret",
         "session",
