@@ -81,7 +81,7 @@ class DirectAnswers:
         message = None if self._era == "other" else message_in(line)
         if message is not None and is_id(message.get("id")) and _has_odd_params(message):
             # The SDK would not answer.
-            error = f"params is {encode_json(message['params'])[:40].decode()}; valid is an object"
+            error = "params is no object; valid is an object, or nothing"
             await self._write_line(error_line(message["id"], _INVALID_REQUEST, error))
         elif message is None or not await self._take(line, message):
             await self._hand_over(line, message)

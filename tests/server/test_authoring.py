@@ -10,7 +10,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 
 from server.mcp_surface.authoring import AUTHORING_TOOLS
-from server.mcp_surface.authoring.tool import EXAMPLE
+from server.mcp_surface.authoring.tool import EXAMPLE, FIELD_EXAMPLES
 from server.mcp_surface.names import RESERVED_NAMES
 from server.mcp_surface.selection import Selection
 from server.mcp_surface.surface import McpSurface
@@ -93,6 +93,44 @@ async def test_a_model_mends_its_definition_by_the_problems_it_is_told(
         assert (await ask(client, "remove_tool", toolId="rows"))["removed"]
         assert "rows" not in await listed(client)
         assert (await call(client, "remove_tool", {"toolId": "rows"}))["isError"]
+
+
+async def test_what_problems_show_as_an_example_is_valid(service: Service) -> None:
+    examples = FIELD_EXAMPLES
+    step = {"id": examples["id"], "config": {**examples["config"], "method": examples["method"]}}
+    definition = {
+        "id": examples["id"],
+        "version": examples["version"],
+        "inputSchema": examples["inputSchema"],
+        "outputSchema": examples["outputSchema"],
+        "outputTransform": examples["outputTransform"],
+        "responseFilters": examples["responseFilters"],
+        "timeoutMs": examples["timeoutMs"],
+        "steps": [
+            *examples["steps"],
+            {
+                **step,
+                "dataSelector": examples["dataSelector"],
+                "failureBehavior": examples["failureBehavior"],
+                "retries": examples["retries"],
+                "config": {
+                    **step["config"],
+                    "url": examples["url"],
+                    "headers": examples["headers"],
+                    "body": examples["body"],
+                    "pagination": {
+                        **examples["pagination"],
+                        "stopCondition": examples["stopCondition"],
+                    },
+                },
+            },
+            {
+                "id": "open",
+                "config": {"type": "transform", "transformCode": examples["transformCode"]},
+            },
+        ],
+    }
+    assert (await service.tools.check(definition)).problems == ()
 
 
 @ERAS

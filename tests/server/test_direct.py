@@ -461,7 +461,7 @@ async def test_parameters_that_are_no_object_are_refused(
         await connection.open()
         answer = await connection.ask(method, params, 7)
         assert answer["error"]["code"] == -32600
-        assert "valid is an object" in answer["error"]["message"]
+        assert "params is no object; valid is an object" in answer["error"]["message"]
 
 
 def _method_of(message: dict[str, Any]) -> Any:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFINITION",
     "EXAMPLE",
+    "FIELD_EXAMPLES",
     "PROBLEMS_SCHEMA",
     "Asking",
     "AuthoringTool",
@@ -61,7 +62,7 @@ EXAMPLE: JsonObject = {
 }
 
 #: What could stand in a field, by its name.
-_EXAMPLES: JsonObject = {
+FIELD_EXAMPLES: JsonObject = {
     "action": "MASK",
     "body": '{"name": "<<name>>"}',
     "config": {"url": "https://api.example.com/items", "queryParams": {"q": "<<query>>"}},
@@ -76,10 +77,10 @@ _EXAMPLES: JsonObject = {
     "outputTransform": "(s) => s.list.data.items.map(({ id, name }) => ({ id, name }))",
     "pageSize": 50,
     "pagination": {"type": "pageBased", "pageSize": 50, "dataPath": "items"},
-    "pattern": "(?i)password",
+    "pattern": "[Pp]assword",
     "queryParams": {"q": "<<query>>"},
     "responseFilters": [
-        {"id": "no-passwords", "target": "KEYS", "pattern": "(?i)password", "action": "REMOVE"}
+        {"id": "no-passwords", "target": "KEYS", "pattern": "[Pp]assword", "action": "REMOVE"}
     ],
     "retries": 3,
     "steps": [{"id": "list", "config": {"url": "https://api.example.com/items"}}],
@@ -169,7 +170,7 @@ def report(checked: CheckedTool) -> JsonObject:
 def _wire(problem: Problem) -> JsonObject:
     field = problem.path.rpartition(".")[2]
     name = field.partition("[")[0]
-    if name not in _EXAMPLES:
+    if name not in FIELD_EXAMPLES:
         return problem.wire()
-    example = _EXAMPLES[name]
+    example = FIELD_EXAMPLES[name]
     return problem.wire() | {"example": example[0] if "[" in field else example}
