@@ -14,6 +14,7 @@ from storage.api_keys import ApiKeyStore, Scope, is_same_key
 from storage.run_lists import RunFilter, RunPage
 from storage.run_record import StoredRun
 from storage.tools import PutOutcome, StoredTool, ToolVersion
+from storage.watched_runs import RunSight
 from tools.check import CheckedTool
 from tools.decoders import StoredFile
 from tools.json_text import Json, JsonObject
@@ -256,6 +257,13 @@ class CallersService(Service):
         except UnknownRunError:
             return None
         return await self._whole.run_status(run_id)
+
+    async def sight_of(self, run_id: str) -> RunSight | None:
+        try:
+            await self._require_run(run_id)
+        except UnknownRunError:
+            return None
+        return await self._whole.sight_of(run_id)
 
     async def wait_for_run(self, run_id: str, seconds: float) -> None:
         await self._require_run(run_id)

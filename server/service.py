@@ -40,6 +40,7 @@ from server.reruns import (
 )
 from server.run_facts import is_dry
 from server.settings import Settings
+from server.step_notes import StepNotes
 from server.tool_library import (
     ArchivedToolError,
     ToolLibrary,
@@ -61,6 +62,7 @@ from storage.systems import SystemStore
 from storage.tools import (
     ToolStore,
 )
+from storage.watched_runs import RunSight
 from tools.auth.oauth2 import Token
 from tools.carriers import Carriers, shown_in
 from tools.context import ChildRun, Engines, RunContext, RunEvent
@@ -134,6 +136,8 @@ class Service:
         self.runs_changed: list[Callable[[], None]] = []
         #: Called with the id of a run of this process that began a step or ended.
         self.run_updated: list[Callable[[str], None]] = []
+        #: Called after the home was written to, whatever it was.
+        self.home_changed: list[Callable[[], None]] = []
         self._database = database
         self._runs = runs
         self._owner = owner
@@ -144,10 +148,12 @@ class Service:
         self.outbox = Outbox(database)
         self._slots = anyio.CapacityLimiter(settings.async_runs)
         self._active: dict[str, ActiveRun] = {}
+        self._step_notes = StepNotes(database, self._steps_of)
         self._group: TaskGroup | None = None
         #: Ends that the disk had no room for.
         self._unrecorded: list[tuple[int, RunOutcome]] = []
         self._newest_seq = 0
+        self._running_elsewhere: frozenset[int] = frozenset()
         self._user = _operating_system_user()
         self.tools = ToolLibrary(
             tools,
@@ -168,7 +174,9 @@ class Service:
         with _told("the stored tools cannot be read"):
             await self.catalog.refresh()
         self._newest_seq = await self._runs.newest_seq()
+        self._running_elsewhere = await self._runs.running_elsewhere(self._owner.id)
         group.start_soon(self._watch)
+        group.start_soon(self._step_notes.note_forever)
         group.start_soon(self._end_orphans_forever)
         group.start_soon(self.history.index_forever)
         group.start_soon(self.history.prune_forever)
@@ -412,11 +420,16 @@ class Service:
         run = await self._runs.get(run_id, with_steps=with_steps, with_large=with_large)
         if run is None:
             raise UnknownRunError(f"run {run_id} not found")
-        active = self._active.get(run_id)
-        if run.status is RunStatus.RUNNING and active is not None:
-            # The record gets its steps at the end; until then they are in memory.
-            run = replace(run, steps=active.execution.steps_so_far())
+        if run.status is RunStatus.RUNNING and with_steps:
+            # The record gets its steps at the end; until then they are in the owner's memory.
+            steps = self._steps_of(run_id)
+            run = replace(run, steps=steps or await self._step_notes.of_run(run_id))
         return run
+
+    def _steps_of(self, run_id: str) -> list[JsonObject] | None:
+        """The steps of a run of this process so far; None for every other run."""
+        active = self._active.get(run_id)
+        return None if active is None else active.execution.steps_so_far()
 
     async def get_file(self, run_id: str, key: str) -> StoredFile:
         """A binary answer that a run kept. Raises `UnknownRunError`."""
@@ -470,8 +483,16 @@ class Service:
         """The status of a run, None when there is none. Raises `StorageError`."""
         return await self._runs.status(run_id)
 
+    async def sight_of(self, run_id: str) -> RunSight | None:
+        """What is to be seen of a run, None when there is none. Raises `StorageError`.
+
+        A running run of another process is watched from now on: its owner notes its steps.
+        """
+        return await self._step_notes.sight(run_id, is_own=run_id in self._active)
+
     def tell_of_run(self, run_id: str) -> None:
         """A run of this process is not what it was."""
+        self._step_notes.step_began(run_id)
         for listener in self.run_updated:
             listener(run_id)
 
@@ -606,12 +627,16 @@ class Service:
                 seen = version
                 await self.tools.refresh()
                 await self._cancel_on_request()
+                await self._step_notes.look(self._active)
                 newest = await self._runs.newest_seq()
+                running_elsewhere = await self._runs.running_elsewhere(self._owner.id)
             except StorageError as error:
                 _log.warning("cannot look for changes: %s", error)
                 continue
-            if newest > self._newest_seq:
-                self._newest_seq = newest
+            _tell(self.home_changed)
+            if newest > self._newest_seq or running_elsewhere != self._running_elsewhere:
+                self._newest_seq = max(newest, self._newest_seq)
+                self._running_elsewhere = running_elsewhere
                 _tell(self.runs_changed)
 
     async def _cancel_on_request(self) -> None:

@@ -159,7 +159,7 @@ def _root_state(run: StoredRun) -> JsonObject:
 def _step_state(run: StoredRun, step_id: str) -> JsonObject:
     step = step_of(run, step_id)
     if step is None:
-        # Steps are recorded when the run ends: those of a running run are not known yet.
+        # Of a run of another process that nobody watches, no step is known before its end.
         return {"status": "pending" if run.status is RunStatus.RUNNING else "skipped"}
     status = str(step.get("status", "failure"))
     state: JsonObject = {

@@ -395,7 +395,7 @@ def _migrations() -> list[tuple[int, str]]:
 
 
 #: The newest schema this program knows.
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

@@ -37,6 +37,7 @@ from storage.search import SEARCHED_BYTES, drop_forgotten_words, enqueue, index_
 from storage.snapshots import load_snapshot, store_snapshot
 from storage.statistics import ToolStatistics, tool_statistics
 from storage.step_documents import file_blob, pack_steps, steps_with_data
+from storage.watched_runs import forget_watched
 from tools.decoders import StoredFile
 from tools.errors import ErrorDetail, ErrorKind
 from tools.json_text import Json, JsonObject, decode_json, encode_json, encode_json_text
@@ -165,6 +166,17 @@ class RunStore:
             lambda connection: connection.execute(
                 "SELECT coalesce(max(seq), 0) FROM runs"
             ).fetchone()[0]
+        )
+
+    async def running_elsewhere(self, owner: str) -> frozenset[int]:
+        """The sequence numbers of the running runs of all processes but this one."""
+        return await self._database.read(
+            lambda connection: frozenset(
+                row[0]
+                for row in connection.execute(
+                    "SELECT seq FROM runs WHERE status = 'running' AND owner IS NOT ?", (owner,)
+                )
+            )
         )
 
     async def owners(self) -> list[str]:
@@ -481,6 +493,7 @@ def _end(connection: sqlite3.Connection, seq: int, status: RunStatus, error: str
     enqueue(connection, seq)
     forget_queued(connection, seq)
     connection.execute("DELETE FROM cancel_requests WHERE run_id = ?", (run_id,))
+    forget_watched(connection, run_id)
     return True
 
 

@@ -23,7 +23,7 @@ from mcp.server.subscriptions import (
 from server.mcp_surface.greeting import RESOURCES_INTERVAL_SECONDS
 from server.mcp_surface.uris import parse_uri
 from storage.errors import StorageError
-from tools.run import RunStatus
+from storage.watched_runs import RunSight
 
 if TYPE_CHECKING:
     from mcp.server.connection import Connection
@@ -34,15 +34,15 @@ __all__ = ["Notifier"]
 class Notifier:
     """Tells clients that tools or runs have changed. `run` does the sending.
 
-    `status_of` is how a run of another process is looked at: its record is all there is to see.
+    `sight_of` is how a run of another process is looked at.
     """
 
     def __init__(
-        self, status_of: Callable[[str], Awaitable[RunStatus | None]], *, announces_runs: bool
+        self, sight_of: Callable[[str], Awaitable[RunSight | None]], *, announces_runs: bool
     ) -> None:
         self.bus = InMemorySubscriptionBus()
         self._listen = ListenHandler(self.bus)
-        self._status_of = status_of
+        self._sight_of = sight_of
         self._announces_runs = announces_runs
         self._connections: dict[int, Connection] = {}
         #: Set once a client has done the handshake.
@@ -50,7 +50,7 @@ class Notifier:
         #: Addresses of runs that somebody watches, by run; each counted once a subscriber.
         self._watched: dict[str, Counter[str]] = {}
         self._of_connection: dict[int, set[str]] = {}
-        self._seen: dict[str, RunStatus | None] = {}
+        self._seen: dict[str, RunSight | None] = {}
         self._due: set[str] = set()
         self._tools = anyio.Event()
         self._resources = anyio.Event()
@@ -63,6 +63,9 @@ class Notifier:
         """Runs were recorded or have ended, by this process or another."""
         if self._announces_runs:
             self._resources.set()
+
+    def home_changed(self) -> None:
+        """Something was written, perhaps of a run that is watched."""
         if self._watched:
             self._runs.set()
 
@@ -152,10 +155,11 @@ class Notifier:
             due, self._due = self._due, set()
             for run_id in list(self._watched):
                 with suppress(StorageError):
-                    status = await self._status_of(run_id)
-                    if run_id in due or status is not self._seen.get(run_id):
-                        self._seen[run_id] = status
+                    sight = await self._sight_of(run_id)
+                    if run_id in due or _has_changed(self._seen.get(run_id), sight):
                         await self._send_updated(run_id)
+                    if run_id in self._watched:
+                        self._seen[run_id] = sight
 
     async def _send_updated(self, run_id: str) -> None:
         for uri in list(self._watched.get(run_id, ())):
@@ -172,7 +176,7 @@ class Notifier:
         uris[uri] += 1
         if run_id not in self._seen:
             with suppress(StorageError):
-                self._seen[run_id] = await self._status_of(run_id)
+                self._seen[run_id] = await self._sight_of(run_id)
 
     def _unwatch(self, uri: str) -> None:
         run_id = _run_of(uri)
@@ -195,6 +199,13 @@ class Notifier:
 def _connection_of(context: ServerRequestContext[Any]) -> "Connection":
     # The SDK (2.3) hands out no public reference to what can notify a client unasked.
     return context.session._connection  # pyright: ignore[reportPrivateUsage]: see above
+
+
+def _has_changed(before: RunSight | None, now: RunSight | None) -> bool:
+    """Whether a reader of the run would see something else."""
+    if before is None or now is None:
+        return before is not now
+    return (before.status, before.steps) != (now.status, now.steps)
 
 
 def _run_of(uri: str) -> str | None:

@@ -82,10 +82,11 @@ class McpSurface:
         self.tools = tools or ShownTools(service, self._selection)
         self._resources = ShownResources(service, self._selection)
         self._prompts = prompts(with_authoring=self._selection.authoring)
-        self.notifier = Notifier(service.run_status, announces_runs=service.settings.announce_runs)
+        self.notifier = Notifier(service.sight_of, announces_runs=service.settings.announce_runs)
         service.tools_changed.append(self.notifier.tools_changed)
         service.runs_changed.append(self.notifier.resources_changed)
         service.run_updated.append(self.notifier.run_updated)
+        service.home_changed.append(self.notifier.home_changed)
         self.server: Server[Any] = _DualEraServer(
             SERVER_INFO["name"],
             version=VERSION,

@@ -10,6 +10,8 @@ from server.app import open_service
 from server.mcp_surface.surface import McpSurface
 from server.service import Service
 from server.settings import Settings
+from server.workflow_view import workflow_view
+from storage.watched_runs import RunSight
 from tests.server.helpers import WAIT_SECONDS, start, store, until
 from tests.server.test_mcp import ERAS, LEGACY
 from tests.web import Answer, Web
@@ -105,24 +107,73 @@ async def test_a_run_says_when_a_step_begins_and_when_it_ends(
 
 
 @ERAS
-async def test_the_end_of_a_run_of_another_process_is_told(
+async def test_a_run_of_another_process_says_when_a_step_begins_and_when_it_ends(
     era: str, settings: Settings, web: Web
 ) -> None:
     upstream = Upstream(web)
     async with open_service(settings) as other, open_service(settings) as mine:
         await two_steps(other, web)
         active = await start(other, "t", run_id="r")
-        watcher = Watcher(mine, era, "callslip://runs/r/results")
+        watcher = Watcher(mine, era, "callslip://runs/r")
         with anyio.fail_after(WAIT_SECONDS):
             async with anyio.create_task_group() as group:
                 group.start_soon(watcher.run)
                 await watcher.is_listening.wait()
+                await until(lambda: watcher.updates == 1, "the first step is shown")
+                run = await mine.get_run("r")
+                assert [step["status"] for step in run.steps] == ["running"]
                 await upstream.go()
+                await until(lambda: watcher.updates == 2, "the second step is told")
+                run = await mine.get_run("r")
+                assert [step["status"] for step in run.steps] == ["success", "running"]
+                nodes = workflow_view(run)["executionState"]
+                assert {name: node["status"] for name, node in nodes.items()} == {
+                    "root": "success",
+                    "one": "success",
+                    "two": "running",
+                }
                 await upstream.go()
                 await active.wait()
-                await until(lambda: watcher.updates > 0, "the end is told")
+                await until(lambda: watcher.updates == 3, "the end is told")
                 watcher.stop.set()
-        assert watcher.updates == 1
+        assert watcher.updates == 3
+        assert await mine.sight_of("r") == RunSight("success", is_watched=False, steps=None)
+
+
+async def test_a_run_that_begins_after_it_is_watched_is_told_from_another_process(
+    settings: Settings, web: Web
+) -> None:
+    upstream = Upstream(web)
+    async with open_service(settings) as other, open_service(settings) as mine:
+        await two_steps(other, web)
+        watcher = Watcher(mine, LEGACY, "callslip://runs/r")
+        with anyio.fail_after(WAIT_SECONDS):
+            async with anyio.create_task_group() as group:
+                group.start_soon(watcher.run)
+                await watcher.is_listening.wait()
+                active = await start(other, "t", run_id="r")
+                await until(lambda: watcher.updates == 2, "the run and its first step are told")
+                await upstream.go()
+                await until(lambda: watcher.updates == 3, "the second step is told")
+                await upstream.go()
+                await active.wait()
+                await until(lambda: watcher.updates == 4, "the end is told")
+                watcher.stop.set()
+
+
+async def test_the_steps_of_a_run_that_nobody_watches_are_written_at_its_end_only(
+    settings: Settings, web: Web
+) -> None:
+    upstream = Upstream(web)
+    async with open_service(settings) as other, open_service(settings) as mine:
+        await two_steps(other, web)
+        active = await start(other, "t", run_id="r")
+        await upstream.go()
+        await until(lambda: upstream.asked == 2, "the second step has begun")
+        assert (await mine.get_run("r")).steps == []
+        await upstream.go()
+        await active.wait()
+        assert [step["status"] for step in (await mine.get_run("r")).steps] == ["success"] * 2
 
 
 async def test_what_is_not_watched_any_more_is_forgotten(service: Service) -> None:
