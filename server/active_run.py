@@ -13,7 +13,7 @@ from tools.carriers import Carriers, TakenCredential
 from tools.context import RunEvent
 from tools.errors import ErrorDetail, ErrorKind
 from tools.execution import Execution, TakenSteps
-from tools.json_text import JsonObject, decode_json
+from tools.json_text import JsonObject
 from tools.redaction import Redactor
 from tools.replay import Recording
 from tools.run import RequestSource, RunOptions, RunOutcome, SourceKind
@@ -177,8 +177,8 @@ def outcome_of(run: StoredRun) -> RunOutcome:
     return RunOutcome(
         run.status,
         run.inputs or {},
-        data=decode_json(run.result) if run.result is not None else None,
-        data_json=run.result,
+        data=run.data,
+        data_bytes=run.result.size if run.result is not None else None,
         error=run.error,
         error_detail=ErrorDetail.model_validate(detail) if detail is not None else None,
     )

@@ -126,7 +126,7 @@ def _readable(request: JsonObject) -> JsonObject:
 def _expected_of(run: StoredRun) -> JsonObject:
     expected: JsonObject = {"status": str(run.status)}
     if run.status is RunStatus.SUCCESS:
-        expected["data"] = decode_json(run.result or b"null")
+        expected["data"] = run.data
     else:
         expected["error"] = run.error
         expected["errorKind"] = (run.error_detail or {}).get("kind")
@@ -266,7 +266,7 @@ class FrozenRun:
             problems.append(f"errorKind: expected {expected['errorKind']}, it is {kind}")
         difference: Difference | None = None
         if "data" in expected:
-            seen: Json = decode_json(outcome.data_json or b"null")
+            seen: Json = decode_json(outcome.text())
             difference = json_diff(
                 without(expected["data"], self._ignored), without(seen, self._ignored)
             )

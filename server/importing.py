@@ -117,7 +117,7 @@ async def fetch_document(service: Service, url: str) -> FetchedDocument:
         raise DocumentError(error.message, place=shown_url(url), hint=error.detail.hint) from None
     if received.status != 200:
         raise DocumentError(f"the answer is HTTP {received.status}", place=shown_url(url))
-    return FetchedDocument(received.body, received.url)
+    return FetchedDocument(received.body.whole(), received.url)
 
 
 def shown_url(url: str) -> str:

@@ -64,7 +64,7 @@ async def _fetch(service: Service, address: str, key: str | None) -> bytes:
         )
     if received.status != 200:
         raise DocumentError(f"the answer is HTTP {received.status}", place=place)
-    return received.body
+    return received.body.whole()
 
 
 async def store_found_tools(

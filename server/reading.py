@@ -101,8 +101,12 @@ def _select(value: Json, path: str) -> Json:
     if is_singular:
         if not matches:
             raise ReadingError(f"path {path[:_SHOWN_CHARACTERS]!r} finds nothing in this result")
-        return matches[0].obj
-    return [match.obj for match in matches]
+        return _found(value, matches[0])
+    return [_found(value, match) for match in matches]
+
+
+def _found(value: Json, match: "jsonpath.JSONPathMatch") -> Json:
+    return value if match.parent is None else match.obj
 
 
 def _find(value: Json, path: str) -> "tuple[bool, list[jsonpath.JSONPathMatch]]":
@@ -116,7 +120,8 @@ def _find(value: Json, path: str) -> "tuple[bool, list[jsonpath.JSONPathMatch]]"
         query = _environment().compile(text)
         _refuse_costly(query, path)
         matches: list[jsonpath.JSONPathMatch] = []
-        for match in query.finditer(value):
+        # The library would read a text as JSON; it has no parts, like null.
+        for match in query.finditer(None if isinstance(value, str) else value):
             matches.append(match)
             if len(matches) > _MAX_MATCHES:
                 raise ReadingError(

@@ -29,11 +29,12 @@ class AnswerContext:
 
 def render_result(outcome: RunOutcome, answer: AnswerContext) -> JsonObject:
     """The answer of a run that succeeded: the result, or a preview when it is large."""
-    result = outcome.data_json or b"null"
-    if _is_longer(result, answer.inline_limit_characters) or nests_deeply(outcome.data, result):
-        preview = preview_of(outcome.data, len(result))
+    size = outcome.data_bytes or 0
+    limit = answer.inline_limit_characters
+    if _is_longer(outcome, limit) or nests_deeply(outcome.data, outcome.data_json):
+        preview = preview_of(outcome.data, size)
         following = (
-            f"the whole result has {len(result):,} bytes; read parts of it with read_result "
+            f"the whole result has {size:,} bytes; read parts of it with read_result "
             f'(runId "{answer.run_id}", path as JSONPath, fields, offset, limit), '
             f"or the resource {answer.uri}/results"
         )
@@ -48,9 +49,7 @@ def render_result(outcome: RunOutcome, answer: AnswerContext) -> JsonObject:
             "a response filter changed the result, so it no longer fits the declared output; "
             f'read it with read_result (runId "{answer.run_id}")'
         )
-        return render_handle(
-            RunStatus.SUCCESS, following, answer, preview=preview_of(data, len(result))
-        )
+        return render_handle(RunStatus.SUCCESS, following, answer, preview=preview_of(data, size))
     return {
         "content": [_text(text), *_run_content(answer)],
         "structuredContent": structured,
@@ -59,11 +58,12 @@ def render_result(outcome: RunOutcome, answer: AnswerContext) -> JsonObject:
     }
 
 
-def _is_longer(text: bytes, characters: int) -> bool:
-    """Whether a UTF-8 text is longer; one that is far from the limit is not decoded for that."""
-    if len(text) <= characters:
+def _is_longer(outcome: RunOutcome, characters: int) -> bool:
+    """Whether the text of the result is; far from the limit its bytes tell that."""
+    size = outcome.data_bytes or 0
+    if size <= characters:
         return False
-    return len(text) > 4 * characters or len(text.decode("utf-8", "replace")) > characters
+    return size > 4 * characters or len(outcome.text().decode("utf-8", "replace")) > characters
 
 
 def render_handle(

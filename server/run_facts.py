@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import cast
 
 from storage.run_record import StoredRun
-from tools.json_text import Json, JsonObject, decode_json
+from tools.json_text import Json, JsonObject
 from tools.run import RunStatus, rfc3339
 
 __all__ = [
@@ -75,7 +75,7 @@ def result_of(run: StoredRun) -> tuple[bool, Json]:
     if run.status is not RunStatus.SUCCESS or run.result is None:
         return False, None
     try:
-        return True, decode_json(run.result)
+        return True, run.data
     except ValueError:
         return False, None
 

@@ -6,7 +6,7 @@ Absent fields are omitted, never null: published clients break on null.
 from storage.outbox import Delivery
 from storage.run_record import StoredRun
 from storage.schedules import Schedule
-from tools.json_text import JsonObject, decode_json
+from tools.json_text import JsonObject
 from tools.run import RunStatus, rfc3339
 
 __all__ = ["delivery_view", "schedule_view", "tool_view"]
@@ -58,7 +58,7 @@ def tool_view(run: StoredRun, *, with_data: bool = True, summary: bool = False) 
         view["subTools"] = run.sub_tools
     view = {key: value for key, value in view.items() if value is not None}
     if with_data and not summary and run.status is RunStatus.SUCCESS and run.result is not None:
-        view["data"] = decode_json(run.result)
+        view["data"] = run.data
     if summary:
         view = {key: value for key, value in view.items() if key not in _DETAILS}
     return view

@@ -30,7 +30,7 @@ from storage.run_record import StoredRun
 from tools.errors import RunError
 from tools.faults import trace_of
 from tools.http import OutgoingRequest
-from tools.json_text import Json, JsonObject, decode_json, encode_json
+from tools.json_text import Json, JsonObject, encode_json
 from tools.run import RequestSource, RunOptions, RunStatus, now_ms
 
 __all__ = ["SIGNATURE_HEADER", "WebhookError", "WebhookSender", "check_target", "signature"]
@@ -192,5 +192,5 @@ class WebhookSender:
 
 def _inputs_of(run: StoredRun) -> JsonObject:
     """The result as inputs; one that is no object stands under `result`."""
-    value: Json = decode_json(run.result) if run.result is not None else None
+    value: Json = run.data
     return cast("JsonObject", value) if isinstance(value, dict) else {"result": value}

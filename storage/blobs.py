@@ -3,11 +3,15 @@
 import hashlib
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from storage.errors import StorageError
 from storage.objects import LARGE_BYTES, ObjectStore
+from tools.json_pieces import PIECE_BYTES, json_pieces
+from tools.json_rows import decode_json_pieces
+from tools.json_text import Json, decode_json
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -21,10 +25,12 @@ __all__ = [
     "ElsewhereError",
     "Packed",
     "PackedDocument",
+    "StoredText",
     "load_blob",
     "load_document",
     "pack",
     "pack_column",
+    "pack_pieces",
     "pack_text",
     "place_elsewhere",
     "unpack",
@@ -34,16 +40,18 @@ __all__ = [
 #: Documents up to this size stay in their row, readable with any SQLite program.
 INLINE_BYTES = 2048
 _LEVEL = 3
+_OPTIONS: Mapping[int, int] = {
+    zstd.CompressionParameter.compression_level: _LEVEL,
+    zstd.CompressionParameter.checksum_flag: 1,
+}
 #: Made once, because that takes longer than compressing a kilobyte. Threads may share it: a frame
 #: is one call.
-_COMPRESSOR = zstd.ZstdCompressor(
-    options={
-        zstd.CompressionParameter.compression_level: _LEVEL,
-        zstd.CompressionParameter.checksum_flag: 1,
-    }
-)
+_COMPRESSOR = zstd.ZstdCompressor(options=_OPTIONS)
 #: Compressing less than this gains nothing.
 _SHORTEST_COMPRESSED = 256
+#: Compressed texts that are longer stay compressed until their value is asked for.
+_KEPT_COMPRESSED_BYTES = 1024 * 1024
+_DIGEST_BYTES = 20
 
 
 @dataclass
@@ -103,6 +111,19 @@ def pack(content: bytes) -> Packed:
     return Packed(digest, len(content), "raw", content)
 
 
+def pack_pieces(pieces: Iterable[bytes]) -> Packed:
+    """Compress a large content that is made while it is compressed."""
+    digest, size = hashlib.blake2b(digest_size=_DIGEST_BYTES), 0
+    compressor = zstd.ZstdCompressor(options=_OPTIONS)
+    compressed = bytearray()
+    for piece in pieces:
+        digest.update(piece)
+        size += len(piece)
+        compressed += compressor.compress(piece)
+    compressed += compressor.flush()
+    return Packed(digest.digest(), size, "zstd", bytes(compressed))
+
+
 def pack_text(content: bytes) -> bytes:
     """Compressed bytes that are no blob of their own, with a checksum."""
     return _COMPRESSOR.compress(content, zstd.ZstdCompressor.FLUSH_FRAME)
@@ -142,9 +163,34 @@ class PackedDocument:
             return cls(content.decode("utf-8", "surrogatepass"), None)
         return cls(None, pack(content))
 
+    @classmethod
+    def of_json(cls, value: Json, text: bytes | None) -> "PackedDocument":
+        """The document of a value; without its `text` that is made in pieces, and never whole."""
+        return cls(None, pack_pieces(json_pieces(value))) if text is None else cls.of(text)
+
     def store(self, connection: sqlite3.Connection, seq: int) -> str | int | None:
         """The value of the column."""
         return self.inline if self.packed is None else self.packed.store(connection, seq)
+
+
+@dataclass(frozen=True)
+class StoredText:
+    """A JSON text of the database, proved to be what was stored; `size` is its length."""
+
+    data: bytes = field(repr=False)
+    size: int
+    is_compressed: bool = False
+
+    @cached_property
+    def value(self) -> Json:
+        """Its value, made once: whoever shares it must not change it. Raises `ValueError`."""
+        if self.is_compressed:
+            return decode_json_pieces(_plain_pieces(self.data))
+        return decode_json(self.data)
+
+    def decode(self) -> Json:
+        """The same, to be done in a thread."""
+        return self.value
 
 
 class ElsewhereError(sqlite3.DatabaseError):
@@ -167,6 +213,7 @@ class BlobReader:
         default_factory=dict[str, "bytes | StorageError"]
     )
     wanted: set[str] = field(default_factory=set[str])
+    _texts: dict[int, StoredText] = field(default_factory=dict[int, StoredText])
 
     async def fetch(self) -> None:
         """Get what the first pass wanted; what cannot be had is named when it is read."""
@@ -182,6 +229,15 @@ class BlobReader:
     ) -> bytes | None:
         """The JSON text of a document column. Raises `sqlite3.DatabaseError`."""
         return _document(connection, column, self._elsewhere)
+
+    def text(self, connection: sqlite3.Connection, column: str | bytes | int) -> StoredText:
+        """The JSON text of a document column, or of a blob. Raises like `blob`."""
+        if isinstance(column, int):
+            if column not in self._texts:
+                self._texts[column] = _stored_text(connection, column, self._elsewhere)
+            return self._texts[column]
+        plain = self.document(connection, column) or b""
+        return StoredText(plain, len(plain))
 
     def blob(self, connection: sqlite3.Connection, blob_id: int) -> bytes:
         """The content of a blob.
@@ -229,7 +285,20 @@ def _document(
     return _blob(connection, column, elsewhere)
 
 
-def _blob(connection: sqlite3.Connection, blob_id: int, elsewhere: Callable[[str], bytes]) -> bytes:
+@dataclass(frozen=True)
+class _BlobRow:
+    """A blob as it is stored, wherever that is."""
+
+    name: str
+    digest: bytes
+    size: int
+    encoding: str
+    data: bytes
+
+
+def _blob_row(
+    connection: sqlite3.Connection, blob_id: int, elsewhere: Callable[[str], bytes]
+) -> _BlobRow:
     row = connection.execute(
         "SELECT hash, size, encoding, data, uri FROM blobs WHERE blob_id = ?", (blob_id,)
     ).fetchone()
@@ -238,7 +307,44 @@ def _blob(connection: sqlite3.Connection, blob_id: int, elsewhere: Callable[[str
     digest, size, encoding, data, uri = row
     if uri is not None:
         data = elsewhere(uri)
-    return unpack(f"blob {blob_id}", digest, size, encoding, data)
+    return _BlobRow(f"blob {blob_id}", digest, size, encoding, data)
+
+
+def _blob(connection: sqlite3.Connection, blob_id: int, elsewhere: Callable[[str], bytes]) -> bytes:
+    row = _blob_row(connection, blob_id, elsewhere)
+    return unpack(row.name, row.digest, row.size, row.encoding, row.data)
+
+
+def _stored_text(
+    connection: sqlite3.Connection, blob_id: int, elsewhere: Callable[[str], bytes]
+) -> StoredText:
+    row = _blob_row(connection, blob_id, elsewhere)
+    if row.encoding == "raw" or row.size <= _KEPT_COMPRESSED_BYTES:
+        plain = unpack(row.name, row.digest, row.size, row.encoding, row.data)
+        return StoredText(plain, row.size)
+    digest, size = hashlib.blake2b(digest_size=_DIGEST_BYTES), 0
+    try:
+        for piece in _plain_pieces(row.data):
+            digest.update(piece)
+            size += len(piece)
+            if size > row.size:
+                break
+    except (zstd.ZstdError, TypeError, EOFError) as error:
+        raise sqlite3.DatabaseError(f"{row.name} is damaged: {error}") from error
+    if size != row.size or digest.digest() != row.digest:
+        raise sqlite3.DatabaseError(f"{row.name} is damaged: it does not match its hash")
+    return StoredText(row.data, size, is_compressed=True)
+
+
+def _plain_pieces(data: bytes) -> Iterator[bytes]:
+    """A compressed content in pieces. Raises `zstd.ZstdError`, `TypeError`, `EOFError`."""
+    decompressor = zstd.ZstdDecompressor()
+    piece = decompressor.decompress(data, max_length=PIECE_BYTES)
+    while piece or not decompressor.eof:
+        if not piece and decompressor.needs_input:
+            raise EOFError("it ends in the middle")
+        yield piece
+        piece = b"" if decompressor.eof else decompressor.decompress(b"", max_length=PIECE_BYTES)
 
 
 def unpack(name: str, digest: bytes, size: int, encoding: str, data: bytes) -> bytes:
@@ -261,4 +367,4 @@ def _decompressed(data: bytes, size: int) -> bytes:
 
 
 def _digest(content: bytes) -> bytes:
-    return hashlib.blake2b(content, digest_size=20).digest()
+    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()

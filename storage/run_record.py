@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from storage.blobs import StoredText
 from tools.json_text import Json, JsonObject
 from tools.run import RequestSource, RunStatus, SourceKind
 
@@ -113,7 +114,7 @@ class StoredRun:
     steps: list[JsonObject] = field(default_factory=list[JsonObject])
     sub_tools: JsonObject | None = None
     #: The JSON text of the result, of a run that succeeded.
-    result: bytes | None = None
+    result: StoredText | None = None
     #: Where the result lies when it is too large for the database.
     result_uri: str | None = None
     #: Its length as JSON text.
@@ -122,6 +123,11 @@ class StoredRun:
     derived: list[DerivedRun] = field(default_factory=list[DerivedRun])
     #: What could not be read of a damaged record, in words.
     damage: str | None = None
+
+    @property
+    def data(self) -> Json:
+        """The value of the result; null without one. A large one takes a second to be made."""
+        return None if self.result is None else self.result.value
 
 
 def run_of_row(row: Sequence[Any], damage: list[str], **documents: Any) -> StoredRun:

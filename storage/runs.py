@@ -40,6 +40,7 @@ from storage.step_documents import file_blob, pack_steps, steps_with_data
 from storage.watched_runs import forget_watched
 from tools.decoders import StoredFile
 from tools.errors import ErrorDetail, ErrorKind
+from tools.json_pieces import json_head
 from tools.json_text import Json, JsonObject, decode_json, encode_json, encode_json_text
 from tools.run import RunOutcome, RunStatus, now_ms
 
@@ -93,7 +94,7 @@ class RunStore:
 
     async def finish(self, seq: int, outcome: RunOutcome) -> bool:
         """Record how a run ended. False when it had ended before: the first end stays."""
-        if len(outcome.data_json or b"") < _PACKED_INLINE_BYTES:
+        if max(outcome.data_bytes or 0, outcome.cost.bytes_in) < _PACKED_INLINE_BYTES:
             details = _FinishedDetails.of(outcome)
         else:
             # Compressing lets other threads run.
@@ -378,8 +379,11 @@ class _FinishedDetails:
 
     @classmethod
     def of(cls, outcome: RunOutcome) -> "_FinishedDetails":
-        text = outcome.data_json
-        result = PackedDocument.of(text) if text is not None else None
+        result = head = None
+        if outcome.data_bytes is not None:
+            result = PackedDocument.of_json(outcome.data, outcome.data_json)
+            if result.is_large:
+                head = pack_text(json_head(outcome.data, SEARCHED_BYTES))
         steps, blobs = pack_steps(
             outcome.steps, outcome.data, result.packed if result is not None else None
         )
@@ -393,7 +397,7 @@ class _FinishedDetails:
             PackedDocument.of(encode_json(logs)) if logs else None,
             encode_json_text(outcome.cost.wire()),
             PackedDocument.of(encode_json(dict(outcome.sub_tools))) if outcome.sub_tools else None,
-            pack_text(text[:SEARCHED_BYTES]) if text and result and result.is_large else None,
+            head,
         )
 
 
@@ -575,14 +579,15 @@ def _get(
         if column is None:
             continue
         try:
-            content = reader.document(connection, column) or b"null"
             if name != "result":
+                content = reader.document(connection, column) or b"null"
                 documents[name] = _shaped(name, decode_json(content))
                 continue
+            text = reader.text(connection, column)
             if isinstance(column, str):
                 # Blobs are proved by their hash; only a text in the row may have been changed.
-                decode_json(content)
-            documents[name] = content
+                text.decode()
+            documents[name] = text
         except (sqlite3.DatabaseError, ValueError) as error:
             damage.append(f"{name}: {error}")
     try:

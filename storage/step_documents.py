@@ -13,9 +13,10 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from storage.blobs import INLINE_BYTES, BlobReader, ElsewhereError, Packed, pack
+from storage.blobs import INLINE_BYTES, BlobReader, ElsewhereError, Packed, pack, pack_pieces
 from tools.decoders.result import StoredFile
-from tools.json_text import Json, JsonObject, decode_json, encode_json, encode_json_text
+from tools.json_pieces import json_pieces, weighs_much
+from tools.json_text import Json, JsonObject, encode_json, encode_json_text
 from tools.run import Exchange, RequestRecord, StepRecord
 
 __all__ = ["file_blob", "pack_steps", "steps_with_data"]
@@ -73,6 +74,9 @@ def _around(step: StepRecord, result: Json) -> JsonObject | None:
 
 
 def _add_data(fields: JsonObject, data: Json, blobs: dict[str, Packed]) -> None:
+    if weighs_much(data):
+        fields["dataBlob"] = _mark(pack_pieces(json_pieces(data)), blobs)
+        return
     content = encode_json(data)
     # A small text may still be nested deeper than the document around it may be.
     if len(content) <= INLINE_BYTES and content.count(b"[") + content.count(b"{") < _INLINE_DEPTH:
@@ -188,10 +192,10 @@ def _load(
     if blob_id is None:
         return
     try:
-        content = blobs.blob(connection, blob_id)
         if as_json:
-            fields[name] = decode_json(content)
+            fields[name] = blobs.text(connection, blob_id).value
             return
+        content = blobs.blob(connection, blob_id)
         try:
             fields[name] = content.decode()
         except UnicodeDecodeError:

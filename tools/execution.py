@@ -7,6 +7,7 @@ from outside, `cut_off` gives the outcome with all that was done so far.
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import anyio
@@ -15,7 +16,8 @@ from tools.carriers import NOTHING_CARRIED, TakenCredential, shown_in
 from tools.context import RunContext
 from tools.errors import ErrorDetail, ErrorKind, RunError
 from tools.faults import trace_of
-from tools.json_text import Json, JsonObject, encode_json
+from tools.json_pieces import weighs_much
+from tools.json_text import Json, JsonObject
 from tools.looping import DEFAULT_READING_CONCURRENCY, run_items
 from tools.model import RequestConfig, Step
 from tools.prepared import PreparedTool
@@ -386,8 +388,7 @@ class Execution:
         outcome = self._bare_outcome(status)
         if error is None:
             try:
-                outcome.data = redactor.json(data)
-                outcome.data_json = encode_json(outcome.data)
+                await self._set_data(outcome, await self._without_secrets(data))
             except (RecursionError, TypeError, ValueError):
                 outcome.status = RunStatus.FAILED
                 error = RunError(
@@ -403,7 +404,6 @@ class Execution:
     async def _filter_steps(self, steps: Sequence[StepRecord]) -> None:
         """Filter and redact the step data that is stored; FAIL masks here."""
         filters = self._tool.response_filters
-        redactor = self._context.redactor
         for record in steps:
             if not record.has_data:
                 continue
@@ -420,6 +420,22 @@ class Execution:
                     record.data, record.has_data, record.altered = None, False, True
                     continue
                 data = outcome.value
-            data = redactor.json(data)
+            data = await self._without_secrets(data)
             record.altered = data is not record.data
             record.data = data
+
+    async def _without_secrets(self, data: Json) -> Json:
+        redactor = self._context.redactor
+        if redactor and weighs_much(data):
+            # Other runs go on between its pieces.
+            return await anyio.to_thread.run_sync(redactor.json, data)
+        return redactor.json(data)
+
+    @staticmethod
+    async def _set_data(outcome: RunOutcome, data: Json) -> None:
+        is_large = weighs_much(data)
+        set_data = partial(outcome.set_data, data, is_large=is_large)
+        if is_large:
+            await anyio.to_thread.run_sync(set_data)
+        else:
+            set_data()

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any, cast
 from urllib.parse import quote, quote_plus, unquote_plus
 
+from tools.json_pieces import json_pieces
 from tools.json_text import Json, encode_json
 
 __all__ = [
@@ -124,6 +125,7 @@ class Redactor:
                 self._names.setdefault(form, name)
             self.__dict__.pop("_pattern", None)
             self.__dict__.pop("_bytes_pattern", None)
+            self.__dict__.pop("longest_form_bytes", None)
 
     def __bool__(self) -> bool:
         return bool(self._names)
@@ -149,9 +151,22 @@ class Redactor:
 
     def json(self, value: Json) -> Json:
         """A JSON value without secrets, in keys, texts and numbers; the same object if none."""
-        if not self._names or not self._bytes_pattern.search(encode_json(value)):
-            return value
-        return self._walk(value)
+        return self._walk(value) if self._names and self._is_in(value) else value
+
+    @cached_property
+    def longest_form_bytes(self) -> int:
+        """The length of the longest text that is searched for."""
+        return max((len(form.encode("utf-8", "surrogatepass")) for form in self._names), default=0)
+
+    def _is_in(self, value: Json) -> bool:
+        end = b""
+        for piece in json_pieces(value):
+            text = end + piece
+            if self._bytes_pattern.search(text):
+                return True
+            # A secret may begin in one piece and end in the next.
+            end = text[max(0, len(text) - self.longest_form_bytes) :]
+        return False
 
     def headers(self, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         """Headers without secrets; credential headers lose their whole value."""

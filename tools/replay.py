@@ -16,7 +16,7 @@ import anyio.lowlevel
 
 from tools.addresses import AddressPolicy
 from tools.errors import ErrorDetail, ErrorKind, HttpFailure, RunError
-from tools.http import NotSentError, OutgoingRequest, Received
+from tools.http import Body, NotSentError, OutgoingRequest, Received
 from tools.json_text import JsonObject
 from tools.redaction import Redactor
 from tools.system import System, auth_credential_names
@@ -104,7 +104,7 @@ class RecordedExchange:
             int(exchange["responseStatus"]),
             str(exchange.get("responseUrl", "")),
             _headers(exchange, "responseHeaders"),
-            content,
+            Body(content),
         )
         return cls(method, url, body, boundary, answer=answer)
 
@@ -255,7 +255,9 @@ class ReplayClient:
         boundary = _boundary_of(request.headers)
         found = self._recording.take(request.method, url, body, boundary)
         if found is not None and found.answer is not None:
-            return replace(found.answer, url=found.answer.url or request.url)
+            # Whoever reads an answer may take it apart, and this one may be given again.
+            body = Body(found.answer.body.whole())
+            return replace(found.answer, url=found.answer.url or request.url, body=body)
         if found is not None and found.failure is not None:
             raise _again(found.failure)
         if self._sender is not None:

@@ -17,7 +17,8 @@ from pydantic.alias_generators import to_camel
 from tools.carriers import NOTHING_CARRIED, TakenCredential
 from tools.decoders.result import StoredFile
 from tools.errors import ErrorDetail
-from tools.json_text import Json, JsonObject
+from tools.json_pieces import json_length
+from tools.json_text import Json, JsonObject, encode_json
 
 __all__ = [
     "Cost",
@@ -301,8 +302,10 @@ class RunOutcome:
     inputs: JsonObject
     #: The result, when `status` is success.
     data: Json = None
-    #: Its JSON text.
+    #: Its JSON text, unless that is large: it is then made in pieces, where it is needed.
     data_json: bytes | None = None
+    #: How many bytes the text has; None without a result.
+    data_bytes: int | None = None
     error: str | None = None
     error_detail: ErrorDetail | None = None
     steps: list[StepRecord] = field(default_factory=list[StepRecord])
@@ -312,3 +315,13 @@ class RunOutcome:
     sub_tools: Mapping[str, JsonObject] = field(default_factory=dict[str, JsonObject])
     #: The short credentials that the result holds.
     carried: frozenset[TakenCredential] = field(default=NOTHING_CARRIED, repr=False)
+
+    def set_data(self, data: Json, *, is_large: bool) -> None:
+        """Set the result and its text, or the length alone. Raises like `encode_json`."""
+        self.data = data
+        self.data_json = None if is_large else encode_json(data)
+        self.data_bytes = json_length(data) if self.data_json is None else len(self.data_json)
+
+    def text(self) -> bytes:
+        """The JSON text of the result, whole."""
+        return encode_json(self.data) if self.data_json is None else self.data_json

@@ -10,7 +10,7 @@ from tools.auth import authorize
 from tools.context import RunContext
 from tools.decoders.media_type import decode_text, parse_media_type
 from tools.errors import ErrorKind, HttpFailure, RunError
-from tools.http import NotSentError, OutgoingRequest, Received
+from tools.http import Body, NotSentError, OutgoingRequest, Received
 from tools.model import Step
 from tools.redaction import without_user_information
 from tools.retries import LONGEST_RETRY_AFTER_SECONDS, RetryPolicy, parse_retry_after
@@ -140,7 +140,7 @@ async def _exchange(
         entry.exchange.response_headers = context.redactor.headers(received.headers)
         if received.url != request.url:
             entry.exchange.response_url = context.redactor.url(received.url)
-        entry.exchange.response_body = _kept(received.body, context)
+        entry.exchange.response_body = _kept_head(received.body, context)
         entry.exchange.truncated = len(received.body) > context.engines.max_recorded_body_bytes
     return received
 
@@ -156,11 +156,17 @@ def _kept(body: bytes, context: RunContext) -> bytes:
     return context.redactor.data(body)[: context.engines.max_recorded_body_bytes]
 
 
+def _kept_head(body: Body, context: RunContext) -> bytes:
+    # A credential that the end of what is kept would cut through is whole here.
+    longest = context.redactor.longest_form_bytes
+    return _kept(body.head(context.engines.max_recorded_body_bytes + longest), context)
+
+
 def _status_error(
     received: Received, request: OutgoingRequest, entry: RequestRecord, context: RunContext
 ) -> RunError:
     media_type = parse_media_type(received.header("content-type"))
-    text, _ = decode_text(received.body, media_type.charset)
+    text, _ = decode_text(received.body.whole(), media_type.charset)
     excerpt = context.redactor.text(text)[:_EXCERPT_CHARACTERS]
     status = received.status
     return RunError(
@@ -187,7 +193,7 @@ def _rejects_token(received: Received, system: System) -> bool:
     if not isinstance(system.auth, OAuth2Auth):
         return False
     return received.status == 401 or (
-        received.status == 400 and b"invalid_token" in received.body[:4096]
+        received.status == 400 and b"invalid_token" in received.body.head(4096)
     )
 
 

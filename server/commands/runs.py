@@ -26,7 +26,7 @@ from server.workflow_view import workflow_view
 from storage.run_lists import RunFilter, RunPage
 from storage.run_record import StoredRun
 from storage.search import SearchError
-from tools.json_text import Json, JsonObject, decode_json
+from tools.json_text import Json, JsonObject
 from tools.run import RequestSource, RunStatus
 
 app = typer.Typer(
@@ -186,7 +186,7 @@ def result(
     if run.result is None:
         reason = f": {run.error}" if run.error else ""
         fail(f"run {run_id} is {run.status} and has no result{reason}", FAILED)
-    value: Json = decode_json(run.result)
+    value: Json = run.data
     if path is not None:
         try:
             value = read_part(value, path=path, limit=1000)["value"]

@@ -5,7 +5,7 @@ from typing import cast
 
 from server.service import Service, UnknownRunError
 from storage.run_lists import RunFilter
-from tools.json_text import Json, JsonObject, decode_json
+from tools.json_text import Json, JsonObject
 from tools.run import RequestSource, RunStatus, rfc3339
 
 __all__ = ["completion"]
@@ -84,13 +84,12 @@ async def _of_run(service: Service, variable: str, run_id: str | None) -> list[s
     if variable == "key":
         return [file["key"] for step in run.steps for file in step.get("files", ())]
     if variable == "fields":
-        return _keys_of(run.result)
+        return _keys_of(run.data)
     steps = [str(step.get("stepId")) for step in run.steps]
     return ["root", *steps] if variable == "nodeIds" else steps
 
 
-def _keys_of(result: bytes | None) -> list[str]:
-    value = decode_json(result) if result is not None else None
+def _keys_of(value: Json) -> list[str]:
     if isinstance(value, list) and value:
         value = cast("list[Json]", value)[0]
     return list(cast("JsonObject", value)) if isinstance(value, dict) else []

@@ -17,7 +17,7 @@ from server.workflow_view import workflow_view
 from storage.run_lists import RunFilter
 from storage.search import SearchError
 from tools.decoders import StoredFile
-from tools.json_text import Json, JsonObject, decode_json
+from tools.json_text import Json, JsonObject
 from tools.run import RequestSource, RunStatus, milliseconds
 from tools.suggestions import did_you_mean
 
@@ -138,9 +138,9 @@ async def read_results(service: Service, run_id: str, parameters: Mapping[str, J
     if run.result is None:
         raise NotFoundError(f"run {run_id} {run.status}: {run.error}; it has no result")
     # A large text takes a while to decode, in which others are served.
-    value = await anyio.to_thread.run_sync(decode_json, run.result)
+    value = await anyio.to_thread.run_sync(run.result.decode)
     if is_part:
-        return await _part(value, parameters, len(run.result))
+        return await _part(value, parameters, run.result.size)
     return keep_fields(value, _fields(parameters))
 
 

@@ -31,7 +31,7 @@ from server.workflow_view import workflow_envelope, workflow_view
 from storage.api_keys import Scope
 from storage.run_lists import RunFilter
 from storage.run_record import StoredRun
-from tools.json_text import JsonObject, decode_json
+from tools.json_text import JsonObject
 from tools.run import RequestSource, RunStatus, milliseconds, rfc3339
 
 __all__ = ["runs"]
@@ -191,7 +191,7 @@ async def get_results(
     if run.error is not None:
         data["error"] = run.error
     if is_success and run.result is not None:
-        data["data"] = decode_json(run.result)
+        data["data"] = run.data
     return JsonAnswer({"success": True, "data": data})
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from storage.blobs import StoredText
 from storage.run_record import StoredRun
 from tools.json_text import encode_json
 from tools.run import RunStatus, rfc3339
@@ -38,6 +39,8 @@ def stored_run(run_id: str = "r", **fields: Any) -> StoredRun:
         "result": encode_json(data) if status is RunStatus.SUCCESS else None,
         **fields,
     }
+    if (text := given["result"]) is not None:
+        given["result"] = StoredText(text, len(text))
     return StoredRun(run_id=run_id, status=status, **given)
 
 

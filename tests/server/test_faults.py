@@ -183,4 +183,4 @@ async def test_the_history_opens_with_a_damaged_page_beside_the_runs(
             assert listed.total == 2
         assert (await service.list_runs(RunFilter(tool_id="one"), limit=10)).total == 1
         run = await service.get_run("run-one")
-        assert (run.status, run.result) == (RunStatus.SUCCESS, b"1")
+        assert (run.status, run.data) == (RunStatus.SUCCESS, 1)

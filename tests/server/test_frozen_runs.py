@@ -124,7 +124,7 @@ async def test_a_frozen_run_is_readable_and_holds_no_secret(service: Service, fo
         assert SECRET not in text
         assert "a-token-of-an-hour" not in text
     assert json.loads(content["inputs.json"]) == {"ids": [1, 2]}
-    assert json.loads(content["expected.json"])["data"] == json.loads(made.result or b"")
+    assert json.loads(content["expected.json"])["data"] == made.data
     (system,) = json.loads(content["systems.json"])
     assert system["credentialNames"] == ["client", "secret"]
     assert "credentials" not in system

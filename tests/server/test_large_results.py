@@ -19,8 +19,10 @@ from storage.objects import ObjectStore
 from tests.server.helpers import request_tool, start, store
 from tests.server.raw_client import run_command
 from tests.server.test_cli import as_json
-from tests.server.test_mcp import ERAS, call, connected, text
+from tests.server.test_mcp import ERAS, MODERN, call, connected, text
+from tests.server.test_systems import add_system
 from tests.web import Answer, Web
+from tools.json_text import encode_json
 
 ROWS: list[dict[str, Any]] = [
     {"id": n, "code": random.Random(n).randbytes(400).hex()} for n in range(1500)
@@ -66,6 +68,55 @@ async def test_it_is_read_by_path_and_page_over_mcp(era: str, large: str, servic
         assert "preview" in answer["structuredContent"]["callslip"]
         step = await call(client, "compare_runs", {"a": large, "b": large})
         assert not step.get("isError"), text(step)
+
+
+MANY_ROWS: list[dict[str, Any]] = [
+    {"id": n, "of": [{"id": n}], "text": "},{" * 9} for n in range(60_000)
+]
+
+
+async def test_one_of_megabytes_is_the_same_after_it_was_read_recorded_and_found(
+    service: Service, web: Web
+) -> None:
+    value = {"page": 1, "rows": MANY_ROWS, "next": None}
+    web.responds(lambda seen: Answer(value))
+    await store(service, request_tool("rows", web.url, retries=0))
+    active = await start(service, "rows", run_id="r")
+    outcome = await active.wait()
+    assert outcome.data == value
+    assert outcome.data_json is None
+    assert outcome.data_bytes == len(encode_json(value))
+    run = await service.get_run("r", with_large=True)
+    assert run.data == value
+    assert run.steps[0]["data"]["data"] is run.data
+    async with connected(service, MODERN) as client:
+        part = await call(client, "read_result", {"runId": "r", "path": "$.rows[-1].id"})
+        assert part["structuredContent"]["value"] == 59_999
+
+
+async def test_a_credential_in_one_of_megabytes_is_taken_out_wherever_it_is(
+    service: Service, web: Web
+) -> None:
+    secret = "s3cret-of-the-upstream"
+    await add_system(service, url=web.url, credentials={"token": secret})
+    for place in (0, 25_000, 59_999):
+        rows = [*MANY_ROWS]
+        rows[place] = {"id": place, "of": secret}
+        web.responds(lambda seen, rows=rows: Answer(rows))
+        await store(service, request_tool("rows", "/", config={"systemId": "acme"}))
+        outcome = await (await start(service, "rows")).wait()
+        assert outcome.data[place] == {"id": place, "of": "[credential acme.token]"}
+
+
+async def test_one_of_megabytes_that_is_no_json_says_at_which_byte(
+    service: Service, web: Web
+) -> None:
+    broken = encode_json(MANY_ROWS)[:-100]
+    web.responds(lambda seen: Answer(broken, headers={"Content-Type": "application/json"}))
+    await store(service, request_tool("rows", web.url, retries=0))
+    outcome = await (await start(service, "rows")).wait()
+    assert outcome.error is not None
+    assert f"at byte {len(broken):,}" in outcome.error
 
 
 async def test_two_are_compared_and_one_that_is_the_same_file_is_not_read(
@@ -146,7 +197,7 @@ async def test_a_home_that_cannot_take_files_keeps_results_in_the_database(
         run = await service.get_run(active.run_id)
     assert run.result_uri is None
     assert run.result is not None
-    assert json.loads(run.result) == ROWS
+    assert run.data == ROWS
 
 
 async def test_the_audit_reads_files_of_results(
@@ -182,4 +233,4 @@ async def test_one_process_reads_what_another_recorded(
 ) -> None:
     async with open_service(settings) as other:
         run: Any = await other.get_run(large, with_large=True)
-    assert json.loads(run.result) == ROWS
+    assert run.data == ROWS

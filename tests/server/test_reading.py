@@ -26,6 +26,12 @@ def test_a_path_finds_what_rfc_9535_says(path: str, value: Any) -> None:
     assert read_part(ROWS, path=path)["value"] == value
 
 
+@pytest.mark.parametrize("text", ["[1, 2]", "[", "0", ""])
+def test_a_result_that_is_a_text_is_that_text_and_not_what_it_would_be_as_json(text: str) -> None:
+    assert read_part(text, path="$")["value"] == text
+    assert read_part(text, path="$.*")["value"] == []
+
+
 @pytest.mark.parametrize(
     "path",
     [

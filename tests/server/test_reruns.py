@@ -37,13 +37,13 @@ async def rerun(service: Service, run_id: str, **fields: Any) -> tuple[StoredRun
 async def replayed(service: Service, run: StoredRun, **fields: Any) -> StoredRun:
     """The replay of a run, which must come out as the run did."""
     again, _ = await rerun(service, run.run_id, mode="replay", **fields)
-    assert (again.status, again.error, again.result) == (run.status, run.error, run.result)
+    assert (again.status, again.error, again.data) == (run.status, run.error, run.data)
     assert (again.source_run_id, again.source_kind) == (run.run_id, "replay")
     return again
 
 
 def body_of(run: StoredRun) -> Any:
-    return json.loads(run.result or b"null")
+    return run.data
 
 
 def two_steps(url: str, **second: Any) -> dict[str, Any]:
@@ -161,7 +161,7 @@ async def test_a_run_of_a_removed_or_archived_tool_is_made_again_from_its_snapsh
     await store(service, script_tool("old", "8", archived=True))
     for one, error in ((removed, UnknownToolError), (archived, ArchivedToolError)):
         again, _ = await rerun(service, one.run_id)
-        assert again.result == one.result
+        assert again.data == one.data
         with pytest.raises(error):
             await rerun(service, one.run_id, version="latest")
 
@@ -462,7 +462,7 @@ async def test_a_replay_needs_no_credential(service: Service, kind: str) -> None
         await service.connections.store.unset_credential("acme", "prod", credential)
     again, _ = await rerun(service, first.run_id, mode="replay")
     assert (again.status, again.error) == (RunStatus.SUCCESS, None)
-    assert again.result == first.result
+    assert again.data == first.data
     assert len(again.steps[0]["requests"]) == len(first.steps[0]["requests"])
 
 

@@ -16,7 +16,6 @@ from storage.run_lists import RunFilter
 from storage.run_record import NewRun
 from storage.runs import Pruned, RunStore
 from tests.server.helpers import until_async
-from tools.json_text import encode_json
 from tools.run import RequestSource, RunOutcome, RunStatus, now_ms
 
 DAY_MS = 24 * 3600 * 1000
@@ -51,7 +50,9 @@ async def record(
     new = NewRun(run_id, definition, 1, {}, {}, RequestSource.MCP, "me", started_at)
     seq = await runs.start(new)
     if status is not RunStatus.RUNNING:
-        await runs.finish(seq, RunOutcome(status, {}, data=result, data_json=encode_json(result)))
+        outcome = RunOutcome(status, {})
+        outcome.set_data(result, is_large=False)
+        await runs.finish(seq, outcome)
 
 
 async def ids(runs: RunStore) -> list[str]:
@@ -150,7 +151,7 @@ async def test_a_payload_that_another_run_has_stays(runs: RunStore, objects: Obj
     assert await runs.delete("a")
     run = await runs.get("b", with_large=True)
     assert run is not None
-    assert run.result == encode_json(shared)
+    assert run.data == shared
     assert await runs.delete("b")
     assert objects.files() == []
 

@@ -19,7 +19,8 @@ from storage.run_lists import RunFilter
 from storage.run_record import NewRun, StoredRun
 from storage.runs import INTERRUPTED, RunStore
 from tools.errors import ErrorDetail, ErrorKind
-from tools.json_text import decode_json, encode_json
+from tools.json_pieces import weighs_much
+from tools.json_text import encode_json
 from tools.run import (
     Exchange,
     LogLine,
@@ -53,7 +54,9 @@ def new_run(run_id: str = "r", tool_id: str = "t", **fields: Any) -> NewRun:
 
 
 def success(data: Any = None, **fields: Any) -> RunOutcome:
-    return RunOutcome(RunStatus.SUCCESS, {}, data=data, data_json=encode_json(data), **fields)
+    outcome = RunOutcome(RunStatus.SUCCESS, {}, **fields)
+    outcome.set_data(data, is_large=weighs_much(data))
+    return outcome
 
 
 def failed(error: str = "it failed", status: RunStatus = RunStatus.FAILED) -> RunOutcome:
@@ -193,7 +196,7 @@ async def test_documents_come_back_exactly_as_they_were(value: Any, runs: RunSto
     run = await required(runs, "r")
     assert run.damage is None
     assert run.result is not None
-    for found in (decode_json(run.result), run.steps[0]["data"], (run.inputs or {})["value"]):
+    for found in (run.data, run.steps[0]["data"], (run.inputs or {})["value"]):
         assert encode_json(found) == encode_json(value)
 
 
@@ -218,7 +221,7 @@ async def test_documents_of_any_size_come_back_exactly(
     run = await required(runs, "r")
     assert run.damage is None
     assert run.inputs == {"value": text}
-    assert run.result == encode_json(text)
+    assert run.data == text
     assert run.steps[0]["data"] == text
     exchange = run.steps[0]["requests"][0]["exchange"]
     assert (exchange["requestBody"], exchange["responseBody"]) == (text, text)
@@ -230,7 +233,7 @@ async def test_incompressible_bytes_come_back_exactly(runs: RunStore) -> None:
     text = "".join(chr(0x4E00 + (number * 7919) % 20000) for number in range(30_000))
     seq = await runs.start(new_run())
     await runs.finish(seq, success(text))
-    assert (await required(runs, "r")).result == encode_json(text)
+    assert (await required(runs, "r")).data == text
 
 
 def blob_counts(connection: sqlite3.Connection) -> tuple[int, int]:
@@ -582,6 +585,6 @@ async def test_a_result_that_is_the_data_of_a_step_is_stored_once(
     )
     assert blobs == [(len(encode_json(data)),)]
     run = await required(runs, "r")
-    assert run.result == encode_json(data)
+    assert run.data == data
     assert run.steps[0]["data"] == {"currentItem": {}, "data": data, "success": True}
     assert not {"envelope", "resultBlob"} & run.steps[0].keys()

@@ -16,7 +16,6 @@ from storage.run_lists import RunFilter
 from storage.run_record import NewRun
 from storage.runs import RunStore
 from storage.search import SEARCHED_BYTES, SearchError, match_expression
-from tools.json_text import encode_json
 from tools.run import RequestSource, RunOutcome, RunStatus
 
 
@@ -31,8 +30,10 @@ async def record(
     new = NewRun(run_id, {"id": "get_orders"}, 1, inputs or {}, {}, RequestSource.MCP, "me", 1)
     seq = await runs.start(new)
     status = RunStatus.SUCCESS if error is None else RunStatus.FAILED
-    data = encode_json(result) if error is None else None
-    await runs.finish(seq, RunOutcome(status, {}, data=result, data_json=data, error=error))
+    outcome = RunOutcome(status, {}, error=error)
+    if error is None:
+        outcome.set_data(result, is_large=False)
+    await runs.finish(seq, outcome)
 
 
 async def found(runs: RunStore, words: str, **fields: Any) -> list[str]:

@@ -60,7 +60,7 @@ async def ask(url: str, tls: TlsFiles | None) -> bytes:
     async with HttpClient(user_agent="t") as client:
         request = replace(OutgoingRequest("GET", url), tls=tls)
         received = await client.exchange(request, timeout_seconds=10, policy=AddressPolicy.PRIVATE)
-    return received.body
+    return received.body.whole()
 
 
 async def test_a_client_certificate_and_a_ca_of_the_system_are_used(

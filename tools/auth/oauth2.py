@@ -125,7 +125,7 @@ async def request_token(
         holds_credential=redactor.finds,
     )
     received = await http.exchange(request, timeout_seconds=_TOKEN_TIMEOUT_SECONDS, policy=policy)
-    answer = _object_of(received.body)
+    answer = _object_of(received.body.whole())
     token = answer.get("access_token")
     if received.status >= 400 or not isinstance(token, str) or not token:
         raise _refused(system, received.status, answer, redactor)

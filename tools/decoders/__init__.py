@@ -4,11 +4,19 @@
 belong in a thread when bodies are large: they compute and do not wait.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from io import BytesIO
 
 from tools.decoders.archive import check_archive, gunzip, inner_name, zip_entries
 from tools.decoders.compression import Decompressor, supported_encodings
-from tools.decoders.json_body import decode_json_body, decode_ndjson, looks_like_ndjson, read_json
+from tools.decoders.json_body import (
+    decode_json_body,
+    decode_ndjson,
+    is_utf8,
+    looks_like_ndjson,
+    read_json,
+)
 from tools.decoders.media_type import (
     MediaType,
     decode_text,
@@ -22,6 +30,7 @@ from tools.decoders.table import decode_table, looks_like_table
 from tools.decoders.xml_body import decode_xml, looks_like_xml
 from tools.decoders.yaml_body import decode_yaml
 from tools.errors import ErrorKind, RunError
+from tools.json_rows import read_rows
 from tools.json_text import Json, JsonObject
 
 __all__ = [
@@ -31,6 +40,7 @@ __all__ = [
     "Decompressor",
     "StoredFile",
     "decode",
+    "decode_pieces",
     "supported_encodings",
 ]
 
@@ -71,6 +81,21 @@ def decode(
     if not body:
         return Decoded(None)
     return _Body(body, content_type, filename, limits, depth=0).decode()
+
+
+def decode_pieces(pieces: Iterable[bytes], content_type: str | None) -> Decoded:
+    """The value of a large body that comes in pieces, as `decode` gives it.
+
+    Of JSON in UTF-8, the text is let go while the value is made. Raises `RunError`.
+    """
+    body = _Body(b"", content_type, None, DEFAULT_LIMITS, depth=0)
+    if not body.is_json_in_utf8():
+        whole = BytesIO()
+        whole.writelines(pieces)
+        return decode(whole.getvalue(), content_type)
+    rows = read_rows(pieces)
+    decoded = decode_json_body(rows.rest, body.label, body.media.charset, rows)
+    return replace(decoded, value=rows.put_into(decoded.value))
 
 
 class _Body:
@@ -144,6 +169,10 @@ class _Body:
                 return self.binary
             case _:
                 return self.look
+
+    def is_json_in_utf8(self) -> bool:
+        """Whether it says that it is JSON, in the encoding that JSON has."""
+        return self._reader() == self.json and is_utf8(self.media.charset)
 
     # One method a kind of body.
 

@@ -7,6 +7,7 @@ import orjson
 from tools.decoders.media_type import decode_text
 from tools.decoders.result import Decoded, DecodeLimits, undecodable
 from tools.errors import ErrorKind, RunError
+from tools.json_rows import Rows
 from tools.json_text import Json, decode_json
 
 __all__ = ["decode_json_body", "decode_ndjson", "looks_like_ndjson", "read_json"]
@@ -19,9 +20,19 @@ def read_json(text: str) -> Json:
     return decode_json(text.encode())
 
 
-def decode_json_body(body: bytes, label: str, charset: str | None) -> Decoded:
-    """A body labelled as JSON; only white space is null. Raises `RunError` (decode)."""
-    if (charset or "utf-8").lower() in {"utf-8", "utf8"}:
+def is_utf8(charset: str | None) -> bool:
+    """Whether a charset, or none, means the encoding that JSON has."""
+    return (charset or "utf-8").lower() in {"utf-8", "utf8"}
+
+
+def decode_json_body(
+    body: bytes, label: str, charset: str | None, rows: Rows | None = None
+) -> Decoded:
+    """A body labelled as JSON; only white space is null. Raises `RunError` (decode).
+
+    `rows` are what was read of it before: then `body` is the rest.
+    """
+    if is_utf8(charset):
         # As it came: a text in between would be two more copies.
         with suppress(ValueError):
             return Decoded(decode_json(body.removeprefix(b"\xef\xbb\xbf")))
@@ -31,6 +42,8 @@ def decode_json_body(body: bytes, label: str, charset: str | None) -> Decoded:
     try:
         return Decoded(read_json(text), tuple(warnings))
     except ValueError as error:
+        if rows is not None and rows.bytes_read:
+            raise undecodable(label, "JSON", *_fault_after_rows(error, text, rows)) from None
         raise undecodable(label, "JSON", *_fault(error, text)) from None
 
 
@@ -80,6 +93,17 @@ def _fault(error: ValueError, text: str) -> tuple[str, str]:
     line = text.count("\n", 0, position) + 1
     column = position - (text.rfind("\n", 0, position) + 1) + 1
     start = max(0, position - 20)
-    reason: str = getattr(error, "msg", str(error))
-    reason = reason.partition(": line ")[0]
+    reason = _reason_of(error)
     return f"{reason} at line {line} column {column}", text[start : start + _NEAR_CHARS + 1]
+
+
+def _fault_after_rows(error: ValueError, text: str, rows: Rows) -> tuple[str, str]:
+    """The same where the lines before are gone."""
+    position: int = getattr(error, "pos", 0)
+    place = rows.place_of(len(text[:position].encode()))
+    near = text[max(0, position - 20) : position + _NEAR_CHARS - 19]
+    return f"{_reason_of(error)} at byte {place:,}", near.replace(rows.marking.decode(), "")
+
+
+def _reason_of(error: ValueError) -> str:
+    return str(getattr(error, "msg", error)).partition(": line ")[0]

@@ -19,6 +19,7 @@ import anyio
 from tools.addresses import AddressPolicy
 from tools.decoders import Decompressor, supported_encodings
 from tools.errors import ErrorKind, HttpFailure, RunError
+from tools.http.body import Body
 from tools.urls import origin_of
 
 if TYPE_CHECKING:
@@ -63,12 +64,12 @@ class OutgoingRequest:
 
 @dataclass
 class Received:
-    """An answer: the body is whole and decompressed, header names are lower case."""
+    """An answer: all of the body is there, header names are lower case."""
 
     status: int
     url: str
     headers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
-    body: bytes = b""
+    body: Body = field(default_factory=Body)
     #: Bytes read from the connection, before decompression.
     bytes_in: int = 0
 
@@ -196,13 +197,11 @@ class HttpClient:
         decompressor = Decompressor(
             received.header("content-encoding"), max_bytes=self._max_response_bytes
         )
-        chunks: list[bytes] = []
         if outgoing.method != "HEAD":
             async for chunk in response.content.iter_any():
                 received.bytes_in += len(chunk)
-                chunks.append(decompressor.feed(chunk))
-            chunks.append(decompressor.finish())
-        received.body = b"".join(chunks)
+                received.body.append(decompressor.feed(chunk))
+            received.body.append(decompressor.finish())
         return received
 
     def _pool(self, policy: AddressPolicy, tls: "TlsFiles | None") -> "ConnectionPool":

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import anyio
 
 from tools.context import RunContext
-from tools.decoders import decode
+from tools.decoders import decode, decode_pieces
 from tools.errors import ErrorKind, RunError
 from tools.http import OutgoingRequest, Received
 from tools.json_text import Json, JsonObject
@@ -95,12 +95,12 @@ class _PageReader:
     async def decode(self, received: Received) -> Json:
         content_type = received.header("content-type")
         if len(received.body) < _DECODED_INLINE_BYTES:
-            decoded = decode(received.body, content_type)
+            decoded = decode(received.body.whole(), content_type)
         else:
             # Other runs go on meanwhile. A cancelled run does not wait for the thread: it computes
             # within the decoder's bounds, holds nothing, and its result is dropped.
             decoded = await anyio.to_thread.run_sync(
-                decode, received.body, content_type, abandon_on_cancel=True
+                decode_pieces, received.body.take(), content_type, abandon_on_cancel=True
             )
         self.record.warnings.extend(decoded.warnings)
         if decoded.file is not None:
@@ -150,7 +150,8 @@ async def _read_pages(
             received = await reader.ask(page_scope, pages.count + 1, paginator.next_url)
             if received is None:
                 return None
-            if not pages.add(received, await reader.decode(received)):
+            body = received.body.digest()
+            if not pages.add(received, body, await reader.decode(received)):
                 return pages.merged
             more = await _has_next(pages, variables, scope, session)
         except RunError as error:
@@ -184,13 +185,15 @@ class _Pages:
         self._last_body: bytes | None = None
         self._warnings: list[str] = []
 
-    def add(self, received: Received, data: Json) -> bool:
+    def add(self, received: Received, body: bytes, data: Json) -> bool:
         """Merge a page; False when it repeats the one before, which is not merged.
+
+        `body` is the digest of what was received.
 
         Raises `RunError` of kind `pagination` when the first two pages are the same though a stop
         condition asks for more.
         """
-        if self.count and received.body == self._last_body:
+        if self.count and body == self._last_body:
             if self.count == 1 and self.pagination.stop_condition and self._is_filled(data):
                 raise RunError(
                     ErrorKind.PAGINATION,
@@ -200,7 +203,7 @@ class _Pages:
                     "(<<page>>, <<offset>>, <<cursor>>, <<limit>>), or pagination be taken out",
                 )
             return False
-        self._last_body = received.body
+        self._last_body = body
         self.last = Page(data, dict(received.headers), received.status, received.url)
         rows = rows_of(data, self.pagination.data_path)
         self.rows += len(rows) if rows is not None else 0

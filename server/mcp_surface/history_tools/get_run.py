@@ -29,7 +29,7 @@ async def _get_run(service: Service, arguments: JsonObject, inline_limit: int) -
             f'the result is large; read_result (runId "{run_id}") reads it by path and page'
         )
     if not fits(view, inline_limit):
-        view = _shortened(view, len(run.result or b""), inline_limit)
+        view = _shortened(view, run.result.size if run.result is not None else 0, inline_limit)
     return view
 
 
