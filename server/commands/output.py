@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from itertools import islice
 from typing import Annotated, NoReturn
 
 import typer
@@ -33,6 +34,8 @@ NOT_FOUND = 3
 HOME = 4
 INTERRUPTED = 130
 
+_PARTS_AT_ONCE = 10_000
+
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
@@ -40,8 +43,11 @@ def print_json(value: Json) -> None:
     """A JSON document on stdout, indented for people who look."""
     import json
 
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    sys.stdout.write(text.encode("utf-8", "replace").decode() + "\n")
+    # In pieces: the text of a large result is longer than the result.
+    parts = json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(value)
+    while piece := "".join(islice(parts, _PARTS_AT_ONCE)):
+        sys.stdout.write(piece.encode("utf-8", "replace").decode())
+    sys.stdout.write("\n")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from server.automation import UnknownScheduleError
 from server.callers import NotAllowedError
@@ -24,6 +24,7 @@ from storage.errors import RunExistsError, StorageError
 from storage.search import SearchError
 from storage.tools import ToolChangedError, ToolExistsError
 from tools.errors import RunError
+from tools.json_pieces import json_pieces, weighs_much
 from tools.json_text import Json, JsonObject, encode_json
 from tools.shapes import shape_message
 
@@ -34,6 +35,7 @@ __all__ = [
     "error_answer",
     "error_body",
     "list_answer",
+    "run_answer",
     "without_nulls",
 ]
 
@@ -81,6 +83,13 @@ class JsonAnswer(Response):
 
     def render(self, content: Json) -> bytes:
         return encode_json(content)
+
+
+def run_answer(content: JsonObject, status: int = 200) -> Response:
+    """An answer with the data of a run: sent in pieces where it is large."""
+    if weighs_much(content):
+        return StreamingResponse(json_pieces(content), status, media_type=JsonAnswer.media_type)
+    return JsonAnswer(content, status)
 
 
 def list_answer(

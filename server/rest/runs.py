@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from server.callers import CallersService
 from server.reruns import RerunRequest
-from server.rest.answers import BadRequestError, JsonAnswer, list_answer
+from server.rest.answers import BadRequestError, JsonAnswer, list_answer, run_answer
 from server.rest.asking import Asked, JsonRoute, Page, needs, trace_id_of
 from server.rest.shapes import (
     ErrorBody,
@@ -97,7 +97,7 @@ async def get_run(
     view: Literal["tool", "workflow"] | None = None,
     summary: bool | None = None,
     node_ids: Annotated[str | None, Query(alias="nodeIds")] = None,
-) -> JsonAnswer:
+) -> Response:
     """A run as a tool's steps, or as a workflow: by `view`, `summary`, `nodeIds` or Accept."""
     if view == "tool" and (summary is not None or node_ids is not None):
         raise BadRequestError("summary and nodeIds belong to view=workflow")
@@ -109,7 +109,7 @@ async def get_run(
         if accepts:
             answer.headers["content-type"] = WORKFLOW_MEDIA_TYPE
         return answer
-    return JsonAnswer(published_run(tool_view(await asked.get_run(run_id))))
+    return run_answer(published_run(tool_view(await asked.get_run(run_id))))
 
 
 async def _workflow(
@@ -118,30 +118,30 @@ async def _workflow(
     run_id: str,
     summary: bool,
     node_ids: Collection[str] | None,
-) -> JsonAnswer:
+) -> Response:
     trace_id = trace_id_of(request)
     try:
         run = await asked.get_run(run_id)
     except UnknownRunError as error:
         return JsonAnswer(workflow_envelope(404, None, str(error), trace_id), 404)
     view = workflow_view(run, summary=summary, node_ids=node_ids)
-    return JsonAnswer(workflow_envelope(200, view, "OK", trace_id))
+    return run_answer(workflow_envelope(200, view, "OK", trace_id))
 
 
 @runs.post("/{run_id}/cancel", dependencies=[needs(Scope.RUN)], response_model=RunView)
-async def cancel_run(request: Request, asked: Asked, run_id: str) -> JsonAnswer:
+async def cancel_run(request: Request, asked: Asked, run_id: str) -> Response:
     """End a run that is under way; 400 when it has ended."""
     if not await asked.cancel_run(run_id, "cancelled by the client"):
         run = await asked.get_run(run_id, with_steps=False)
         raise BadRequestError(f"run {run_id} has ended: {run.status}")
     await asked.wait_for_run(run_id, _CANCEL_SECONDS)
-    return JsonAnswer(await run_view(request, asked, run_id))
+    return run_answer(await run_view(request, asked, run_id))
 
 
 @runs.post("/{run_id}/rerun", dependencies=[needs(Scope.RUN)], response_model=RunView)
 async def rerun_run(
     request: Request, asked: Asked, run_id: str, body: RerunBody | None = None
-) -> JsonAnswer:
+) -> Response:
     """Make a recorded run again; the answer is the new run."""
     body = body or RerunBody()
     options = body.options or RunOptionsBody()
@@ -166,13 +166,13 @@ async def rerun_run(
             {"stepId": one.step_id, "reason": one.reason} for one in rerun.plan.run_again
         ],
     }
-    return JsonAnswer(view, 202 if options.run_async else 200)
+    return run_answer(view, 202 if options.run_async else 200)
 
 
 @runs.get("/{run_id}/results", dependencies=[_reads], response_model=RunResultsAnswer)
 async def get_results(
     asked: Asked, run_id: str, truncate: Literal["true", "false"] = "false"
-) -> JsonAnswer:
+) -> Response:
     """The result and the step results in full, wherever they lie.
 
     With `truncate` a result that lies outside the database is left out.
@@ -192,16 +192,16 @@ async def get_results(
         data["error"] = run.error
     if is_success and run.result is not None:
         data["data"] = run.data
-    return JsonAnswer({"success": True, "data": data})
+    return run_answer({"success": True, "data": data})
 
 
 @runs.get("/{run_id}/steps/{step_id}", dependencies=[_reads], response_model=StepView)
-async def get_step(asked: Asked, run_id: str, step_id: str) -> JsonAnswer:
+async def get_step(asked: Asked, run_id: str, step_id: str) -> Response:
     """What one step did, with its requests."""
     run = await asked.get_run(run_id, with_large=True)
     for step in run.steps:
         if step.get("stepId") == step_id:
-            return JsonAnswer(step)
+            return run_answer(step)
     known = ", ".join(str(step.get("stepId")) for step in run.steps) or "none"
     raise UnknownRunError(f"step {step_id} of run {run_id} not found; it has: {known}")
 

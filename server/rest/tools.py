@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request
+from starlette.responses import Response
 
 from server.active_run import Derivation, RunRequest
 from server.callers import CallersService, NotAllowedError
@@ -12,6 +13,7 @@ from server.rest.answers import (
     JsonAnswer,
     error_answer,
     list_answer,
+    run_answer,
     without_nulls,
 )
 from server.rest.asking import Asked, JsonRoute, Page, needs
@@ -71,7 +73,7 @@ async def add_tool(asked: Asked, body: ToolDefinition) -> JsonAnswer:
 
 
 @tools.post("/run", dependencies=[needs(Scope.WRITE)], response_model=RunView)
-async def run_unsaved_tool(request: Request, asked: Asked, body: UnsavedRunBody) -> JsonAnswer:
+async def run_unsaved_tool(request: Request, asked: Asked, body: UnsavedRunBody) -> Response:
     """Run a tool that is not stored; the run is recorded."""
     if asked.caller.is_narrowed:
         raise NotAllowedError("a key that is narrowed to some tools runs stored tools only")
@@ -162,7 +164,7 @@ async def run_tool(
     tool_id: str,
     body: RunBody | None = None,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=256)] = None,
-) -> JsonAnswer:
+) -> Response:
     """Run a tool. The answer is 200 when the run failed, too: `status` says how it ended."""
     return await _run(request, asked, tool_id, body or RunBody(), idempotency_key)
 
@@ -174,7 +176,7 @@ async def _run(
     body: RunBody,
     idempotency_key: str | None,
     derivation: Derivation | None = None,
-) -> JsonAnswer:
+) -> Response:
     chosen = body.options or RunOptionsBody()
     if chosen.webhook_url is not None:
         try:
@@ -207,7 +209,7 @@ async def _run(
         await run.done.wait()
         run.ended()
     view = await run_view(request, asked, run.run_id)
-    return JsonAnswer(view, 202 if chosen.run_async else 200)
+    return run_answer(view, 202 if chosen.run_async else 200)
 
 
 async def run_view(request: Request, asked: CallersService, run_id: str) -> JsonObject:

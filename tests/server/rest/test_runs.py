@@ -145,3 +145,19 @@ async def test_a_run_is_made_again(service: Service, web: Web, rest: httpx.Async
     assert again.json()["sourceRunId"] == run.run_id
     assert web.seen[-1].path == "/2"
     message_of(await rest.post("/runs/nothing/rerun"), 404)
+
+
+async def test_a_large_result_is_answered_whole_when_it_is_made_and_when_it_is_read(
+    service: Service, web: Web, rest: httpx.AsyncClient
+) -> None:
+    rows = [{"id": number, "text": "x" * 40} for number in range(40_000)]
+    web.responds(lambda seen: Answer(rows))
+    await store(service, request_tool("rows", web.url))
+    made = await rest.post("/tools/rows/run", json={"inputs": {}})
+    assert made.headers["content-type"] == "application/json"
+    run_id = made.json()["runId"]
+    results = (await rest.get(f"/runs/{run_id}/results")).json()["data"]
+    assert results["data"] == rows
+    assert results["stepResults"][0]["data"]["data"] == rows
+    step = (await rest.get(f"/runs/{run_id}/steps/get")).json()
+    assert step["data"]["data"] == rows
