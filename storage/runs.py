@@ -42,7 +42,7 @@ from tools.decoders import StoredFile
 from tools.errors import ErrorDetail, ErrorKind
 from tools.json_pieces import json_head
 from tools.json_text import Json, JsonObject, decode_json, encode_json, encode_json_text
-from tools.run import RunOutcome, RunStatus, now_ms
+from tools.run import RunOutcome, RunStatus, may_be_large, now_ms
 
 __all__ = ["INTERRUPTED", "Pruned", "RunStore"]
 
@@ -385,7 +385,10 @@ class _FinishedDetails:
             if result.is_large:
                 head = pack_text(json_head(outcome.data, SEARCHED_BYTES))
         steps, blobs = pack_steps(
-            outcome.steps, outcome.data, result.packed if result is not None else None
+            outcome.steps,
+            outcome.data,
+            result.packed if result is not None else None,
+            may_be_large=may_be_large(outcome.cost, outcome.sub_tools),
         )
         detail = outcome.error_detail
         logs = [line.wire() for line in outcome.logs]

@@ -26,20 +26,28 @@ _INLINE_DEPTH = 200
 
 
 def pack_steps(
-    steps: Sequence[StepRecord], result: Json = None, packed_result: Packed | None = None
+    steps: Sequence[StepRecord],
+    result: Json = None,
+    packed_result: Packed | None = None,
+    *,
+    may_be_large: bool,
 ) -> tuple[str, Mapping[str, Packed]]:
     """The document, and the blobs it needs by the mark that stands for their id.
 
     A step whose data holds the very `result` of the run refers to `packed_result`: large data is
-    encoded, compressed and stored once.
+    encoded, compressed and stored once. Data that `may_be_large` is looked at for being so.
     """
     blobs: dict[str, Packed] = {}
-    documents = [_pack_step(step, blobs, result, packed_result) for step in steps]
+    documents = [_pack_step(step, blobs, result, packed_result, may_be_large) for step in steps]
     return encode_json_text(documents), blobs
 
 
 def _pack_step(
-    step: StepRecord, blobs: dict[str, Packed], result: Json, packed_result: Packed | None
+    step: StepRecord,
+    blobs: dict[str, Packed],
+    result: Json,
+    packed_result: Packed | None,
+    may_be_large: bool,
 ) -> JsonObject:
     fields = step.wire()
     if packed_result is not None and (envelope := _around(step, result)) is not None:
@@ -47,7 +55,7 @@ def _pack_step(
         fields["resultBlob"] = _mark(packed_result, blobs)
     elif step.has_data:
         try:
-            _add_data(fields, step.data, blobs)
+            _add_data(fields, step.data, blobs, may_be_large)
         except ValueError as error:
             # The end of a run is recorded whatever its data is.
             fields.setdefault("warnings", []).append(f"the data is not kept: {error}")
@@ -73,8 +81,8 @@ def _around(step: StepRecord, result: Json) -> JsonObject | None:
     return around if around.get("currentItem") == {} else None
 
 
-def _add_data(fields: JsonObject, data: Json, blobs: dict[str, Packed]) -> None:
-    if weighs_much(data):
+def _add_data(fields: JsonObject, data: Json, blobs: dict[str, Packed], may_be_large: bool) -> None:
+    if may_be_large and weighs_much(data):
         fields["dataBlob"] = _mark(pack_pieces(json_pieces(data)), blobs)
         return
     content = encode_json(data)

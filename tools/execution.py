@@ -23,7 +23,7 @@ from tools.model import RequestConfig, Step
 from tools.prepared import PreparedTool
 from tools.problems import render_problems
 from tools.response_filters import apply_response_filters
-from tools.run import RunOutcome, RunStatus, StepRecord, now_ms
+from tools.run import RunOutcome, RunStatus, StepRecord, may_be_large, now_ms
 from tools.scope import Scope, short_credentials, visible_credentials
 from tools.scripts import Script, ScriptForm, ScriptSession, ScriptValue, js_text
 from tools.steps import run_item
@@ -426,16 +426,18 @@ class Execution:
 
     async def _without_secrets(self, data: Json) -> Json:
         redactor = self._context.redactor
-        if redactor and weighs_much(data):
+        if redactor and self._is_large(data):
             # Other runs go on between its pieces.
             return await anyio.to_thread.run_sync(redactor.json, data)
         return redactor.json(data)
 
-    @staticmethod
-    async def _set_data(outcome: RunOutcome, data: Json) -> None:
-        is_large = weighs_much(data)
+    async def _set_data(self, outcome: RunOutcome, data: Json) -> None:
+        is_large = self._is_large(data)
         set_data = partial(outcome.set_data, data, is_large=is_large)
         if is_large:
             await anyio.to_thread.run_sync(set_data)
         else:
             set_data()
+
+    def _is_large(self, data: Json) -> bool:
+        return may_be_large(self._context.cost, self._context.sub_tools) and weighs_much(data)

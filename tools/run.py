@@ -17,7 +17,7 @@ from pydantic.alias_generators import to_camel
 from tools.carriers import NOTHING_CARRIED, TakenCredential
 from tools.decoders.result import StoredFile
 from tools.errors import ErrorDetail
-from tools.json_pieces import json_length
+from tools.json_pieces import PIECE_BYTES, json_length
 from tools.json_text import Json, JsonObject, encode_json
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "RunStatus",
     "SourceKind",
     "StepRecord",
+    "may_be_large",
     "milliseconds",
     "now_ms",
     "rfc3339",
@@ -291,6 +292,11 @@ class Cost:
             "scriptMs": round(self.script_ms, 3),
             "units": self.units,
         }
+
+
+def may_be_large(cost: Cost, sub_tools: Mapping[str, JsonObject]) -> bool:
+    """Whether a run can have made large data: scripts and other tools make much of little."""
+    return cost.bytes_in > PIECE_BYTES or cost.script_ms > 0 or bool(sub_tools)
 
 
 @dataclass
