@@ -56,7 +56,7 @@ from storage.owners import Owner, end_orphans
 from storage.run_lists import RunFilter, RunPage
 from storage.run_queue import RunQueue
 from storage.run_record import NewRun, StoredRun
-from storage.runs import RunStore
+from storage.runs import ListMark, RunStore
 from storage.schedules import ScheduleStore
 from storage.systems import SystemStore
 from storage.tools import (
@@ -152,8 +152,8 @@ class Service:
         self._group: TaskGroup | None = None
         #: Ends that the disk had no room for.
         self._unrecorded: list[tuple[int, RunOutcome]] = []
-        self._newest_seq = 0
-        self._running_elsewhere: frozenset[int] = frozenset()
+        self._list_mark = ListMark(0, frozenset(), 0)
+        self._newest_own_seq = 0
         self._user = _operating_system_user()
         self.tools = ToolLibrary(
             tools,
@@ -173,8 +173,8 @@ class Service:
             await end_orphans(self._runs, self._owner)
         with _told("the stored tools cannot be read"):
             await self.catalog.refresh()
-        self._newest_seq = await self._runs.newest_seq()
-        self._running_elsewhere = await self._runs.running_elsewhere(self._owner.id)
+        with _told("changes of other processes cannot be seen"):
+            self._list_mark = await self._runs.list_mark(self._owner.id)
         group.start_soon(self._watch)
         group.start_soon(self._step_notes.note_forever)
         group.start_soon(self._end_orphans_forever)
@@ -298,7 +298,7 @@ class Service:
             except KeyTakenError as taken:
                 return await self._join(taken.run_id, new_run, entry)
             self._active[run_id] = active
-            self._newest_seq = max(self._newest_seq, active.seq)
+            self._newest_own_seq = active.seq
             self._group.start_soon(self._drive, active)
         return active
 
@@ -628,16 +628,19 @@ class Service:
                 await self.tools.refresh()
                 await self._cancel_on_request()
                 await self._step_notes.look(self._active)
-                newest = await self._runs.newest_seq()
-                running_elsewhere = await self._runs.running_elsewhere(self._owner.id)
+                mark = await self._runs.list_mark(self._owner.id)
             except StorageError as error:
                 _log.warning("cannot look for changes: %s", error)
                 continue
             _tell(self.home_changed)
-            if newest > self._newest_seq or running_elsewhere != self._running_elsewhere:
-                self._newest_seq = max(newest, self._newest_seq)
-                self._running_elsewhere = running_elsewhere
+            if self._others_changed_list(mark):
                 _tell(self.runs_changed)
+
+    def _others_changed_list(self, mark: ListMark) -> bool:
+        before, self._list_mark = self._list_mark, mark
+        known = max(before.newest_seq, self._newest_own_seq)
+        elsewhere = (mark.running_elsewhere, mark.deletions)
+        return mark.newest_seq > known or elsewhere != (before.running_elsewhere, before.deletions)
 
     async def _cancel_on_request(self) -> None:
         if not self._active:

@@ -117,6 +117,9 @@ def delete_runs(connection: sqlite3.Connection, seqs: Sequence[int]) -> tuple[in
     connection.execute("DELETE FROM run_counts WHERE runs = 0")
     if deleted:
         drop_unused_snapshots(connection)
+        connection.execute(
+            "UPDATE revisions SET number = number + 1 WHERE subject = 'deleted runs'"
+        )
     return deleted, addresses
 
 

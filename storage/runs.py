@@ -44,7 +44,7 @@ from tools.json_pieces import json_head
 from tools.json_text import Json, JsonObject, decode_json, encode_json, encode_json_text
 from tools.run import RunOutcome, RunStatus, may_be_large, now_ms
 
-__all__ = ["INTERRUPTED", "Pruned", "RunStore"]
+__all__ = ["INTERRUPTED", "ListMark", "Pruned", "RunStore"]
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +69,15 @@ class Pruned:
     runs: int
     bytes_before: int
     bytes_after: int
+
+
+@dataclass(frozen=True)
+class ListMark:
+    """What differs when the list of runs does: the newest, the running ones, and deletions."""
+
+    newest_seq: int
+    running_elsewhere: frozenset[int]
+    deletions: int
 
 
 class RunStore:
@@ -161,24 +170,9 @@ class RunStore:
     async def status(self, run_id: str) -> RunStatus | None:
         return await self._database.read(lambda connection: _status(connection, run_id))
 
-    async def newest_seq(self) -> int:
-        """The sequence number of the newest run, 0 when there is none."""
-        return await self._database.read(
-            lambda connection: connection.execute(
-                "SELECT coalesce(max(seq), 0) FROM runs"
-            ).fetchone()[0]
-        )
-
-    async def running_elsewhere(self, owner: str) -> frozenset[int]:
-        """The sequence numbers of the running runs of all processes but this one."""
-        return await self._database.read(
-            lambda connection: frozenset(
-                row[0]
-                for row in connection.execute(
-                    "SELECT seq FROM runs WHERE status = 'running' AND owner IS NOT ?", (owner,)
-                )
-            )
-        )
+    async def list_mark(self, owner: str) -> ListMark:
+        """What tells the process `owner` whether others changed the list of runs."""
+        return await self._database.read(lambda connection: _list_mark(connection, owner))
 
     async def owners(self) -> list[str]:
         """Processes that have running runs."""
@@ -544,6 +538,17 @@ def _status(connection: sqlite3.Connection, run_id: str) -> RunStatus | None:
     if row is None:
         return None
     return RunStatus(row[0]) if row[0] in _STATUSES else RunStatus.ABORTED
+
+
+def _list_mark(connection: sqlite3.Connection, owner: str) -> ListMark:
+    newest_seq = connection.execute("SELECT coalesce(max(seq), 0) FROM runs").fetchone()[0]
+    running = connection.execute(
+        "SELECT seq FROM runs WHERE status = 'running' AND owner IS NOT ?", (owner,)
+    )
+    deletions = connection.execute(
+        "SELECT number FROM revisions WHERE subject = 'deleted runs'"
+    ).fetchone()
+    return ListMark(newest_seq, frozenset(row[0] for row in running), deletions[0])
 
 
 def _by_key(connection: sqlite3.Connection, tool_id: str, key: str) -> str | None:

@@ -4,3 +4,6 @@ CREATE TABLE watched_runs (
   run_id TEXT PRIMARY KEY,
   steps  TEXT
 ) WITHOUT ROWID;
+
+-- Other processes show lists in which deleted runs are.
+INSERT INTO revisions VALUES ('deleted runs', 0);

@@ -277,13 +277,20 @@ async def test_a_tool_of_another_process_runs_before_it_was_noticed(
         assert (await (await start(service, "theirs")).wait()).data == 1
 
 
-async def test_a_run_of_another_process_is_announced(service: Service, other: Service) -> None:
-    told = anyio.Event()
-    await store(other, script_tool("t", "1"))
-    service.runs_changed.append(told.set)
-    await (await start(other, "t")).wait()
-    with anyio.fail_after(WAIT_SECONDS):
-        await told.wait()
+async def test_the_runs_of_another_process_are_announced_when_they_begin_end_and_are_deleted(
+    service: Service, other: Service, upstream: SilentUpstream
+) -> None:
+    told: list[str] = []
+    await store(other, request_tool("t", f"{upstream.url}/x"))
+    service.runs_changed.append(lambda: told.append("runs"))
+    active = await start(other, "t")
+    await until(lambda: bool(told), "its beginning is told")
+    told.clear()
+    await other.cancel_run(active.run_id, "enough")
+    await until(lambda: bool(told), "its end is told")
+    told.clear()
+    await other.history.delete(active.run_id)
+    await until(lambda: bool(told), "its deletion is told")
 
 
 async def test_refreshes_at_once_end_with_the_newest_tools(
