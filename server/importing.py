@@ -7,13 +7,14 @@ and the hash of what was stored, so that a tool that was edited since is left as
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from server.importing_identity import PROVENANCE, STDIN, Systems, mark_of
 from server.service import Service
+from storage.systems import StoredSystem
 from storage.tools import BOOKKEEPING, StoredTool, ToolChange
 from tools.auth.missing import set_credential_command
 from tools.check_system import check_system
@@ -21,8 +22,11 @@ from tools.errors import RunError
 from tools.http import OutgoingRequest
 from tools.importers import DocumentError, ImportedSystem, ImportedTool, ImportResult
 from tools.importers.openapi import OpenApiOptions, import_openapi
+from tools.importers.openapi.words import list_of, object_of
+from tools.importers.requests.systems import names_in_system
 from tools.json_text import Json, JsonObject
 from tools.system import System, auth_credential_names
+from tools.urls import origin_of
 
 __all__ = [
     "FetchedDocument",
@@ -338,8 +342,49 @@ def _compare(
         is_new = mark_of(before.definition).get("hash") != _hash(definition)
         report.edited.append({**entry, "documentChanged": is_new})
         return None
-    report.changed.append(entry)
+    report.changed.append({**entry, **_what_changes(before, definition)})
     return ToolChange(definition["id"], before.version_number, marked)
+
+
+def _what_changes(before: StoredTool, after: JsonObject) -> JsonObject:
+    """The inputs that a tool gains, loses and has otherwise, and its other parts that change."""
+    old, new = _inputs_of(before.definition), _inputs_of(after)
+    inputs = {
+        "added": [name for name in new if name not in old],
+        "removed": [name for name in old if name not in new],
+        "changed": [name for name in new if name in old and new[name] != old[name]],
+    }
+    apart = BOOKKEEPING | {PROVENANCE, "inputSchema", "steps"}
+    tops = [
+        key
+        for key in dict.fromkeys((*before.definition, *after))
+        if key not in apart and before.definition.get(key) != after.get(key)
+    ]
+    steps = (_steps_of(before.definition), _steps_of(after))
+    parts = [
+        key
+        for key in dict.fromkeys((*steps[0], *steps[1]))
+        if steps[0].get(key) != steps[1].get(key)
+    ]
+    return {
+        "versionBefore": before.version_number,
+        "inputs": {kind: names for kind, names in inputs.items() if names},
+        "parts": [*tops, *parts],
+    }
+
+
+def _inputs_of(definition: JsonObject) -> JsonObject:
+    return object_of(object_of(definition.get("inputSchema")).get("properties"))
+
+
+def _steps_of(definition: JsonObject) -> JsonObject:
+    """What each step has, by a path: the fields of its configuration, and its own."""
+    found: JsonObject = {}
+    for step in map(object_of, list_of(definition.get("steps"))):
+        fields = {**object_of(step.get("config")), **step}
+        fields.pop("config", None)
+        found |= {f"{step.get('id')}.{key}": value for key, value in fields.items()}
+    return found
 
 
 def _removals(report: ImportReport, gone: Sequence[StoredTool]) -> list[ToolChange]:
@@ -368,22 +413,24 @@ def _describe(report: ImportReport, tool: ImportedTool, tool_id: str) -> None:
 
 
 async def put_system(service: Service, found: ImportedSystem, *, dry_run: bool) -> JsonObject:
-    """Store a system unless there is one of its id, which is kept with its credentials.
+    """Store a system, or in the one of its id the credentials that it has not yet.
 
-    Raises `DocumentError` when it is refused.
+    What that one has is kept. Raises `DocumentError` when it is refused.
     """
     wanted = found.definition
     stored = await service.connections.store.get(wanted["id"], "prod")
     definition = wanted if stored is None else stored.definition
     system = System.model_validate(definition)
-    names = dict.fromkeys((*found.credentials, *auth_credential_names(system.auth)))
-    if stored is not None:
-        # Its own way to sign in counts, not the document's.
-        own = auth_credential_names(system.auth)
-        given = auth_credential_names(System.model_validate(wanted).auth) if own else []
-        keys = [name for name in found.credentials if name not in given]
-        names = dict.fromkeys((*own, *keys))
-    known = set(found.values) if stored is None else {one.name for one in stored.credentials}
+    # Its own way to sign in counts, not the document's.
+    own = auth_credential_names(system.auth)
+    if stored is None:
+        names = dict.fromkeys((*found.credentials, *own))
+        known, taken = set[str](), dict(found.values)
+    else:
+        there = names_in_system(found, stored.definition)
+        names = dict.fromkeys((*own, *there.values()))
+        known = {one.name for one in stored.credentials}
+        taken = _missing_values(found, stored, there)
     view: JsonObject = {
         "id": system.id,
         "outcome": "added" if stored is None else "kept",
@@ -393,7 +440,8 @@ async def put_system(service: Service, found: ImportedSystem, *, dry_run: bool) 
             {
                 "name": name,
                 **({"for": found.purposes[name]} if name in found.purposes else {}),
-                "isSet": name in known,
+                "isSet": name in known or name in taken,
+                **({"isTaken": True} if name in taken else {}),
                 "command": set_credential_command(system, name),
             }
             for name in names
@@ -407,13 +455,31 @@ async def put_system(service: Service, found: ImportedSystem, *, dry_run: bool) 
         ]
         if "url" in view["differs"]:
             view["documentUrl"] = wanted.get("url")
+        if not dry_run:
+            for name, value in taken.items():
+                await service.connections.store.set_credential(system.id, "prod", name, value)
     elif not dry_run:
-        put = await service.connections.put({**definition, "credentials": dict(found.values)})
+        put = await service.connections.put({**definition, "credentials": taken})
         if put["outcome"] == "refused":
             raise DocumentError(
                 f"its system is refused: {put['problems']}", hint="Name another id with --system."
             )
     return {key: value for key, value in view.items() if value is not None}
+
+
+def _missing_values(
+    found: ImportedSystem, stored: StoredSystem, names: Mapping[str, str]
+) -> dict[str, str]:
+    """The found values that a stored system has no credential for, if they were sent to it."""
+    url = found.definition.get("url")
+    if url is not None and origin_of(url) != origin_of(str(stored.definition.get("url") or "")):
+        return {}
+    known = {one.name for one in stored.credentials}
+    return {
+        names[name]: value
+        for name, value in found.values.items()
+        if value and name in names and names[name] not in known
+    }
 
 
 def _is_edited(definition: JsonObject) -> bool:

@@ -10,7 +10,12 @@ from storage.systems import StoredSystem
 from tools.auth.missing import set_credential_command
 from tools.importers import DocumentError, ImportedSystem, ImportResult
 from tools.importers.openapi.words import object_of
-from tools.importers.requests.systems import credential_fields, with_system_ids
+from tools.importers.requests.systems import (
+    credential_fields,
+    names_in_system,
+    with_sign_in_of_tools,
+    with_system_ids,
+)
 from tools.json_text import JsonObject
 from tools.system import System
 
@@ -32,14 +37,15 @@ async def with_own_sign_ins(
 ) -> ImportResult:
     """The result with ids of systems under which no request gets the sign-in of another one.
 
-    Whoever names a system, or imports a document again, gets the system as it is. A secret that is
-    not that of the system is named in the notes with the command that sets it. Raises
-    `DocumentError`.
+    Whoever names a system, or imports a document again, gets the system as it is; where that one
+    signs in nobody, the tools sign in themselves. A secret that is not that of the system is named
+    in the notes with the command that sets it. Raises `DocumentError`.
     """
     stored = {one.id: one for one in await service.connections.store.list("prod")}
     found = (result.system, *result.further_systems)
     keeps = wanted_id is not None or await _is_known(service, result, source)
     ids: dict[str, str] = {}
+    unsigned: list[str] = []
     for one in found:
         system_id = _id_of(one)
         for candidate in (system_id,) if keeps else _candidates(system_id):
@@ -56,9 +62,28 @@ async def with_own_sign_ins(
             )
         if known is not None:
             _note_other_values(one, known, result)
+            if one.definition.get("auth") and not known.system.definition.get("auth"):
+                unsigned.append(ids[system_id])
         elif ids[system_id] != system_id:
             result.notes.add(f"system {ids[system_id]}", _why_apart(one))
-    return with_system_ids(result, ids)
+    result = with_system_ids(result, ids)
+    for one in (result.system, *result.further_systems):
+        if _id_of(one) in unsigned:
+            result = _signed(result, one)
+    return result
+
+
+def _signed(result: ImportResult, found: ImportedSystem) -> ImportResult:
+    """The result whose tools sign in to a system that has no sign-in, where they can."""
+    signed = with_sign_in_of_tools(result, found)
+    kind = object_of(found.definition.get("auth")).get("type")
+    result.notes.add(
+        f"system {_id_of(found)}",
+        f"it has no sign-in, and {kind} is none that a tool can make itself: give it one"
+        if signed is None
+        else f"it has no sign-in and gets none; the tools name its credentials for {kind}",
+    )
+    return signed or result
 
 
 async def _is_known(service: Service, result: ImportResult, source: str) -> bool:
@@ -111,17 +136,13 @@ def _why_apart(found: ImportedSystem) -> str:
 
 def _note_other_values(found: ImportedSystem, known: _Known, result: ImportResult) -> None:
     system = System.model_validate(known.system.definition)
-    own = object_of(found.definition.get("auth"))
-    other = object_of(known.system.definition.get("auth"))
-    fields = credential_fields(str(own.get("type", "")))
-    names = {own[one]: other[one] for one in fields if one in own and one in other}
-    for name, value in found.values.items():
-        there = names.get(name, name)
-        if there in known.secrets and known.secrets[there] != value:
+    for name, there in names_in_system(found, known.system.definition).items():
+        value = found.values.get(name)
+        if value and there in known.secrets and known.secrets[there] != value:
             result.notes.add(
                 f"system {system.id}",
                 f"the value of {name} is another one than that of the system, which is kept; "
-                f"to change it: {set_credential_command(system, str(there))}",
+                f"to change it: {set_credential_command(system, there)}",
             )
 
 

@@ -1,14 +1,18 @@
 """Definitions of tools from elsewhere, stored as they are: an export, or a server's list."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import cast
 from urllib.parse import urlsplit, urlunsplit
 
 from server.importing import put_system, shown_url
 from server.service import Service
+from storage.keys import KeyProblemError
 from tools.errors import RunError
 from tools.http import OutgoingRequest
-from tools.importers import DocumentError
-from tools.importers.openapi.words import object_of
+from tools.importers import DocumentError, ImportedSystem
+from tools.importers.openapi.words import list_of, object_of
 from tools.importers.superglue import FoundTools, find_tools, listed_tools, systems_used
 from tools.json_text import Json, JsonObject, decode_json
 
@@ -17,6 +21,7 @@ __all__ = ["fetch_tools", "store_found_tools"]
 _FETCH_SECONDS = 60.0
 _PAGE_SIZE = 100
 _MOST_PAGES = 100
+_MOST_OF_ONE_NAME = 1_000
 
 
 async def fetch_tools(service: Service, url: str, key: str | None) -> list[Json]:
@@ -67,6 +72,46 @@ async def _fetch(service: Service, address: str, key: str | None) -> bytes:
     return received.body.whole()
 
 
+async def _with_names_there(service: Service, found: FoundTools) -> FoundTools:
+    """What was found, with other names for credentials that stored systems have otherwise."""
+    names: dict[str, str] = {}
+    systems: list[ImportedSystem] = []
+    for system in found.systems:
+        system_id = str(system.definition["id"])
+        there: Mapping[str, str | JsonObject]
+        try:
+            there = await service.connections.store.secrets(system_id, "prod")
+        except KeyProblemError:
+            # Without the key, nothing tells whether a value is the same.
+            stored = await service.connections.store.get(system_id, "prod")
+            named = () if stored is None else stored.credentials
+            there = dict.fromkeys((one.name for one in named), cast("JsonObject", {}))
+        own: dict[str, str] = {}
+        for name, value in system.values.items():
+            candidates = (name, *(f"{name}_{number}" for number in range(2, _MOST_OF_ONE_NAME)))
+            free = (one for one in candidates if there.get(one, value) == value and one not in own)
+            own[chosen := next(free, name)] = value
+            if chosen != name:
+                names[f"{system_id}_{name}"] = f"{system_id}_{chosen}"
+        unknown = [one for one in system.credentials if one not in system.values]
+        systems.append(replace(system, credentials=(*own, *unknown), values=own))
+    if not names:
+        return found
+    named = re.compile(rf"(<<|s\[\")({'|'.join(map(re.escape, names))})(?=>>|\"\])")
+
+    def renamed(value: Json) -> Json:
+        if isinstance(value, dict):
+            return {key: renamed(one) for key, one in object_of(value).items()}
+        if isinstance(value, list):
+            return [renamed(one) for one in list_of(value)]
+        if isinstance(value, str):
+            return named.sub(lambda match: f"{match[1]}{names[match[2]]}", value)
+        return value
+
+    definitions = tuple(object_of(renamed(one)) for one in found.definitions)
+    return replace(found, definitions=definitions, systems=tuple(systems))
+
+
 async def store_found_tools(
     service: Service, listed: Sequence[Json], *, dry_run: bool
 ) -> JsonObject:
@@ -74,7 +119,7 @@ async def store_found_tools(
 
     Raises `DocumentError`.
     """
-    found: FoundTools = find_tools(listed)
+    found = await _with_names_there(service, find_tools(listed))
     # What is refused leaves nothing behind, its secrets neither.
     valid = [
         one.definition

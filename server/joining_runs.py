@@ -13,15 +13,8 @@ from tools.run import RunStatus
 
 __all__ = ["JoinError", "JoinedRuns", "join_runs"]
 
-#: Of a tool's own fields, those that would have to hold for the steps of all runs or for none.
-_LEFT_OUT = (
-    "responseFilters",
-    "outputSchema",
-    "timeoutMs",
-    "retries",
-    "retryDelayMs",
-    "concurrency",
-)
+#: Of a tool's own fields, those that a step can have as well.
+_LIMITS = ("timeoutMs", "retries", "retryDelayMs", "concurrency")
 #: Where a schema holds values.
 _VALUES = ("default", "example", "examples", "const")
 
@@ -47,7 +40,9 @@ def join_runs(
     """A definition with the steps of the runs, in order, and the inputs of all of them.
 
     A run's own output transform becomes a step, unless it is the last run's. A step whose id
-    another one has gets an id of its own. Raises `JoinError`.
+    another one has gets an id of its own. Filters and limits that the tools of all runs have are
+    those of the tool; else limits are those of their steps, and filters are named in the notes.
+    Raises `JoinError`.
     """
     joining = _Joining(runs)
     for run in runs:
@@ -64,6 +59,7 @@ def join_runs(
     transform = output_transform or joining.last_transform
     if transform is not None:
         definition["outputTransform"] = transform
+    definition |= joining.fields_of_tool(has_own_result=output_transform is not None)
     return JoinedRuns(definition, tuple(dict.fromkeys(joining.notes)))
 
 
@@ -79,17 +75,48 @@ class _Joining:
         #: The value of each input, and the run that had it first.
         self._values: dict[str, tuple[str, Json]] = {}
         self._last = runs[-1]
+        #: The ids that steps of the run that was added last got, where those are others.
+        self._ids: dict[str, str] = {}
         self._inputs = {run.run_id: set(_declared(run)) | set(run.inputs or {}) for run in runs}
 
+        self._shared = {
+            name: value
+            for name in (*_LIMITS, "responseFilters")
+            if (value := _tool_of(self._last).get(name)) is not None
+            and all(_tool_of(run).get(name) == value for run in runs)
+        }
+
+    def fields_of_tool(self, *, has_own_result: bool) -> JsonObject:
+        """What the tools of the runs have beside steps, as far as it holds for the joined one."""
+        fields = dict(self._shared)
+        tool = _tool_of(self._last)
+        schema = tool.get("outputSchema")
+        ends = [str(step["id"]) for step in _steps_of(self._last)]
+        is_result = self.last_transform is not None or (
+            bool(ends) and self._ids.get(ends[-1], ends[-1]) == self.steps[-1]["id"]
+        )
+        if schema is not None and is_result and not has_own_result:
+            fields["outputSchema"] = schema
+        elif schema is not None:
+            self._leave_out("outputSchema", self._last, "the result is another one")
+        return fields
+
+    def _leave_out(self, name: str, run: StoredRun, reason: str) -> None:
+        self.notes.append(f"{name} of the tool of run {run.run_id} is left out: {reason}")
+
     def add(self, run: StoredRun) -> None:
-        if run.tool is None:
-            raise JoinError(f"the definition of run {run.run_id} cannot be read ({run.damage})")
+        tool = _tool_of(run)
         self._look_at_end(run)
-        ids: dict[str, str] = {}
-        for step in cast("list[JsonObject]", run.tool.get("steps") or []):
+        ids = self._ids = dict[str, str]()
+        limits = {
+            name: value
+            for name in _LIMITS
+            if name not in self._shared and (value := tool.get(name)) is not None
+        }
+        for step in _steps_of(run):
             # What is read before a step has run is no step yet, whatever has its name.
-            self._add_step(renamed_step(step, ids), run, ids)
-        transform = run.tool.get("outputTransform")
+            self._add_step({**limits, **renamed_step(step, ids)}, run, ids)
+        transform = tool.get("outputTransform")
         if transform is not None:
             transform = renamed_script(str(transform), ids)
         if run is self._last:
@@ -97,9 +124,10 @@ class _Joining:
         elif transform is not None:
             config = {"type": "transform", "transformCode": transform}
             self._add_step({"id": f"{run.tool_id}_result", "config": config}, run, {})
-        for name in _LEFT_OUT:
-            if run.tool.get(name):
-                self.notes.append(f"{name} of the tool of run {run.run_id} is left out")
+        if tool.get("responseFilters") and "responseFilters" not in self._shared:
+            self._leave_out("responseFilters", run, "the tools of other runs have not the same")
+        if tool.get("outputSchema") and run is not self._last:
+            self._leave_out("outputSchema", run, "the result is that of the last run")
         self._add_inputs(run)
 
     def _look_at_end(self, run: StoredRun) -> None:
@@ -109,14 +137,16 @@ class _Joining:
                 "store its definition with save_tool"
             )
         execution = (run.options or {}).get("execution")
-        if execution in {"dry", "limited"}:
+        if execution == "dry":
+            raise JoinError(
+                f"run {run.run_id} was a dry one: its requests were never sent, so nothing shows "
+                "that they work. Valid are runs that sent them: try it again with mode limited or "
+                "live and name that run, or store its definition with save_tool"
+            )
+        if execution == "limited":
             self.notes.append(
-                f"run {run.run_id} was a {execution} one: "
-                + (
-                    "it sent nothing, so nothing shows yet that its requests work"
-                    if execution == "dry"
-                    else "it sent reading requests only, one page and one item"
-                )
+                f"run {run.run_id} was a limited one: it sent reading requests only, one page and "
+                "one item"
             )
 
     def _add_step(self, step: JsonObject, run: StoredRun, ids: dict[str, str]) -> None:
@@ -224,6 +254,16 @@ class _Joining:
 def _is_secret(name: str, schema: JsonObject, value: Json) -> bool:
     is_called_so = schema.get("format") == "password" or schema.get("writeOnly") is True
     return is_called_so or holds_secret(name, value)
+
+
+def _tool_of(run: StoredRun) -> JsonObject:
+    if run.tool is None:
+        raise JoinError(f"the definition of run {run.run_id} cannot be read ({run.damage})")
+    return run.tool
+
+
+def _steps_of(run: StoredRun) -> list[JsonObject]:
+    return cast("list[JsonObject]", _tool_of(run).get("steps") or [])
 
 
 def _declared(run: StoredRun) -> Mapping[str, Json]:

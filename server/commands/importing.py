@@ -110,9 +110,13 @@ def print_report(report: JsonObject) -> None:
     for kind in ("added", "changed", "removed", "unchanged", "edited"):
         if kind != "unchanged" and report[kind]:
             typer.echo(f"{kind} {counts[kind]}:")
-            _print_some([f"{one['id']}  {one['operation']}" for one in report[kind]])
+            _print_some([f"{one['id']}  {one['operation']}{_changes(one)}" for one in report[kind]])
         elif counts[kind]:
             typer.echo(f"{kind} {counts[kind]}")
+    if report["changed"] and not report["dryRun"]:
+        one = report["changed"][0]
+        command = f"callslip tools restore {one['id']} {one['versionBefore']}"
+        note(f"a tool that should have stayed as it was: {command}")
     if report["edited"]:
         note("edited tools are left as they are; remove one to have it imported again")
     if report["pagination"]:
@@ -134,6 +138,15 @@ def print_report(report: JsonObject) -> None:
         note("a dry run: nothing was stored")
 
 
+def _changes(entry: JsonObject) -> str:
+    """What changes in a tool, for the end of its line."""
+    kinds = entry.get("inputs", {}).items()
+    said = [f"inputs {kind}: {', '.join(names)}" for kind, names in kinds]
+    if parts := entry.get("parts"):
+        said.append(f"other: {', '.join(parts)}")
+    return f" ({'; '.join(said)})" if said else ""
+
+
 def print_system(system: JsonObject) -> None:
     """What became of a system and its credentials; no value is shown."""
     where = f" at {system['url']}" if "url" in system else ", which has no url yet"
@@ -150,7 +163,7 @@ def print_system(system: JsonObject) -> None:
         )
     for credential in system["credentials"]:
         purpose = f", for {_plain(credential['for'])}" if "for" in credential else ""
-        if credential["isSet"] and system["outcome"] == "added":
+        if "isTaken" in credential:
             typer.echo(f"  credential {credential['name']}: taken from the document, stored sealed")
         elif not credential["isSet"]:
             note(f"to be set{purpose}: {credential['command']}")

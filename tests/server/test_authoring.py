@@ -320,7 +320,7 @@ async def test_a_secret_input_is_no_example_of_the_tool_and_named_in_the_notes(
 
 
 @ERAS
-async def test_a_run_that_failed_is_refused_and_one_that_sent_nothing_is_named(
+async def test_a_run_that_failed_or_sent_nothing_is_refused(
     era: str, service: Service, web: Web
 ) -> None:
     web.responds(lambda seen: Answer({}, status=404))
@@ -331,9 +331,47 @@ async def test_a_run_that_failed_is_refused_and_one_that_sent_nothing_is_named(
         assert f"run {failed} did not succeed" in text(answer)
         assert service.catalog.get("x") is None
         dry = await tried(client, request_tool("a", web.url), {}, "dry")
-        saved = await ask(client, "save_runs_as_tool", runIds=[dry], id="x")
-        assert saved["outcome"] == "added"
-        assert any(f"run {dry} was a dry one" in one for one in saved["notes"])
+        answer = await call(client, "save_runs_as_tool", {"runIds": [dry], "id": "x"})
+        assert answer["isError"]
+        assert f"run {dry} was a dry one: its requests were never sent" in text(answer)
+        assert "mode limited or live" in text(answer)
+        assert service.catalog.get("x") is None
+
+
+LIMITS: dict[str, Any] = {"timeoutMs": 9000, "retries": 1, "retryDelayMs": 5, "concurrency": 2}
+FILTERS = [{"id": "f", "enabled": True, "target": "KEYS", "pattern": "^secret$",
+            "action": "REMOVE"}]  # fmt: skip
+LISTED = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+
+
+@ERAS
+async def test_what_a_tool_has_beside_its_steps_is_carried_over_where_it_holds(
+    era: str, service: Service
+) -> None:
+    def made(step: str, **fields: Any) -> dict[str, Any]:
+        config = {"type": "transform", "transformCode": "(s) => ({a: 1, secret: 2})"}
+        return {"id": step, "steps": [{"id": step, "config": config}], **fields}
+
+    whole = {**LIMITS, "responseFilters": FILTERS, "outputSchema": LISTED}
+    async with authoring(service, era) as client:
+        first = await tried(client, made("one", **whole), {})
+        again = await tried(client, made("one", **whole), {})
+        saved = await ask(client, "save_runs_as_tool", runIds=[first, again], id="same")
+        assert {key: saved["definition"].get(key) for key in whole} == whole
+        assert (await call(client, "same", {}))["structuredContent"] == {"a": 1}
+        own = {"outputTransform": "(s) => 1"}
+        saved = await ask(client, "save_runs_as_tool", runIds=[first], id="own", **own)
+        assert "outputSchema" not in saved["definition"]
+        assert any("outputSchema of the tool" in one for one in saved["notes"])
+        other = await tried(client, made("two", timeoutMs=5), {})
+        saved = await ask(client, "save_runs_as_tool", runIds=[first, other], id="both")
+        steps = saved["definition"]["steps"]
+        assert {key: steps[0][key] for key in LIMITS} == LIMITS
+        assert (steps[1]["timeoutMs"], "retries" in steps[1]) == (5, False)
+        assert not {*LIMITS, "responseFilters", "outputSchema"} & set(saved["definition"])
+        told = " ".join(saved["notes"])
+        assert f"responseFilters of the tool of run {first} is left out" in told
+        assert f"outputSchema of the tool of run {first} is left out" in told
 
 
 @ERAS

@@ -18,12 +18,16 @@ from tools.importers.openapi.naming import system_id_of
 from tools.importers.openapi.words import list_of, object_of, text_of
 from tools.importers.requests.document import read_json
 from tools.importers.requests.draft import credential_name
+from tools.importers.requests.operations import graphql_text
 from tools.importers.requests.secrets import (
+    holds_secret,
     is_blank,
     is_secret_name,
     looks_secret,
     mask_in_text,
+    replace_in_literals,
     replace_in_urls,
+    says_no_key,
 )
 from tools.importers.requests.systems import FoundSystem
 from tools.json_text import Json, JsonObject, decode_json, encode_json_text
@@ -39,7 +43,16 @@ __all__ = ["FoundTools", "find_tools", "listed_tools", "systems_used"]
 _MOST_TOOLS = 10_000
 _SCHEME = re.compile(r"((?:bearer|basic|token|apikey)\s+)(.+)", re.IGNORECASE | re.DOTALL)
 _USER = re.compile(r"^(https?://)([^/?#@<>]*)@", re.IGNORECASE)
-_JSON_PAIR = re.compile(r'("(?:[^"\\]|\\.){1,80}")(\s*:\s*)("(?:[^"\\]|\\.)*")', re.DOTALL)
+_JSON_PAIR = re.compile(
+    r'("(?:[^"\\]|\\.){1,80}")(\s*:\s*)("(?:[^"\\]++|\\.)*+"|-?\d+(?=\s*[,}\]]))', re.DOTALL
+)
+_NAMED_PAIR = re.compile(
+    r'(?P<open>"(?:name|key|field)"\s*:\s*"(?P<name>[^"\\]{1,80})"\s*,\s*"(?:value|val|text)"\s*:\s*)'
+    r'"(?P<value>[^"\\]+)"'
+)
+_COOKIE = re.compile(r"(?P<open>(?:^|;)\s*[^=;<>]+=)(?P<value>[^;<>]{4,})(?=;|$)")
+#: Where a schema holds values.
+_VALUES = ("default", "example", "examples", "const")
 _PARAMETER = re.compile(r"(?<=[?&])([^=&#<>]+)=([^&#<>]+)")
 
 
@@ -101,8 +114,11 @@ def systems_used(
     text = "".join(encode_json_text(one) for one in definitions)
     used: list[ImportedSystem] = []
     for system in systems:
+        whole = re.escape(str(system.definition["id"]))
         names = [
-            one for one in system.credentials if f"<<{system.definition['id']}_{one}>>" in text
+            one
+            for one in system.credentials
+            if re.search(rf"\b{whole}_{re.escape(one)}\b", text) is not None
         ]
         if names:
             values = {name: one for name, one in system.values.items() if name in names}
@@ -118,6 +134,8 @@ class _Reader:
         self.systems = systems
         #: Keys in code, which no credential can stand for.
         self.elsewhere: list[str] = []
+        #: Checksums, which look like keys.
+        self._hashes: set[str] = set()
 
     def refuse(self, place: str) -> None:
         self.notes.add(place, "this is no tool")
@@ -139,14 +157,40 @@ class _Reader:
                 steps.append(step)
         if isinstance(tool.get("steps"), list):
             tool["steps"] = steps
+        schema = tool.get("inputSchema")
+        if isinstance(schema, dict):
+            tool["inputSchema"] = self._schema("", cast("JsonObject", schema), place)
         rest = [text for text in _texts(tool) if not parse_template(text).is_only_placeholders]
-        found = [one for text in rest for one in mask_in_text(text) if looks_secret(one)]
+        sought = (one for text in rest for one in mask_in_text(text))
+        found = [one for one in sought if looks_secret(one) and one not in self._hashes]
         if found:
             self.elsewhere.extend(found)
             self.notes.add(
                 place, "a key in its code or texts is not carried over; name a credential"
             )
         return tool
+
+    def _schema(self, name: str, schema: JsonObject, place: str) -> JsonObject:
+        """A schema without values that are secrets: no input may hold one."""
+        kept: JsonObject = {}
+        for key, value in schema.items():
+            if key in _VALUES and holds_secret(name, value):
+                self.elsewhere.extend(_texts(value))
+                self.notes.add(
+                    place, f"the {key} of input {name[:80]} looks secret and is left out"
+                )
+            elif key == "properties" and isinstance(value, dict):
+                kept[key] = {
+                    inner: self._schema(inner, cast("JsonObject", one), place)
+                    if isinstance(one, dict)
+                    else one
+                    for inner, one in cast("JsonObject", value).items()
+                }
+            elif key == "items" and isinstance(value, dict):
+                kept[key] = self._schema(name, cast("JsonObject", value), place)
+            else:
+                kept[key] = value
+        return kept
 
     def _known_step(self, step: JsonObject, place: str, path: str) -> JsonObject:
         step = self._known(step, Step, place, path)
@@ -183,12 +227,20 @@ class _Reader:
                 config[key] = {
                     name: self._field(name, value) for name, value in object_of(config[key]).items()
                 }
+            elif isinstance(config.get(key), str):
+                config[key] = self._json(text_of(config[key]))
         config["url"] = self._url(text_of(config["url"]), config, place)
         if isinstance(config.get("body"), str):
-            body = _JSON_PAIR.sub(self._pair, text_of(config["body"]))
-            body = replace_in_urls(body, self._secret)
+            body = text_of(config["body"])
+            is_json = body.lstrip()[:1] in {"{", "["}
+            body = replace_in_urls(self._json(body) if is_json else body, self._secret)
+            pairs = _JSON_PAIR.finditer(body)
+            hashes = {one[3].strip('"') for one in pairs if says_no_key(one[1].strip('"'))}
+            self._hashes |= hashes
             for one in mask_in_text(body):
-                if not parse_template(one).placeholders and "<<" not in one:
+                is_literal = not parse_template(one).placeholders and "<<" not in one
+                # In JSON, a name and its value are a pair, which is looked at before.
+                if is_literal and (not is_json or (looks_secret(one) and one not in hashes)):
                     body = body.replace(one, self._secret("secret", one))
             config["body"] = body
         if self._system_id:
@@ -196,22 +248,54 @@ class _Reader:
         return config
 
     def _field(self, name: str, value: Json) -> Json:
-        if not isinstance(value, str) or parse_template(value).placeholders or is_blank(value):
+        if isinstance(value, list):
+            return [self._field(name, one) for one in cast("list[Json]", value)]
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return self._named(name, str(value)) if is_secret_name(name) else value
+        if not isinstance(value, str):
             return value
-        if not (is_secret_name(name) or looks_secret(value)):
+        if parse_template(value).placeholders:
+            return _COOKIE.sub(self._cookie, value) if name.lower() == "cookie" else value
+        is_text = graphql_text({name: value}) is not None or value.lstrip()[:1] in {"{", "["}
+        if is_text and not is_secret_name(name):
+            replaced = replace_in_literals(value, self._named)
+            if replaced != value:
+                return replaced
+        if is_blank(value):
+            return value
+        is_key = looks_secret(value) and not says_no_key(name)
+        if not (is_secret_name(name) or is_key) or graphql_text({name: value}) is not None:
             return replace_in_urls(value, self._secret)
         scheme = _SCHEME.fullmatch(value)
         if scheme is not None:
             return scheme[1] + self._secret("token", scheme[2])
-        return self._secret(credential_name(name), value)
+        return self._named(name, value)
+
+    def _cookie(self, match: re.Match[str]) -> str:
+        return match["open"] + self._secret("cookie", match["value"])
+
+    def _json(self, text: str) -> str:
+        """A JSON text, or the template of one."""
+        text = _NAMED_PAIR.sub(self._named_pair, text)
+        return _JSON_PAIR.sub(self._pair, text)
+
+    def _named_pair(self, match: re.Match[str]) -> str:
+        """An object that says the name of its value."""
+        name, value = match["name"], match["value"]
+        if not is_secret_name(name) or is_blank(value) or "<<" in value:
+            return match[0]
+        return f'{match["open"]}"{self._named(name, value)}"'
 
     def _pair(self, match: re.Match[str]) -> str:
-        """A name with its text in a JSON body, the text a placeholder where it is a secret."""
+        """A name with its value in a JSON text, the value a placeholder where it is a secret."""
         try:
             name, value = decode_json(f"[{match[1]}, {match[3]}]".encode("utf-8", "surrogatepass"))
         except ValueError:
             return match[0]
         field = self._field(name, value)
+        if field != value and not isinstance(value, str):
+            named = encode_json_text(text_of(field).strip("<>"))
+            return f"{match[1]}{match[2]}<<(s) => Number(s[{named}])>>"
         return match[0] if field == value else f"{match[1]}{match[2]}{encode_json_text(field)}"
 
     def _url(self, url: str, config: JsonObject, place: str) -> str:
@@ -243,6 +327,9 @@ class _Reader:
             for one in base.split("/")
         )
         return base + _PARAMETER.sub(parameter, mark + query)
+
+    def _named(self, name: str, value: str) -> str:
+        return self._secret(credential_name(name), value)
 
     def _secret(self, wanted: str, value: str) -> str:
         """The placeholder of a credential of the step's system."""

@@ -29,8 +29,8 @@ SAVE_RUNS_AS_TOOL = authoring_tool(
     "Save runs as a tool",
     "Makes one tool of the steps of recorded runs, in the order given: try requests one by one "
     "with try_tool, then save those that worked. Inputs of all of them become its inputs, with "
-    "the recorded values as examples unless they look secret. `notes` says which steps got another "
-    "id and what is left out.",
+    "the recorded values as examples unless they look secret. Runs that failed or were dry are "
+    "refused. `notes` says which steps got another id and what is left out.",
     {
         "runIds": {
             "type": "array",

@@ -171,6 +171,120 @@ def test_who_names_a_system_or_imports_a_document_again_gets_the_system_as_it_is
     assert "to use that one: --system a-test" in unnamed["notCarriedOver"][0]["reason"]
 
 
+@pytest.mark.parametrize(
+    ("options", "names", "sent"),
+    [
+        (f"-b '{COOKIE}'", ["cookie"], ("cookie", COOKIE)),
+        (f"-H 'Cookie: {COOKIE}' -H 'X-A: 1'", ["cookie"], ("cookie", COOKIE)),
+        (f"-H 'X-Api-Key: {TOKEN}'", ["api_key"], ("x-api-key", TOKEN)),
+        (f"-H 'Authorization: Bearer {TOKEN}'", ["token"], ("authorization", f"Bearer {TOKEN}")),
+        ("-u ann:x1y2", ["username", "password"], ("authorization", "Basic YW5uOngxeTI=")),
+        (f"-G -d api_key={TOKEN}", ["api_key"], None),
+        (f"-H 'X-A-Token: {TOKEN}' -b '{COOKIE}'", ["a_token", "cookie"], ("cookie", COOKIE)),
+    ],
+)
+@pytest.mark.parametrize("first", ["", "-u bob:other"])
+@pytest.mark.parametrize("is_named", [False, True])
+def test_no_secret_of_a_later_command_is_lost(
+    is_named: bool,
+    first: str,
+    options: str,
+    names: list[str],
+    sent: tuple[str, str] | None,
+    callslip: Callslip,
+    outside: Web,
+) -> None:
+    outside.answers(Answer({"ok": True}))
+    there = imported(callslip, "curl", stdin=f"curl {outside.url}/a {first}")["system"]["id"]
+    if is_named and first:
+        # Whoever names a system that signs in has its way to sign in.
+        return
+    chosen = ("--system", there) if is_named else ()
+    report = imported(callslip, "curl", *chosen, stdin=f"curl {outside.url}/b {options}")
+    system = report["system"]
+    assert (system["id"] == there) or not is_named
+    taken = {one["name"] for one in system["credentials"] if one.get("isTaken")}
+    assert taken == set(names)
+    assert all(one["isSet"] for one in system["credentials"])
+    callslip("run", report["added"][0]["id"])
+    seen = outside.seen[-1]
+    if sent is None:
+        assert seen.target == f"/b?api_key={TOKEN}"
+    else:
+        assert seen.headers.get(sent[0]) == sent[1]
+    again = callslip("import", "curl", *chosen, stdin=f"curl {outside.url}/b {options}")
+    assert "stored sealed" not in again.output
+    audit = callslip("audit", "--json", "--secrets", "-", stdin="\n".join(SECRETS))
+    assert json.loads(audit.stdout)["hits"] == 0
+
+
+def test_a_sign_in_that_no_request_can_make_is_named_for_a_system_without_one(
+    callslip: Callslip,
+) -> None:
+    callslip("import", "curl", "curl https://a.test/x")
+    command = f"curl https://a.test/y --digest -u ann:{PASSWORD}"
+    report = imported(callslip, "curl", "--system", "a-test", stdin=command)
+    said = [one["reason"] for one in report["notCarriedOver"]]
+    assert said == [
+        "it has no sign-in, and digest is none that a tool can make itself: give it one"
+    ]
+
+
+def test_no_secret_is_stored_in_a_named_system_at_another_address(callslip: Callslip) -> None:
+    callslip("import", "curl", "curl https://a.test/x")
+    command = f"curl https://b.test/y -b '{COOKIE}'"
+    report = imported(callslip, "curl", "--system", "a-test", stdin=command)
+    (cookie,) = report["system"]["credentials"]
+    assert (cookie["name"], cookie["isSet"]) == ("cookie", False)
+
+
+def test_an_import_that_changes_a_tool_says_what_changes_and_how_to_undo_it(
+    callslip: Callslip,
+) -> None:
+    url = "https://a.test/orders"
+    callslip("import", "curl", stdin=f"""curl {url} --json '{{"name": "x", "size": 1}}'""")
+    command = f"""curl {url} -H 'X-A: 1' --json '{{"note": "y", "size": "1"}}'"""
+    report = imported(callslip, "curl", "--dry-run", stdin=command)
+    (changed,) = report["changed"]
+    assert changed["inputs"] == {"added": ["note"], "removed": ["name"], "changed": ["size"]}
+    assert changed["parts"] == ["response.headers", "response.body"]
+    told = callslip("import", "curl", stdin=command).output
+    assert "post_orders  POST /orders (inputs added: note; inputs removed: name; " in told
+    assert "callslip tools restore post_orders 1" in told
+    callslip("tools", "restore", "post_orders", "1")
+    assert '"name"' in callslip("tools", "show", "post_orders").output
+
+
+def test_a_command_for_another_operation_of_a_url_is_another_tool(callslip: Callslip) -> None:
+    for action in ("create", "delete", "create"):
+        body = json.dumps({"action": action, "id": 1})
+        imported(callslip, "curl", stdin=f"curl https://a.test/rpc --json '{body}'")
+    listed = json.loads(callslip("tools", "list", "--json").stdout)
+    assert [one["id"] for one in listed] == ["create", "delete"]
+
+
+def test_an_exported_tool_uses_its_own_key_and_not_one_of_that_name_that_is_there(
+    callslip: Callslip, outside: Web
+) -> None:
+    outside.answers(Answer({"ok": True}))
+
+    def exported(token: str) -> str:
+        config = {"url": f"{outside.url}/x", "systemId": "shop", "headers": {"X-Token": token}}
+        return json.dumps({"id": "t", "steps": [{"id": "s", "config": config}]})
+
+    system = {"id": "shop", "url": outside.url, "credentials": {"token": PASSWORD}}
+    callslip("systems", "add", "-", stdin=json.dumps(system))
+    for _ in range(2):
+        callslip("import", "superglue", "-", stdin=exported(TOKEN))
+        callslip("run", "t")
+        assert outside.seen[-1].headers["x-token"] == TOKEN
+    callslip("import", "superglue", "-", stdin=exported(PASSWORD))
+    callslip("run", "t")
+    assert outside.seen[-1].headers["x-token"] == PASSWORD
+    shown = json.loads(callslip("systems", "show", "shop", "--json").stdout)
+    assert list(shown["credentials"]) == ["token", "token_2"]
+
+
 def test_a_dry_run_stores_nothing(callslip: Callslip) -> None:
     assert (
         "a dry run" in callslip("import", "curl", "curl https://a.example.com", "--dry-run").output

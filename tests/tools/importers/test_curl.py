@@ -34,6 +34,8 @@ def reasons(result: ImportResult) -> dict[str, str]:
         ('curl "$A-${B}" \'$C\'', [["curl", f"{reference('A')}-{reference('B')}", "$C"]]),
         ('curl "$(cat key)"', [["curl", reference("command")]]),
         ("curl ''", [["curl", ""]]),
+        ('curl "$env:A" "$B"', [["curl", reference("A"), reference("B")]]),
+        ('curl ^"x^" ^\n  -d ^"a^\n\nb^"', [["curl", "x", "-d", "a\nb"]]),
     ],
 )  # fmt: skip
 def test_shell_words_are_read_as_shells_read_them(text: str, words: list[list[str]]) -> None:
@@ -43,6 +45,48 @@ def test_shell_words_are_read_as_shells_read_them(text: str, words: list[list[st
 def test_an_open_quote_is_named_by_its_place() -> None:
     with pytest.raises(DocumentError, match="line 2, column 6: a quote is not closed"):
         list(shell_commands("curl a\ncurl 'secret-that-is-not-shown"))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        'curl URL --json @- <<\'END\'\n{"a": "$X (1)"}\nEND\n',
+        'cat <<END | curl URL --json @-\n{"a": "\\$X (1)"}\n  END\n',
+        'curl URL --json "$(cat <<\'END\'\n{"a": "$X (1)"}\nEND\n)"',
+        'curl URL --json @- <<< \'{"a": "$X (1)"}\'',
+        'echo \'{"a": "$X (1)"}\' | curl URL --json @-',
+    ],
+)
+def test_a_body_that_stands_in_the_text_is_that_of_the_request(command: str) -> None:
+    result = import_curl(command.replace("URL", "https://a.test/x"))
+    properties = result.tools[0].definition["inputSchema"]["properties"]
+    assert properties == {"a": {"type": "string", "default": "$X (1)"}}
+
+
+def test_here_documents_without_an_end_do_not_hold_the_reader_up() -> None:
+    text = "curl https://a.test/x -d a=1 " + "$(cat <<END\n" * 20_000
+    assert next(shell_commands(text))[:2] == ["curl", "https://a.test/x"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'T=planted\nexport HOST=https://a.test\ncurl "$HOST/x" -H "Authorization: Bearer $T"',
+        'HOST=https://a.test T=planted curl $HOST/x -H "Authorization: Bearer ${T}"',
+        '$env:T = "planted"\n$HOST="https://a.test"\ncurl.exe "$HOST/x" --oauth2-bearer $env:T',
+    ],
+)
+def test_variables_that_the_text_sets_have_their_values(text: str) -> None:
+    result = import_curl(text)
+    assert result.system.definition["url"] == "https://a.test"
+    assert result.system.values == {"token": "planted"}
+    assert not list(result.notes)
+
+
+def test_a_body_that_no_tool_would_send_is_named() -> None:
+    result = import_curl("curl -X GET https://a.test/_search --json '{\"size\": 1}'")
+    assert result.tools[0].definition["inputSchema"]["properties"] == {}
+    assert list(reasons(result).values()) == ["no tool sends a body with GET: left out"]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +213,7 @@ def test_a_file_that_is_a_body_is_an_input_that_has_to_be_given() -> None:
     assert set(schema["required"]) == {"name", "body"}
     assert set(reasons(result).values()) == {
         "the file is not read; its text is the input body",
-        "the file is not read; its text is an input",
+        "the file is not read; its text is the input name",
     }
 
 

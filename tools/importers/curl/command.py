@@ -8,13 +8,18 @@ from urllib.parse import quote
 
 from tools.importers import NoteList
 from tools.importers.curl.options import QUIET, SHORT, WITH_VALUE
+from tools.importers.curl.words import HERE
 from tools.importers.requests import SeenAuth, SeenBody, SeenPart, SeenRequest
 from tools.importers.requests.operations import operation_of
 from tools.importers.requests.text import (
     bare_reference,
+    changed_reference,
     json_with_references,
+    only_reference,
+    readable,
     reference,
     references,
+    split_change,
 )
 from tools.json_text import JsonObject
 
@@ -28,7 +33,7 @@ _QUOTED_PART = re.compile(r'"((?:\\.|[^"\\])*)"', re.DOTALL)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20})://")
 _GLOB = re.compile(r"\[(?:\d+-\d+|[A-Za-z]-[A-Za-z])(?::\d+)?\]|\{[^{},]*,[^{}]*\}")
 _ESCAPED_QUOTE = re.compile(r'(\\+)"')
-_FILE = re.compile(reference(r"(body\d*)"))
+_FILE = re.compile(r"body\d*")
 _SECONDS = re.compile(r"\d{1,9}(?:\.\d{1,9})?")
 _MOST_RETRIES = 100
 _FORM = "application/x-www-form-urlencoded"
@@ -57,8 +62,8 @@ class _Options:
     has_globs: bool = True
     #: The file of `-T`, which is the body.
     upload: str | None = None
-    #: Files that are bodies, or parts of one.
-    files: int = 0
+    #: The inputs that are the texts of files.
+    files: set[str] = field(default_factory=set[str])
     limits: JsonObject = field(default_factory=dict[str, Any])
 
 
@@ -71,7 +76,7 @@ def read_command(words: Sequence[str], place: str, notes: NoteList) -> Iterator[
                 notes.add(
                     at, "a pattern in the url is not carried over: it is one request as it is"
                 )
-            yield _request(options, url, at)
+            yield _request(options, url, at, notes)
 
 
 def _groups(words: Sequence[str], place: str, notes: NoteList) -> Iterator[_Options]:
@@ -144,15 +149,23 @@ def _take(options: _Options, name: str, value: str, place: str, notes: NoteList)
             options.method = value
         case "header":
             _take_header(options, value, place, notes)
-        case "data" | "data-ascii" | "data-binary" | "json" | "expand-data":
+        case "data" | "data-ascii" | "data-binary" | "json" | "expand-data" | "data-raw":
             options.is_json = options.is_json or name == "json"
-            if value.startswith("@"):
-                options.data.append(_file(options, f"{place}, --{name}", notes))
+            if options.data and name != "json":
+                options.data.append("&")
+            if value.startswith(HERE) and name != "data-raw":
+                text = value.removeprefix(HERE)
+                is_whole = name in {"data-binary", "json"}
+                options.data.append(text if is_whole else re.sub(r"[\r\n]", "", text))
+            elif value.startswith("@") and name != "data-raw":
+                file = _file(options, f"{place}, --{name}", notes)
+                is_whole = name in {"data-binary", "json"}
+                options.data.append(reference(file) if is_whole else _one_line(file))
             else:
                 options.data.append(_without_escapes(value))
-        case "data-raw":
-            options.data.append(_without_escapes(value))
         case "data-urlencode":
+            if options.data:
+                options.data.append("&")
             options.data.append(_encoded(options, value, f"{place}, --{name}", notes))
         case "url-query":
             options.query.append(
@@ -162,7 +175,7 @@ def _take(options: _Options, name: str, value: str, place: str, notes: NoteList)
             )
         case "upload-file":
             options.upload = value
-            options.data.append(_file(options, f"{place}, --{name}", notes))
+            options.data.append(reference(_file(options, f"{place}, --{name}", notes)))
         case "form" | "form-string":
             _take_part(options, name, value, place, notes)
         case "get":
@@ -220,30 +233,41 @@ def _take_limit(options: _Options, name: str, value: str, place: str, notes: Not
         options.limits[key] = max(1, round(float(value) * 1000))
 
 
-def _file(options: _Options, place: str, notes: NoteList) -> str:
-    """What stands for the text of a file, which is an input."""
-    options.files += 1
-    name = "body" if options.files == 1 else f"body{options.files}"
+def _file(options: _Options, place: str, notes: NoteList, wanted: str = "body") -> str:
+    """The name of the input that the text of a file is."""
+    name, number = wanted, 1
+    while name in options.files:
+        number += 1
+        name = f"{wanted}{number}"
+    options.files.add(name)
     notes.add(place, f"the file is not read; its text is the input {name}")
-    return reference(name)
+    return name
+
+
+def _one_line(file: str) -> str:
+    return changed_reference("one line", file)
 
 
 def _encoded(options: _Options, value: str, place: str, notes: NoteList) -> str:
     name, equals, content = value.partition("=")
     if equals:
-        return f"{name}={_quoted(content)}" if name else _quoted(content)
+        return f"{name}={_form_quoted(content)}" if name else _form_quoted(content)
     name, at, _ = value.partition("@")
-    if at and name:
-        notes.add(place, "the file is not read; its text is an input")
-        return f"{name}={reference(name)}"
     if not at:
-        return _quoted(value)
-    notes.add(place, "its text goes out as it is given; encode it before")
-    return _file(options, place, notes)
+        return _form_quoted(value)
+    if HERE in value:
+        text = _form_quoted(value.partition(HERE)[2])
+        return f"{name}={text}" if name else text
+    file = changed_reference("encoded", _file(options, place, notes, name or "body"))
+    return f"{name}={file}" if name else file
+
+
+def _form_quoted(text: str) -> str:
+    """Encoded as curl does it for forms; references stay whole."""
+    return _quoted(text).replace("%20", "+")
 
 
 def _quoted(text: str) -> str:
-    """Encoded as curl does it; references stay whole."""
     return quote(text, safe="\ue000\ue001")
 
 
@@ -313,7 +337,7 @@ def _note_rest(name: str, place: str, notes: NoteList) -> None:
     notes.add(f"{place}, --{shown}", reason)
 
 
-def _request(options: _Options, url: str, place: str) -> SeenRequest:
+def _request(options: _Options, url: str, place: str, notes: NoteList) -> SeenRequest:
     media_type = next(
         (value for name, value in options.headers if name.lower() == "content-type"), None
     )
@@ -322,17 +346,15 @@ def _request(options: _Options, url: str, place: str) -> SeenRequest:
     if options.fields:
         body = SeenBody(_MULTIPART, fields=tuple(options.fields), parts=options.parts)
     elif options.as_query:
-        query.extend(options.data)
+        query.append("".join(options.data))
     elif options.upload is not None:
         url = _upload_url(url, options.upload)
         body = SeenBody(media_type, "".join(options.data))
     elif options.data:
-        separator = "" if options.is_json else "&"
         kind = media_type or ("application/json" if options.is_json else _FORM)
-        text = separator.join(options.data)
+        text = "".join(options.data)
         if "json" in kind.lower():
-            # The text of the file, or the value that it holds.
-            text = _FILE.sub(lambda match: bare_reference(match[1]), text)
+            text = _with_values(text, place, notes)
         body = SeenBody(kind, text)
     headers = list(options.headers)
     if options.is_json and not any(name.lower() == "accept" for name, _ in headers):
@@ -342,18 +364,32 @@ def _request(options: _Options, url: str, place: str) -> SeenRequest:
     for one in query:
         head, hash_mark, fragment = url.partition("#")
         url = f"{head}{'&' if '?' in head else '?'}{one}{hash_mark}{fragment}"
-    operation = None if body is None else operation_of(body.text)
-    return SeenRequest(
+    request = SeenRequest(
         place,
         method,
         url,
         headers=headers,
         body=body,
         auth=_auth(options),
-        name=None if operation is None else operation.name,
-        operation=operation,
         limits=dict(options.limits),
     )
+    request.operation = operation_of(request)
+    request.name = None if request.operation is None else request.operation.name
+    return request
+
+
+def _with_values(text: str, place: str, notes: NoteList) -> str:
+    """A JSON body with files in it: each is the text of a file, or the value that it holds."""
+    bare = readable(text, lambda name: _bare(split_change(name)[1]))
+    if not _is_json(bare):
+        return text
+    if only_reference(bare) is None and any(_FILE.fullmatch(name) for name in references(text)):
+        notes.add(place, "in a JSON body, the input of a file is the value that the file holds")
+    return bare
+
+
+def _bare(name: str) -> str:
+    return bare_reference(name) if _FILE.fullmatch(name) else reference(name)
 
 
 def _upload_url(url: str, file: str) -> str:

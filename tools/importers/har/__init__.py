@@ -1,5 +1,6 @@
 """HTTP archives (HAR 1.2), as browsers save them: the calls of an API become tools."""
 
+import base64
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -21,8 +22,8 @@ from tools.importers.requests import (
 )
 from tools.importers.requests.document import read_json_object
 from tools.importers.requests.draft import VARYING
-from tools.importers.requests.operations import operation_of, operation_of_members
-from tools.importers.requests.text import without_marks
+from tools.importers.requests.operations import members_of, operations_of
+from tools.importers.requests.text import reference, without_marks
 from tools.json_text import Json, JsonObject
 
 __all__ = ["HarOptions", "import_har"]
@@ -68,7 +69,7 @@ def import_har(content: bytes, options: HarOptions) -> ImportResult:
         raise DocumentError("this is no HTTP archive: it has no list of entries", place="#/log")
     notes = NoteList()
     left_out: Counter[str] = Counter()
-    merged: dict[tuple[str, str, str], list[SeenRequest]] = {}
+    calls: dict[tuple[str, str], list[SeenRequest]] = {}
     for index, entry in enumerate(list_of(entries)):
         fields = object_of(entry)
         place = f"#/log/entries/{index}/request"
@@ -77,13 +78,20 @@ def import_har(content: bytes, options: HarOptions) -> ImportResult:
         if request is None or reason is not None:
             left_out[str(reason)] += 1
         else:
-            key = (request.method, _template(request.url), _name_operation(request))
-            merged.setdefault(key, []).append(request)
+            calls.setdefault((request.method, _template(request.url)), []).append(request)
     for reason, count in left_out.items():
         notes.add("#/log/entries", f"{count} left out: {reason}")
-    if not merged:
+    if not calls:
         raise DocumentError("none of its entries is a call of an API", place="#/log/entries")
-    requests = [_merged(same, key) for key, same in merged.items()]
+    merged: dict[tuple[str, str, str], list[SeenRequest]] = {}
+    for (method, template), same in calls.items():
+        for request, operation in zip(same, operations_of(same), strict=True):
+            identity = ""
+            if operation is not None:
+                identity = operation.identity
+                request.operation, request.name = operation, operation.name
+            merged.setdefault((method, template, identity), []).append(request)
+    requests = [_merged(same, key, notes) for key, same in merged.items()]
     if (repeated := sum(map(len, merged.values())) - len(requests)) > 0:
         notes.add("#/log/entries", f"{repeated} calls are repetitions of others with other values")
     if len(requests) > options.limit:
@@ -164,6 +172,8 @@ def _body(given: Json) -> SeenBody | None:
         return None
     media_type = text_of(fields.get("mimeType")) or None
     text = without_marks(text_of(fields.get("text")))
+    if fields.get("encoding") == "base64":
+        text = _decoded(text)
     listed = [object_of(one) for one in list_of(fields.get("params"))]
     if not listed and (media_type or "").startswith("multipart/form-data"):
         listed = _parts_of(media_type or "", text)
@@ -180,6 +190,14 @@ def _body(given: Json) -> SeenBody | None:
     if is_form and params and not (text and "urlencoded" in (media_type or "")):
         return SeenBody(media_type, fields=tuple(params), parts=parts)
     return SeenBody(media_type, text)
+
+
+def _decoded(text: str) -> str:
+    """A body that was recorded as base64; one of other octets than text is an input."""
+    try:
+        return without_marks(base64.b64decode(text, validate=True).decode())
+    except ValueError:
+        return reference("body")
 
 
 def _parts_of(media_type: str, text: str) -> list[JsonObject]:
@@ -209,29 +227,26 @@ def _template(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"
 
 
-def _name_operation(request: SeenRequest) -> str:
-    """What is asked for of its url, after which the request is named; empty where that is all."""
-    if request.body is not None:
-        operation = operation_of(request.body.text)
-    else:
-        # GraphQL that may be cached: the members of the body are parameters.
-        operation = operation_of_members(dict(parse_qsl(urlsplit(request.url).query)))
-    if operation is None:
-        return ""
-    request.name = operation.name
-    return operation.identity
-
-
-def _merged(same: Sequence[SeenRequest], known_by: Sequence[str]) -> SeenRequest:
-    """The first of several calls, with every query parameter that one of them had."""
-    first = same[0]
+def _merged(same: Sequence[SeenRequest], known_by: Sequence[str], notes: NoteList) -> SeenRequest:
+    """The call with most fields, and with every query parameter that one of them had."""
+    fields = [_fields_of(one) for one in same]
+    first = same[max(range(len(same)), key=lambda index: len(fields[index]))]
+    if lost := {name for one in fields for name in one} - set(_fields_of(first)):
+        shown = ", ".join(sorted(lost)[:10])
+        notes.add(first.place, f"fields that other calls of its kind had are left out: {shown}")
     queries = [dict(parse_qsl(urlsplit(one.url).query, keep_blank_values=True)) for one in same]
     names = dict.fromkeys(name for query in queries for name in query)
     first.optional = frozenset(one for one in names if any(one not in query for query in queries))
     first.query = [
         (name, next(query[name] for query in queries if name in query))
         for name in names
-        if name not in queries[0]
+        if name not in queries[same.index(first)]
     ]
     first.key = " ".join(one for one in known_by if one)
     return first
+
+
+def _fields_of(request: SeenRequest) -> list[str]:
+    """The names of the fields of a body."""
+    members = members_of(request.body) if request.body is not None else None
+    return list(cast("JsonObject", members)) if isinstance(members, dict) else []

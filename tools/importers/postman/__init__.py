@@ -13,7 +13,9 @@ from tools.importers.postman.variables import as_text, pairs_of, with_references
 from tools.importers.requests import BuildOptions, SeenAuth, SeenRequest, build_result
 from tools.importers.requests.document import read_json_object
 from tools.importers.requests.draft import Variable
+from tools.importers.requests.operations import operation_of
 from tools.importers.requests.secrets import is_secret_name, looks_secret
+from tools.importers.requests.text import readable, reference
 from tools.json_text import Json, JsonObject
 
 __all__ = ["import_postman"]
@@ -65,7 +67,7 @@ class _Reader:
     def read(self, root: JsonObject) -> Iterator[SeenRequest]:
         self._take_variables(root, Place())
         self._note_events(root, Place())
-        auth = read_auth(root.get("auth"), Place(("auth",)), self.notes)
+        auth = read_auth(root.get("auth"), Place(("auth",)), self.notes, self._filled)
         yield from self._items(root.get("item"), Place(("item",)), (), auth)
 
     def _items(
@@ -81,7 +83,7 @@ class _Reader:
             self._take_variables(fields, at)
             if isinstance(fields.get("item"), list):
                 own = fields.get("auth")
-                inner = read_auth(own, at / "auth", self.notes) if own else auth
+                inner = read_auth(own, at / "auth", self.notes, self._filled) if own else auth
                 yield from self._items(fields["item"], at / "item", (*folders, name), inner)
             elif fields.get("request"):
                 yield self._request(fields["request"], at / "request", name, folders, auth)
@@ -99,7 +101,7 @@ class _Reader:
         fields = object_of(given) or {"url": given}
         method = as_text(fields.get("method")) or "GET"
         own = fields.get("auth")
-        auth = read_auth(own, place / "auth", self.notes) if own else inherited
+        auth = read_auth(own, place / "auth", self.notes, self._filled) if own else inherited
         headers = [
             (key, value)
             for key, value in pairs_of(fields.get("header"))
@@ -111,7 +113,7 @@ class _Reader:
         if body is not None and media_type and body.fields is None:
             body = type(body)(media_type, body.text)
         url = fields.get("url")
-        return SeenRequest(
+        seen = SeenRequest(
             str(place),
             method,
             self._url(url),
@@ -123,6 +125,8 @@ class _Reader:
             folder="/".join(one for one in folders if one) or None,
             key="/".join((*folders, name, method)),
         )
+        seen.operation = operation_of(seen)
+        return seen
 
     def _url(self, given: Json) -> str:
         """The url with references; path variables are variables of the request."""
@@ -147,6 +151,17 @@ class _Reader:
         if value and "{{" not in value:
             self.variables.setdefault(name, Variable(value))
         return f"{{{{{name}}}}}"
+
+    def _filled(self, text: str) -> str:
+        """A text with the values that are known of its variables, which may refer to others."""
+
+        def value(name: str) -> str:
+            known = self.variables.get(name)
+            return reference(name) if known is None or known.value is None else known.value
+
+        for _ in range(5):
+            text = readable(text, value)
+        return text
 
     def _take_variables(self, fields: JsonObject, place: Place) -> None:
         for index, variable in enumerate(list_of(fields.get("variable"))):

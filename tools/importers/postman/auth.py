@@ -1,5 +1,7 @@
 """How a collection, a folder or a request signs in."""
 
+from collections.abc import Callable
+
 from tools.importers import NoteList
 from tools.importers.openapi.references import Place
 from tools.importers.openapi.words import list_of, object_of, text_of
@@ -11,8 +13,13 @@ from tools.urls import origin_of
 __all__ = ["read_auth"]
 
 
-def read_auth(given: Json, place: Place, notes: NoteList) -> SeenAuth | None:
-    """The sign-in of an auth block; None for `noauth` and for kinds that are not carried over."""
+def read_auth(
+    given: Json, place: Place, notes: NoteList, fill: Callable[[str], str]
+) -> SeenAuth | None:
+    """The sign-in of an auth block; None for `noauth` and for kinds that are not carried over.
+
+    `fill` gives a text with the values of its variables.
+    """
     fields = object_of(given)
     kind = text_of(fields.get("type"))
     if kind in {"", "noauth"}:
@@ -42,18 +49,20 @@ def read_auth(given: Json, place: Place, notes: NoteList) -> SeenAuth | None:
             }
             return SeenAuth("aws_sigv4", keys, settings)
         case "oauth2":
-            return _oauth(values, place, notes)
+            return _oauth(values, place, notes, fill)
         case _:
             shown = kind if kind.isalnum() else "of this kind"
             notes.add(place, f"the sign-in {shown[:40]} is not carried over")
             return None
 
 
-def _oauth(values: dict[str, str], place: Place, notes: NoteList) -> SeenAuth:
-    token_url = values.get("accessTokenUrl", "")
+def _oauth(
+    values: dict[str, str], place: Place, notes: NoteList, fill: Callable[[str], str]
+) -> SeenAuth:
+    token_url = fill(values.get("accessTokenUrl", ""))
     if values.get("grant_type") == "client_credentials" and origin_of(token_url) is not None:
         settings: JsonObject = {"grant": "client_credentials", "tokenUrl": token_url}
-        if scopes := values.get("scope", "").split():
+        if scopes := fill(values.get("scope", "")).split():
             settings["scopes"] = scopes
         keys = {
             "client_id": values.get("clientId", ""),

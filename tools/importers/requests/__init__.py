@@ -5,6 +5,20 @@ secrets their places in systems, `build.py` makes tools of the rest.
 """
 
 from tools.importers.requests.build import BuildOptions, build_result
-from tools.importers.requests.seen import SeenAuth, SeenBody, SeenPart, SeenRequest
+from tools.importers.requests.seen import (
+    BodyOperation,
+    SeenAuth,
+    SeenBody,
+    SeenPart,
+    SeenRequest,
+)
 
-__all__ = ["BuildOptions", "SeenAuth", "SeenBody", "SeenPart", "SeenRequest", "build_result"]
+__all__ = [
+    "BodyOperation",
+    "BuildOptions",
+    "SeenAuth",
+    "SeenBody",
+    "SeenPart",
+    "SeenRequest",
+    "build_result",
+]

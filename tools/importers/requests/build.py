@@ -29,10 +29,15 @@ from tools.importers.requests.operations import graphql_text
 from tools.importers.requests.seen import SeenPart, SeenRequest
 from tools.importers.requests.systems import FoundSystem, Systems
 from tools.importers.requests.text import (
+    changed_expression,
+    has_bare_references,
+    joined_template,
     json_template,
+    only_reference,
     plain_template,
     readable,
     references,
+    split_change,
     url_path_template,
 )
 from tools.json_text import Json, JsonObject
@@ -205,6 +210,7 @@ def _id_of(draft: Draft, path: str) -> str:
 
 
 def _shown(draft: Draft, name: str) -> str:
+    name = split_change(name)[1]
     if name in draft.inputs:
         return f"{{{draft.inputs[name].name}}}"
     return f"{{{draft.secrets[name].wanted}}}" if name in draft.secrets else "{value}"
@@ -217,28 +223,34 @@ def _find_inputs(draft: Draft) -> None:
     """Values of the path and query and the fields of the body become inputs."""
     draft.path = _path_inputs(draft)
     optional = draft.request.optional
+    operation = draft.request.operation
+    said_by = frozenset[str]() if operation is None else operation.said_by
     once = Counter(name for name, _ in draft.query)
     draft.query = [
         (name, _input_for(draft, "query", name, value, optional=name in optional))
-        if once[name] == 1
+        if once[name] == 1 and name not in said_by
         else (name, value)
         for name, value in draft.query
     ]
     if draft.form is not None:
         once = Counter(name for name, _ in draft.form)
         draft.form = [
-            (name, _input_for(draft, "body", name, value)) if once[name] == 1 else (name, value)
+            (name, _input_for(draft, "body", name, value))
+            if once[name] == 1 and name not in said_by
+            else (name, value)
             for name, value in draft.form
         ]
     body: Json = draft.json
     if isinstance(body, dict):
         fields = cast("JsonObject", body)
-        inner = fields.get("variables")
+        # Its query is the program, the variables are what it is asked.
+        asked = "params" if "jsonrpc" in fields else "variables"
+        inner = fields.get(asked)
         if graphql_text(fields) is None:
-            draft.json = _json_inputs(draft, fields)
-        elif isinstance(inner, dict):
-            # Its query is the program, the variables are what it is asked.
-            draft.json = {**fields, "variables": _json_inputs(draft, cast("JsonObject", inner))}
+            draft.json = _json_inputs(draft, fields, said_by)
+        if isinstance(inner, dict) and said_by:
+            asking = _json_inputs(draft, cast("JsonObject", inner), frozenset())
+            draft.json = {**cast("JsonObject", draft.json), asked: asking}
 
 
 def _path_inputs(draft: Draft) -> str:
@@ -273,9 +285,9 @@ def _input_for(
     return draft.input(Input(location, name, schema))
 
 
-def _json_inputs(draft: Draft, fields: JsonObject) -> JsonObject:
+def _json_inputs(draft: Draft, fields: JsonObject, kept: frozenset[str]) -> JsonObject:
     return {
-        name: _json_input(draft, name, value) if not any(references(name)) else value
+        name: value if name in kept or any(references(name)) else _json_input(draft, name, value)
         for name, value in fields.items()
     }
 
@@ -357,9 +369,13 @@ class _Expressions(dict[str, str]):
     """What each reference is inside `<<…>>`; a function stands for itself."""
 
     def get(self, name: str, default: str | None = None) -> str | None:  # pyright: ignore[reportIncompatibleMethodOverride]: narrower on purpose
+        change, name = split_change(name)
         if name.removeprefix("=").startswith("(s) =>"):
             return name.removeprefix("=")
-        return super().get(name, default)
+        expression = super().get(name, default)
+        if not change or expression is None:
+            return expression
+        return changed_expression(change.removeprefix("="), expression)
 
 
 def _is_optional(draft: Draft, one: Input) -> bool:
@@ -393,8 +409,17 @@ def _config(draft: Draft, system: FoundSystem | None, expressions: "_Expressions
     elif draft.json is not None:
         config["body"] = json_template(draft.json, expressions)
     elif draft.text is not None:
-        config["body"] = plain_template(draft.text, expressions)
+        write = joined_template if _is_joined(draft) else plain_template
+        config["body"] = write(draft.text, expressions)
     return config
+
+
+def _is_joined(draft: Draft) -> bool:
+    """Whether a text that is sent as JSON is none before its references are resolved."""
+    text, body = draft.text or "", draft.request.body
+    kind = (body.media_type or "" if body is not None else "").partition(";")[0].strip().lower()
+    is_json = kind == "application/json" or kind.endswith("+json")
+    return is_json and has_bare_references(text) and only_reference(text) is None
 
 
 def _fields(pairs: Sequence[tuple[str, str]], expressions: "_Expressions") -> JsonObject:

@@ -8,22 +8,29 @@ from urllib.parse import parse_qsl, unquote
 
 from tools.importers import NoteList
 from tools.importers.files import file_schema
+from tools.importers.requests.operations import graphql_text
 from tools.importers.requests.secrets import (
     basic_pair,
     is_blank,
     is_secret_name,
     looks_secret,
     mask_in_text,
+    replace_in_literals,
     replace_in_urls,
+    says_no_key,
+    variables_of_secrets,
 )
 from tools.importers.requests.seen import SeenAuth, SeenPart, SeenRequest
 from tools.importers.requests.text import (
     bare_reference,
     json_with_references,
+    number_reference,
     only_reference,
     readable,
     reference,
     references,
+    split_change,
+    without_encoding,
 )
 from tools.json_text import Json, JsonObject, nests_deeply
 from tools.redaction import MINIMUM_SECRET_LENGTH
@@ -67,6 +74,11 @@ VARYING = re.compile(
 #: Names with values, as a form is written; other texts go out as they are.
 _PAIR = r"[^\s<>{}\"'=&]+=[^&]*"
 _PAIRS = re.compile(rf"\s*&*{_PAIR}(?:&+{_PAIR})*&*\s*")
+#: Some servers read pairs behind a semicolon, too.
+_OTHER_PAIR = re.compile(r";[\w.\[\]-]{1,80}=")
+#: How the members of a pair are called that is written as an object.
+_NAME_NAMES = ("name", "key", "field")
+_VALUE_NAMES = frozenset(["value", "val", "text"])
 _SHORTEST_SOUGHT = 6
 _LONGEST_SECRET = 8_192
 
@@ -105,7 +117,7 @@ class Draft:
     path: str
     query: list[tuple[str, str]]
     headers: list[tuple[str, str]]
-    #: What stands in the query without a `=`.
+    #: What stands in the query without a `=`, or is no text.
     bare_query: list[str] = field(default_factory=list[str])
     #: The body: a JSON value, the fields of a form, or text.
     json: Json = None
@@ -184,7 +196,7 @@ def _mapped(value: Json, clean: Callable[[str], str]) -> Json:
         return clean(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         cleaned = clean(str(value))
-        return value if cleaned == str(value) else cleaned
+        return value if cleaned == str(value) else number_reference(cleaned)
     return value
 
 
@@ -206,16 +218,23 @@ class _Reader:
         self._notes = notes
         self._user: tuple[str, str] | None = None
         self._bound: dict[str, str] = {}
+        #: Fields that are secret for what the body does with them.
+        self._handed_on = frozenset[str]()
 
     def read(self) -> Draft | None:
         target = self._target()
         if target is None:
             return None
         origin, path, query = target
-        pieces = [one for one in query.split("&") if one]
-        pairs = parse_qsl("&".join(one for one in pieces if "=" in one), keep_blank_values=True)
+        pairs: list[tuple[str, str]] = []
+        bare: list[str] = []
+        for one in query.split("&"):
+            is_secret = is_secret_name(one.partition("=")[0])
+            pair = _pairs_of(one, is_exact=not is_secret) if "=" in one else None
+            pairs.extend(pair or ())
+            bare.extend([one] if one and pair is None else ())
         draft = self._draft = Draft(self._request, origin, path, [*pairs, *self._request.query], [])
-        draft.bare_query = [one for one in pieces if "=" not in one]
+        draft.bare_query = bare
         draft.headers = [
             (name.strip(), value)
             for name, value in self._request.headers
@@ -235,13 +254,12 @@ class _Reader:
                 for index, (name, one) in enumerate(draft.form)
             ]
         if draft.text is not None:
-            draft.text = replace_in_urls(draft.text, draft.secret)
-            for one in mask_in_text(draft.text):
-                draft.text = draft.text.replace(
-                    one, draft.secret("secret", self._secret_value(one) or None)
-                )
-            draft.text = self._bind(draft.text)
-        draft.json = self._json("", draft.json)
+            draft.text = self._bind(self._without_secrets(draft.text))
+        body: Json = draft.json
+        if isinstance(body, dict):
+            program = graphql_text(cast("JsonObject", body))
+            self._handed_on = variables_of_secrets(program or "")
+        draft.json = self._json("", body)
         return draft
 
     # Where it goes
@@ -367,7 +385,10 @@ class _Reader:
         variable = self._variables.get(only_reference(value) or "")
         if variable is not None and variable.is_secret:
             return True
-        return bool(value.strip()) and (is_secret_name(name) or looks_secret(value))
+        if not value.strip():
+            return False
+        looks_so = looks_secret(value) and not says_no_key(name) and not _is_program(name, value)
+        return is_secret_name(name) or name in self._handed_on or looks_so
 
     def _secret_value(self, value: str) -> str:
         """The value of a secret; empty where the document has none."""
@@ -382,7 +403,23 @@ class _Reader:
     def _value(self, name: str, value: str) -> str:
         if self._is_key(name, value):
             return self._draft.secret(credential_name(name), self._secret_value(value) or None)
-        return self._bind(replace_in_urls(value, self._draft.secret))
+        value = replace_in_urls(value, self._draft.secret)
+        if _is_program(name, value) or _json_of(value) is not None:
+            value = replace_in_literals(value, self._literal)
+        return self._bind(value)
+
+    def _literal(self, name: str, value: str) -> str:
+        return self._draft.secret(credential_name(name), self._secret_value(value) or None)
+
+    def _without_secrets(self, text: str) -> str:
+        """A text that is neither JSON nor a form."""
+        text = replace_in_urls(text, self._draft.secret)
+        body = self._request.body
+        if body is not None and (body.media_type or "").lower().startswith("application/graphql"):
+            return replace_in_literals(text, self._literal)
+        for one in mask_in_text(text):
+            text = text.replace(one, self._draft.secret("secret", self._secret_value(one) or None))
+        return text
 
     def _form_value(self, index: int, name: str, value: str) -> str:
         part = self._draft.parts.get(index)
@@ -398,14 +435,19 @@ class _Reader:
 
     def _json(self, name: str, value: Json) -> Json:
         if isinstance(value, dict):
-            members = cast("JsonObject", value).items()
-            return {self._bind(key): self._json(key, one) for key, one in members}
+            fields = cast("JsonObject", value)
+            about = _secret_of_value(name, fields)
+            return {
+                self._bind(key): self._json(about if about and key in _VALUE_NAMES else key, one)
+                for key, one in fields.items()
+            }
         if isinstance(value, list):
             return [self._json(name, one) for one in cast("list[Json]", value)]
         if isinstance(value, str):
             return self._value(name, value)
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return self._value(name, str(value)) if self._is_key(name, str(value)) else value
+            is_key = self._is_key(name, str(value))
+            return number_reference(self._value(name, str(value))) if is_key else value
         return value
 
     def _bind(self, text: str) -> str:
@@ -413,6 +455,9 @@ class _Reader:
         return readable(text, self._variable)
 
     def _variable(self, name: str) -> str:
+        change, name = split_change(name)
+        if change:
+            return reference(change + (only_reference(self._variable(name)) or ""))
         if name in self._draft.inputs or name in self._draft.secrets:
             return reference(name)
         bare = name.startswith("=")
@@ -438,15 +483,21 @@ class _Reader:
         body, draft = self._request.body, self._draft
         if body is None:
             return
+        if self._request.method in {"GET", "HEAD", "OPTIONS"}:
+            self._notes.add(
+                self._request.place, f"no tool sends a body with {self._request.method}: left out"
+            )
+            return
         kind = (body.media_type or "").partition(";")[0].strip().lower()
         if body.fields is not None:
             draft.form = list(body.fields)
             draft.parts = body.parts
         elif body.text.strip():
             draft.json = _json_of(body.text)
-            if draft.json is None and kind == _FORM_TYPES[0] and _PAIRS.fullmatch(body.text):
-                draft.form = parse_qsl(body.text, keep_blank_values=True)
-            elif draft.json is None:
+            is_form = kind == _FORM_TYPES[0] and not _OTHER_PAIR.search(body.text)
+            if draft.json is None and is_form and _PAIRS.fullmatch(body.text):
+                draft.form = _pairs_of(body.text)
+            if draft.json is None and draft.form is None:
                 draft.text = body.text
         draft.headers = [one for one in draft.headers if one[0].lower() != "content-type"]
         if draft.json is not None:
@@ -469,6 +520,27 @@ def typed(text: str) -> Json:
     if re.fullmatch(r"-?(?:0|[1-9]\d{0,14})", text):
         return int(text)
     return text
+
+
+def _secret_of_value(name: str, fields: JsonObject) -> str | None:
+    """What an object with a value says that the value is, where that is a secret."""
+    names = (name, *(one for key in _NAME_NAMES if isinstance(one := fields.get(key), str)))
+    return next((one for one in names if is_secret_name(one)), None)
+
+
+def _is_program(name: str, text: str) -> bool:
+    """Whether a text is a program of GraphQL, which is no key, though it may hold one."""
+    return graphql_text({name: text}) is not None
+
+
+def _pairs_of(text: str, *, is_exact: bool = True) -> list[tuple[str, str]] | None:
+    """The names and values of a form; None where they are no text, but other octets."""
+    try:
+        how = "strict" if is_exact else "replace"
+        pairs = parse_qsl(text, keep_blank_values=True, errors=how)
+    except UnicodeDecodeError:
+        return None
+    return [(name, without_encoding(value)) for name, value in pairs]
 
 
 def _json_of(text: str) -> Json:

@@ -18,7 +18,10 @@ __all__ = [
     "is_secret_name",
     "looks_secret",
     "mask_in_text",
+    "replace_in_literals",
     "replace_in_urls",
+    "says_no_key",
+    "variables_of_secrets",
 ]
 
 _SECRET_WORDS = frozenset(
@@ -90,7 +93,16 @@ _HARMLESS_LAST = frozenset(
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _DENSE = re.compile(r"[A-Za-z0-9_\-+/=.:~%|!$]{24,}")
 _HEX = re.compile(r"[0-9a-fA-F]{32,}")
-_SCHEME = re.compile(r"(?:bearer|basic|token|apikey|digest|negotiate|aws4-hmac-sha256)\s", re.I)
+#: What follows is no word: "Basic mathematics" signs nobody in.
+_SCHEME = re.compile(
+    r"(?:bearer|basic|token|apikey|negotiate)\s+(?=\S*[\d=._+/-])\S{8,}$"
+    r"|(?:digest|aws4-hmac-sha256)\s+\w+=",
+    re.IGNORECASE,
+)
+#: Checksums, names of GraphQL programs that the server knows, and of operations.
+_NO_KEYS = frozenset(
+    ["sha256hash", "sha256", "sha1", "md5", "checksum", "x-amz-target", "soapaction"]
+)
 _PLACEHOLDER = re.compile(
     r"<[^<>]*>|\[[^\[\]]*\]|\{[^{}]*\}|(?:your|my|insert|enter)[-_ ][\w -]*|x{3,}|\*{3,}|\.{3}|…|"
     r"(?:api[_-]?key|token|secret|password|username|user)",
@@ -101,8 +113,18 @@ _MARKED_UP = re.compile(
     r"(?P<open><(?P<name>[\w:.-]{1,80})(?:\s[^<>]{0,500})?>)(?P<value>[^<>]+)(?=</)"
 )
 _PAIRED = re.compile(
-    r"(?P<open>(?<![\w.-])(?P<name>[\w.-]{1,80})\"?\s*[:=]\s*\"?)(?P<value>[^\s\"'&,;<>]+)"
+    r"(?P<open>(?<![\w.-])(?P<name>[\w.-]{1,80})[\"']?\s*[:=]\s*[\"']?"
+    r"(?:(?i:bearer|basic|token|apikey)\s+)?)(?P<value>[^\s\"'&,;<>]+)"
 )
+_LITERAL = re.compile(
+    r'(?P<open>(?:"(?P<quoted>[^"\\]{1,80})"|\$?\b(?P<name>[A-Za-z_]\w{0,79}))\s*:\s*'
+    r"(?:[\w!\[\]]{1,80}\s*=\s*)?)?"
+    r'(?:"""(?P<block>.+?)"""|"(?P<value>(?:[^"\\\n]++|\\.)++)"|(?P<number>(?<=[\s:])-?\d+\b)'
+    # What is not closed is read once, too.
+    r'|"(?P<rest>(?:[^"\\\n]++|\\.)++))',
+    re.DOTALL,
+)
+_HANDED_ON = re.compile(r"\b(?P<name>[A-Za-z_]\w{0,79})\s*:\s*\$(?P<variable>\w{1,80})")
 #: What the urls in a text have before `@`, and the end of an address that needs no other sign-in.
 _PASSWORD_OF_URL = re.compile(
     r"(?P<open>\b[A-Za-z][A-Za-z0-9+.-]{0,30}://[^/?#\s:@\"'<>]*:)(?P<value>[^/?#\s@\"'<>]+)(?=@)"
@@ -194,6 +216,39 @@ def replace_in_urls(text: str, replaced: Callable[[str, str], str]) -> str:
     text = _PASSWORD_OF_URL.sub(lambda match: one(match, "password"), text)
     text = _USER_OF_URL.sub(user, text)
     return _WEBHOOK.sub(lambda match: one(match, "webhook_token"), text)
+
+
+def replace_in_literals(text: str, replaced: Callable[[str, str], str]) -> str:
+    """The text of a GraphQL program or of JSON with `replaced(name, value)` for its secrets.
+
+    A value is what is written between the quotes, escapes and all.
+    """
+
+    def one(match: re.Match[str]) -> str:
+        name = match["quoted"] or match["name"] or ""
+        group = next(key for key in ("block", "value", "number", "rest") if match[key] is not None)
+        value = match[group]
+        is_secret = is_secret_name(name) or (
+            group != "number" and not says_no_key(name) and looks_secret(value)
+        )
+        if not is_secret or is_blank(value) or any(references(value)):
+            return match[0]
+        start, end = match.start(group) - match.start(), match.end(group) - match.start()
+        return match[0][:start] + replaced(name or "secret", value) + match[0][end:]
+
+    return _LITERAL.sub(one, text)
+
+
+def variables_of_secrets(program: str) -> frozenset[str]:
+    """The variables that a GraphQL program hands on under the name of a secret."""
+    return frozenset(
+        match["variable"] for match in _HANDED_ON.finditer(program) if is_secret_name(match["name"])
+    )
+
+
+def says_no_key(name: str) -> bool:
+    """Whether a name says that what looks like a key is none, such as a checksum."""
+    return name.lower() in _NO_KEYS
 
 
 def holds_secret(name: str, value: Json) -> bool:

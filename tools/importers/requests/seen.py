@@ -4,10 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tools.importers.requests.operations import BodyOperation
 from tools.json_text import Json
 
-__all__ = ["SeenAuth", "SeenBody", "SeenPart", "SeenRequest"]
+__all__ = ["BodyOperation", "SeenAuth", "SeenBody", "SeenPart", "SeenRequest"]
+
+
+@dataclass(frozen=True)
+class BodyOperation:
+    """What is asked for; `identity` is equal for bodies that differ in values alone."""
+
+    identity: str
+    name: str | None
+    #: The fields that say so, which are no inputs.
+    said_by: frozenset[str] = frozenset()
+    #: It is the value of a field that could be an ordinary one.
+    is_value: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +70,7 @@ class SeenRequest:
     key: str | None = None
     #: Query parameters that not every request of this kind had.
     optional: frozenset[str] = frozenset()
-    #: What its body asks for, where one url has many operations.
+    #: What it asks for, where one url has many operations.
     operation: BodyOperation | None = None
     #: The fields of a step that limit a request, such as `timeoutMs`.
     limits: dict[str, Json] = field(default_factory=dict[str, Json])

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from tools.importers import ImportedSystem, ImportResult
 from tools.importers.openapi.naming import system_id_of
+from tools.importers.openapi.words import object_of
 from tools.importers.requests.seen import SeenAuth
 from tools.json_text import Json, JsonObject
 
@@ -16,7 +17,9 @@ __all__ = [
     "Systems",
     "auth_definition",
     "credential_fields",
+    "names_in_system",
     "signature_of",
+    "with_sign_in_of_tools",
     "with_system_ids",
 ]
 
@@ -115,12 +118,77 @@ def credential_fields(kind: str) -> tuple[str, ...]:
     return _FIELDS.get(kind, ())
 
 
+def names_in_system(found: ImportedSystem, stored: JsonObject) -> dict[str, str]:
+    """The name that each credential of a found system has in a stored one.
+
+    Those of a sign-in that the stored system makes in another way are none of its.
+    """
+    own, other = object_of(found.definition.get("auth")), object_of(stored.get("auth"))
+    names = {name: name for name in found.credentials}
+    if not other:
+        return names
+    is_alike = own.get("type") == other.get("type")
+    signing_in = {
+        str(other[key]) for key in credential_fields(str(other.get("type"))) if key in other
+    }
+    for key in credential_fields(str(own.get("type", ""))):
+        if key in own:
+            names.pop(str(own[key]), None)
+            if is_alike and key in other:
+                names[str(own[key])] = str(other[key])
+                signing_in.discard(str(other[key]))
+    # What signs in there is never what a request had elsewhere, though it is called so.
+    return {name: there for name, there in names.items() if there not in signing_in}
+
+
+def with_sign_in_of_tools(result: ImportResult, found: ImportedSystem) -> ImportResult | None:
+    """The result with tools that sign in themselves, for a system that does not.
+
+    None for a sign-in that a single request cannot make.
+    """
+    system_id, auth = str(found.definition["id"]), object_of(found.definition.get("auth"))
+    named = [
+        f"<<{system_id}_{auth[key]}>>"
+        for key in credential_fields(str(auth["type"]))
+        if key in auth
+    ]
+    place, name = "headers", "Authorization"
+    match auth["type"], named:
+        case "bearer", [token]:
+            value = f"Bearer {token}"
+        case "basic", [user, password]:
+            value = f"Basic {user}:{password}"
+        case "apiKey", [value] if auth.get("in") in {"header", "query"}:
+            place = "headers" if auth["in"] == "header" else "queryParams"
+            name = str(auth["name"])
+        case _:
+            return None
+
+    def signed(step: JsonObject) -> JsonObject:
+        config = object_of(step["config"])
+        if config.get("systemId") != system_id:
+            return step
+        fields = {**object_of(config.get(place)), name: value}
+        return {**step, "config": {**config, place: fields}}
+
+    return replace(
+        result,
+        tools=tuple(
+            replace(
+                one,
+                definition={**one.definition, "steps": list(map(signed, one.definition["steps"]))},
+            )
+            for one in result.tools
+        ),
+    )
+
+
 def with_system_ids(result: ImportResult, ids: Mapping[str, str]) -> ImportResult:
     """The result with other ids of its systems, also where its tools name them."""
     changed = {old: new for old, new in ids.items() if old != new}
     if not changed:
         return result
-    named = re.compile(rf"<<({'|'.join(map(re.escape, changed))})_")
+    named = re.compile(rf"(<<|s\[\")({'|'.join(map(re.escape, changed))})_")
 
     def renamed(value: Json) -> Json:
         if isinstance(value, dict):
@@ -132,7 +200,7 @@ def with_system_ids(result: ImportResult, ids: Mapping[str, str]) -> ImportResul
         if isinstance(value, list):
             return [renamed(one) for one in cast("list[Json]", value)]
         if isinstance(value, str):
-            return named.sub(lambda match: f"<<{changed[match[1]]}_", value)
+            return named.sub(lambda match: f"{match[1]}{changed[match[2]]}_", value)
         return value
 
     def system(one: ImportedSystem) -> ImportedSystem:

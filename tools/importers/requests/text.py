@@ -5,41 +5,60 @@ A reference is kept inside the text between two characters that no document may 
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import cast
+from typing import Literal, cast
 
 from tools.json_text import Json, JsonObject, decode_json, encode_json_text
 
 __all__ = [
     "as_function",
     "bare_reference",
+    "changed_expression",
+    "changed_reference",
+    "has_bare_references",
+    "joined_template",
     "json_template",
     "json_with_references",
+    "number_reference",
     "only_reference",
     "plain_template",
     "readable",
     "reference",
     "references",
+    "split_change",
     "url_path_template",
+    "without_encoding",
     "without_marks",
 ]
 
 #: Begins the name of a reference that stands in JSON where a value does, not in a text.
 _BARE = "="
 _OPEN, _CLOSE = "\ue000", "\ue001"
+#: Stands between how a value is changed and its name.
+_CHANGED = "\ue002"
 _REFERENCE = re.compile(f"{_OPEN}([^{_OPEN}{_CLOSE}]*){_CLOSE}")
 _QUOTED = re.compile(r'\\.|"', re.DOTALL)
-_MARKS = re.compile(f"[{_OPEN}{_CLOSE}]")
+_QUOTED_TEXT = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_MARKS = re.compile(f"[{_OPEN}{_CLOSE}{_CHANGED}]")
+#: As JSON may write them.
+_ESCAPED_MARKS = re.compile(r"\\u[eE]00[0-2]")
+#: How a value is changed before it is sent, over the text `t`.
+_CHANGES = {
+    "encoded": "encodeURIComponent(t).replace(/%20/g, '+')",
+    "number": "Number(t)",
+    "one line": "t.replace(/[\\r\\n\\0]/g, '')",
+}
 #: What a template would read as the begin of a placeholder.
 _BEGINS = re.compile(r"<<|\{\{")
 _UNSAFE_IN_PATH = re.compile(r"[^A-Za-z0-9\-._~!$&'()*+,;=:@/%]")
 
 #: The expression inside `<<…>>` for the name of a reference.
 Expressions = Mapping[str, str]
+Change = Literal["encoded", "number", "one line"]
 
 
 def without_marks(text: str) -> str:
     """Text of a document that cannot be taken for a reference."""
-    return _MARKS.sub("\ufffd", text)
+    return _ESCAPED_MARKS.sub(r"\\ufffd", _MARKS.sub("\ufffd", text))
 
 
 def reference(name: str) -> str:
@@ -50,6 +69,39 @@ def reference(name: str) -> str:
 def bare_reference(name: str) -> str:
     """Stands in JSON for a value of any type."""
     return reference(_BARE + name)
+
+
+def has_bare_references(text: str) -> bool:
+    """Whether a text like JSON has references between its strings."""
+    outside = _QUOTED_TEXT.sub("", text)
+    return any(references(outside))
+
+
+def changed_reference(change: Change, name: str) -> str:
+    """Stands for the value of `name` percent-encoded, as a number, or without line breaks."""
+    return reference(f"{change}{_CHANGED}{name}")
+
+
+def number_reference(text: str) -> str:
+    """Stands in JSON for the number that the value of a text with one reference is."""
+    name = only_reference(text)
+    return text if name is None else reference(f"{_BARE}number{_CHANGED}{name}")
+
+
+def split_change(name: str) -> tuple[str, str]:
+    """How the value of a reference is changed, empty where it is not, and the name of the value."""
+    change, mark, plain = name.rpartition(_CHANGED)
+    return change + mark, plain
+
+
+def without_encoding(text: str) -> str:
+    """The value of a field that is encoded when it is sent."""
+
+    def plain(name: str) -> str:
+        change, value = split_change(name)
+        return reference(value if change.startswith("encoded") else name)
+
+    return readable(text, plain)
 
 
 def json_with_references(text: str) -> Json:
@@ -102,6 +154,23 @@ def url_path_template(text: str, expressions: Expressions) -> str:
     return _written(text, expressions, lambda part: _UNSAFE_IN_PATH.sub(_percent, part))
 
 
+def joined_template(text: str, expressions: Expressions) -> str:
+    """A template of one function, which gives the text where a plain one would make it JSON."""
+    parts: list[str] = []
+    position = 0
+    for match in _REFERENCE.finditer(text):
+        expression = expressions.get(match[1]) or '""'
+        value = f"({expression})(s)" if "=>" in expression else f"s[{encode_json_text(expression)}]"
+        parts += [encode_json_text(text[position : match.start()]), value]
+        position = match.end()
+    parts.append(encode_json_text(text[position:]))
+    listed = ", ".join(one for one in parts if one != '""')
+    return (
+        f"<<(s) => [{listed}].map((one) => typeof one === 'string' ? one : JSON.stringify(one))"
+        ".join('')>>"
+    )
+
+
 def json_template(value: Json, expressions: Expressions) -> str:
     """A JSON text whose strings are templates; a bare reference stands there without quotes."""
     if isinstance(value, dict):
@@ -129,6 +198,12 @@ def _json_text(text: str, expressions: Expressions) -> str:
 def _json_literal(part: str) -> str:
     literal = encode_json_text(part)[1:-1]
     return literal.replace("<<", "\\u003c\\u003c").replace("{{", "\\u007b\\u007b")
+
+
+def changed_expression(change: str, expression: str) -> str:
+    """The function for a value that is changed."""
+    changed = _CHANGES[change.removesuffix(_CHANGED)]
+    return f"(s) => ((t) => {changed})(String(s[{encode_json_text(expression)}]))"
 
 
 def _written(text: str, expressions: Expressions, literal: Callable[[str], str]) -> str:
