@@ -158,6 +158,9 @@ async def test_a_run_of_one_server_is_cancelled_through_another(home: Path) -> N
         "runs_by_source_run",
         "sqlite_autoindex_runs_1",
         "run_search_data",
+        "run_queue",
+        "watched_runs",
+        "cancel_requests",
     ],
 )
 async def test_the_history_opens_with_a_damaged_page_beside_the_runs(
