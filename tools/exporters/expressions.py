@@ -18,15 +18,19 @@ from tools.templates import parse_template
 __all__ = ["default_of", "is_json_template", "json_with_values", "translated", "without_code"]
 
 _TEXT = r'"(?:[^"\\]|\\.)*"'
-_GIVEN = rf"s\[{_TEXT}\] !== undefined"
-#: Code that gives a text, always or where an input is given.
-_TEXT_FUNCTION = re.compile(
-    rf"\(s\) => (?:{_GIVEN}(?: \|\| {_GIVEN})* \? )?(?P<text>{_TEXT})(?: : null)?"
+_IS_THERE = r"(?:!== undefined|!= null)"
+#: Whether an input is given, or any of several.
+_GIVEN = (
+    rf"(?:s\[{_TEXT}\] {_IS_THERE}"
+    rf"|\[{_TEXT}(?:, {_TEXT})*\]\.some\(\(k\) => s\[k\] {_IS_THERE}\))"
 )
+#: Code that gives a text, always or where an input is given.
+_TEXT_FUNCTION = re.compile(rf"\(s\) => (?:{_GIVEN} \? )?(?P<text>{_TEXT})(?: : null)?")
 _MEMBER = rf"\[{_TEXT}\]: s\[{_TEXT}\]"
 #: Code that leaves out the fields of an object whose inputs are not given.
 _OBJECT_FUNCTION = re.compile(
-    rf"\(s\) => (?:\(|\{{ const b = )\{{(?P<members>{_MEMBER}(?:, {_MEMBER})*)\}}(?:\)|;.*)",
+    rf"\(s\) => (?:\(|\{{ const b = |{_GIVEN} \? )"
+    rf"\{{(?P<members>{_MEMBER}(?:, {_MEMBER})*)\}}(?:\)|;.*| : \"\")",
     re.DOTALL,
 )
 _NAME_AND_INPUT = re.compile(rf"\[({_TEXT})\]: s\[({_TEXT})\]")

@@ -1,12 +1,15 @@
 """What can be said about a schema before anything is validated against it."""
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
+from math import isfinite
 from typing import Any, cast
 
 import jsonschema_rs
 
-from tools.json_text import Json
+from tools.json_text import Json, encode_json_text
 from tools.problems import Problem
 from tools.schema.cost import evaluations
 from tools.schema.keywords import Location, json_path, subschemas
@@ -28,6 +31,9 @@ _MAX_PROBLEMS = 50
 _SEEN_CHARS = 80
 
 _TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
+_LOOKED_AT = frozenset(
+    {"$schema", "$ref", "$dynamicRef", "pattern", "patternProperties", "x-mcp-header"}
+)
 _HEADER_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 
 # What authors who know another dialect write, and what 2020-12 has instead.
@@ -62,10 +68,27 @@ def check_schema(schema: Json, *, root_must_be_object: bool) -> list[Problem]:
         ]
     if (problem := _size_problem(schema)) is not None:
         return [problem]
+    known_as = _known_as(schema, root_must_be_object)
+    if known_as in _FOUND_GOOD:
+        return []
     problems = list(_problems(cast(dict[str, Any], schema), root_must_be_object))
     if not problems:
         problems = list(_last_resort(schema))
+    if not problems:
+        while len(_FOUND_GOOD) >= _MOST_FOUND_GOOD:
+            del _FOUND_GOOD[next(iter(_FOUND_GOOD))]
+        _FOUND_GOOD[known_as] = None
     return problems[:_MAX_PROBLEMS]
+
+
+#: What was found good last: a schema is checked where it is made and where it is stored.
+_FOUND_GOOD: dict[bytes, None] = {}
+_MOST_FOUND_GOOD = 10_000
+
+
+def _known_as(schema: Json, root_must_be_object: bool) -> bytes:
+    text = f"{root_must_be_object}{encode_json_text(schema)}"
+    return hashlib.sha256(text.encode()).digest()
 
 
 def _problems(schema: dict[str, Any], root_must_be_object: bool) -> Iterator[Problem]:
@@ -80,8 +103,9 @@ def _problems(schema: dict[str, Any], root_must_be_object: bool) -> Iterator[Pro
     references = References(schema)
     headers: dict[str, str] = {}
     for location, subschema in _walk(schema):
-        if isinstance(subschema, dict):
-            members = cast(dict[str, Any], subschema)
+        # Most subschemas have none of what is looked at.
+        members = cast(dict[str, Any], subschema) if isinstance(subschema, dict) else {}
+        if not _LOOKED_AT.isdisjoint(members):
             yield from _dialect_problems(members, location)
             yield from _reference_problems(members, location, references)
             yield from _pattern_problems(members, location)
@@ -100,7 +124,7 @@ def _problems(schema: dict[str, Any], root_must_be_object: bool) -> Iterator[Pro
 
 def _size_problem(schema: Json) -> Problem | None:
     """The problem that makes every further look pointless or dangerous."""
-    pending: list[tuple[Json, Location]] = [(schema, ())]
+    pending: list[tuple[Json, Location]] = [] if _is_plain(schema) else [(schema, ())]
     while pending:
         node, location = pending.pop()
         if len(location) > MAX_DEPTH:
@@ -125,9 +149,39 @@ def _size_problem(schema: Json) -> Problem | None:
             return Problem(json_path(location), "not a JSON number", seen=str(node))
         elif not isinstance(node, (int, float, type(None))):
             return Problem(json_path(location), "not a JSON value", seen=type(node).__name__)
-    if any(count >= MAX_SUBSCHEMAS for count, _ in enumerate(_walk(schema))):
-        return Problem("", f"more than {MAX_SUBSCHEMAS} subschemas")
+    count, nodes = 0, [schema]
+    while nodes:
+        nodes += [child for _, child in subschemas(nodes.pop())]
+        count += 1
+        if count > MAX_SUBSCHEMAS:
+            return Problem("", f"more than {MAX_SUBSCHEMAS} subschemas")
     return None
+
+
+def _is_plain(schema: Json) -> bool:
+    """Whether the values are those of JSON in bounds; where one is not is for a closer look."""
+    level: list[Any] = [schema]
+    for _ in range(MAX_DEPTH + 1):
+        below: list[Any] = []
+        for node in level:
+            if isinstance(node, dict):
+                members = cast(dict[Any, Any], node)
+                for key in members:
+                    if not isinstance(key, str) or not _is_text(key):
+                        return False
+                below += members.values()
+            elif isinstance(node, list):
+                below += cast(list[Any], node)
+            elif isinstance(node, str):
+                if not _is_text(node):
+                    return False
+            elif isinstance(node, float):
+                if not isfinite(node):
+                    return False
+            elif not isinstance(node, (int, type(None))):
+                return False
+        level = below
+    return not level
 
 
 def _walk(schema: Json) -> Iterator[tuple[Location, Json]]:
@@ -275,6 +329,7 @@ def _last_resort(schema: Json) -> Iterator[Problem]:
         yield Problem("", _short(str(error)))
 
 
+@cache
 def _meta_validator() -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator({"$ref": DIALECT}, offline=True)
 
@@ -306,6 +361,8 @@ def _shown(value: Json) -> str:
 
 
 def _is_text(value: str) -> bool:
+    if value.isascii():
+        return True
     try:
         value.encode()
     except UnicodeEncodeError:

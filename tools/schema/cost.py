@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from tools.json_text import Json
-from tools.schema.keywords import IN_PLACE, Location, subschemas
+from tools.schema.keywords import IN_PLACE, Location
 from tools.schema.references import References
 
 __all__ = ["Cost", "evaluations"]
+
+#: What is evaluated with a schema: the member it applies to, None for in place; where; what.
+_Edge = tuple[str | int | None, Location, Json]
 
 
 @dataclass(frozen=True)
@@ -27,19 +30,18 @@ def evaluations(references: References) -> Cost:
     """
     done: dict[Location, Cost] = {}
     open_now: set[Location] = set()
-    stack: list[tuple[Location, Json, bool]] = [((), references.root, False)]
+    # The edges of a schema that is left were found when it was entered.
+    stack: list[tuple[Location, Json, list[_Edge] | None]] = [((), references.root, None)]
     while stack:
-        location, schema, leaving = stack.pop()
+        location, schema, edges = stack.pop()
         if location in done:
             continue
-        edges = _edges(schema, location, references)
-        if not leaving:
+        if edges is None:
+            edges = _edges(schema, location, references)
             open_now.add(location)
-            stack.append((location, schema, True))
+            stack.append((location, schema, edges))
             stack += [
-                (at, child, False)
-                for _, at, child in edges
-                if at not in done and at not in open_now
+                (at, child, None) for _, at, child in edges if at not in done and at not in open_now
             ]
             continue
         open_now.discard(location)
@@ -66,20 +68,18 @@ _ENOUGH = 10**12
 _ONE = Cost(1, 1)
 
 
-def _edges(
-    schema: Json, location: Location, references: References
-) -> list[tuple[str | int | None, Location, Json]]:
-    """What is evaluated with a schema: (member it applies to, None for in place; where; what)."""
+def _edges(schema: Json, location: Location, references: References) -> list[_Edge]:
+    """All that is evaluated with a schema."""
     if not isinstance(schema, dict):
         return []
     members = cast(dict[str, Any], schema)
-    edges: list[tuple[str | int | None, Location, Json]] = []
+    edges: list[_Edge] = []
     for keyword in ("$ref", "$dynamicRef"):
         if isinstance(reference := members.get(keyword), str):
             target = references.resolve(reference, location)
             if target is not None:
                 edges.append((None, target[1], target[0]))
-    for step, child in subschemas(schema):
+    for step, at, child in references.children(schema, location):
         keyword = step[0]
         if keyword in ("$defs", "definitions", "contentSchema"):
             continue
@@ -89,5 +89,5 @@ def _edges(
             slot = step[1]
         else:
             slot = "*"
-        edges.append((slot, location + step, child))
+        edges.append((slot, at, child))
     return edges

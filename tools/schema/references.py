@@ -8,6 +8,9 @@ from tools.schema.keywords import Location, subschemas
 
 __all__ = ["References"]
 
+#: A direct subschema: the step to it, where it lies, and what it is.
+_Child = tuple[Location, Location, Json]
+
 
 class References:
     """The index of a schema document: which schema a reference in it means."""
@@ -17,6 +20,8 @@ class References:
         self._resources: dict[str, tuple[Json, Location]] = {"": (root, ())}
         self._anchors: dict[str, tuple[Json, Location]] = {}
         self._bases: dict[Location, str] = {}
+        self._resolved: dict[tuple[str, str], tuple[Json, Location] | None] = {}
+        self._children: dict[Location, list[_Child]] = {}
         self._dynamic: dict[str, int] = {}
         #: Whether there are `$id`s below the root, which change what references mean.
         self.is_compound = False
@@ -40,7 +45,14 @@ class References:
                     if keyword == "$dynamicAnchor":
                         self._dynamic[name] = self._dynamic.get(name, 0) + 1
             self._bases[location] = base
-            pending += [(child, location + step, base) for step, child in subschemas(members)]
+            self._children[location] = children = _children(members, location)
+            pending += [(child, at, base) for _, at, child in children]
+
+    def children(self, schema: Json, location: Location) -> list[_Child]:
+        """The direct subschemas of the schema at a location."""
+        known = self._children.get(location)
+        # A reference may lead to what is no subschema of anything.
+        return _children(schema, location) if known is None else known
 
     def is_ambiguous(self, dynamic_reference: str) -> bool:
         """Whether what a `$dynamicRef` means depends on how the evaluation came to it."""
@@ -48,7 +60,17 @@ class References:
 
     def resolve(self, reference: str, location: Location) -> tuple[Json, Location] | None:
         """The schema that a reference at `location` means, and where it lies; None if not here."""
-        uri, fragment = urldefrag(_join(self._bases.get(location, ""), reference))
+        key = (self._bases.get(location, ""), reference)
+        if key not in self._resolved:
+            self._resolved[key] = self._resolve(*key)
+        return self._resolved[key]
+
+    def _resolve(self, base: str, reference: str) -> tuple[Json, Location] | None:
+        if not base and reference.startswith("#"):
+            # Most are so, and schemas may have thousands of them.
+            uri, fragment = "", reference[1:]
+        else:
+            uri, fragment = urldefrag(_join(base, reference))
         resource = self._resources.get(uri)
         if resource is None:
             return None
@@ -70,6 +92,10 @@ class References:
             else:
                 return None
         return schema, at
+
+
+def _children(schema: Json, location: Location) -> list[_Child]:
+    return [(step, location + step, child) for step, child in subschemas(schema)]
 
 
 def _join(base: str, reference: str) -> str:

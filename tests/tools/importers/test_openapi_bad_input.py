@@ -9,7 +9,7 @@ import pytest
 
 from tools.importers import DocumentError, ImportResult
 from tools.importers.openapi import OpenApiOptions, import_openapi, reader_of_folder
-from tools.json_text import JsonObject, encode_json
+from tools.json_text import JsonObject, encode_json, encode_json_text
 
 HEAD: JsonObject = {
     "openapi": "3.0.0",
@@ -213,6 +213,25 @@ def test_what_is_no_path_item_is_noted() -> None:
     assert [tool.label for tool in result.tools] == ["GET /d"]
 
 
+def test_an_operation_that_says_nothing_where_others_need_a_sign_in_needs_none() -> None:
+    paths: JsonObject = {
+        "/token": {"post": {"operationId": "token"}},
+        "/me": {"get": {"operationId": "me", "security": [{"k": []}]}},
+        "/broken": {"get": {"operationId": "broken", "security": {"k": []}}},
+    }
+    scheme = {"type": "apiKey", "in": "header", "name": "X-Key"}
+    schemes = {"securitySchemes": {"k": scheme}}
+    result = read({**HEAD, "paths": paths, "components": schemes})
+    assert {
+        one.definition["id"]: one.definition["steps"][0]["config"]["systemId"]
+        for one in result.tools
+    } == {"token": "t-public", "me": "t", "broken": "t"}
+    # Nobody says what needs the scheme.
+    del paths["/me"], paths["/broken"]
+    result = read({**HEAD, "paths": paths, "components": schemes})
+    assert [one.definition["steps"][0]["config"]["systemId"] for one in result.tools] == ["t"]
+
+
 def test_an_operation_with_a_scheme_that_is_not_defined_gets_no_other_credentials() -> None:
     paths: JsonObject = {
         "/a": {"get": {"operationId": "a"}},
@@ -294,3 +313,77 @@ def test_anything_may_stand_anywhere_in_a_schema(key: str, value: Any) -> None:
 def test_anything_may_stand_anywhere_at_the_root(key: str, value: Any) -> None:
     document: JsonObject = {**HEAD, "paths": {"/a": {"get": {}}}, key: value}
     assert len(read(document).tools) == 1
+
+
+def test_what_is_written_like_a_method_and_is_none_is_noted() -> None:
+    paths: JsonObject = {"/a": {"GET": {}, "query": {}, "get": {}, "x-own": {}, "summary": "A."}}
+    result = read({**HEAD, "paths": paths})
+    reason = "this is no method; methods are written in lower case"
+    assert [(one.place, one.reason) for one in result.notes] == [
+        ("#/paths/~1a/GET", reason),
+        ("#/paths/~1a/query", reason),
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_document_is_read_in_the_encodings_that_editors_write(encoding: str) -> None:
+    text = "openapi: 3.0.0\r\ninfo: {title: Größe}\r\npaths: {/a: {get: {}}}\r\n"
+    assert read(text.encode(encoding)).title == "Größe"
+
+
+@pytest.mark.parametrize("keyword", ["$defs", "definitions"])
+def test_a_schema_that_was_put_into_a_document_keeps_its_own_definitions(keyword: str) -> None:
+    reference = {"$ref": f"#/{keyword}/Point"}
+    schema = {
+        "type": "object",
+        "properties": {"at": reference, "via": {"type": "array", "items": reference}},
+        keyword: {
+            "Point": {"type": "object", "properties": {"x": {"$ref": f"#/{keyword}/Number"}}},
+            "Number": {"type": "integer"},
+        },
+    }
+    result = read(with_schemas(schema))
+    assert not list(result.notes)
+    described = inputs_of(result)
+    assert described["$defs"]["Point"]["properties"]["x"] == {"$ref": "#/$defs/Number"}
+    assert described["$defs"]["Number"] == {"type": "integer"}
+
+
+@pytest.mark.parametrize("name", ["X Key", "X-Key:", "X-\n", "Größe", "<<x>>", "{{x}}"])
+def test_a_header_whose_name_http_does_not_allow_is_left_out(name: str) -> None:
+    parameters = [
+        {"name": one, "in": "header", "schema": {"type": "string"}} for one in (name, "X-Fine")
+    ]
+    scheme = {"type": "apiKey", "in": "header", "name": name}
+    result = read(
+        {
+            **HEAD,
+            "paths": {"/a": {"get": {"parameters": parameters}}},
+            "components": {"securitySchemes": {"k": scheme}},
+            "security": [{"k": []}],
+        }
+    )
+    assert list(inputs_of(result)["properties"]) == ["X-Fine"]
+    assert "auth" not in result.system.definition
+    assert [one.place for one in result.notes] == [
+        "#/components/securitySchemes/k/name",
+        "#/paths/~1a/get/parameters/0/name",
+    ]
+
+
+def test_half_of_a_surrogate_pair_is_the_replacement_character() -> None:
+    half = "\\ud800"
+    parameter = f'{{"name": "{half}", "in": "path", "required": true}}'
+    paths = f'{{"/a/{{{half}}}": {{"get": {{"parameters": [{parameter}]}}}}}}'
+    text = f'{{"openapi": "3.0.0", "info": {{"title": "T{half}"}}, "paths": {paths}}}'
+    result = read(text.encode())
+    assert result.title == "T\ufffd"
+    assert result.tools[0].label == "GET /a/{\ufffd}"
+    encode_json_text(result.tools[0].definition).encode()
+
+
+@pytest.mark.parametrize("style", [["form"], {"a": 1}, None, 5, "wavy"])
+def test_a_style_that_is_none_is_noted(style: Any) -> None:
+    parameter: JsonObject = {"name": "p", "in": "query", "style": style, "schema": {}}
+    result = read({**HEAD, "paths": {"/a": {"get": {"parameters": [parameter]}}}})
+    assert [one.place for one in result.notes] == ["#/paths/~1a/get/parameters/0/style"]

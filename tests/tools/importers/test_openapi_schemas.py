@@ -22,6 +22,20 @@ def read(schema: Any, version: str = "3.0.3", **components: Any) -> ImportResult
     return import_openapi(encode_json(document), OpenApiOptions())
 
 
+def read_body(schema: Any, **components: Any) -> ImportResult:
+    whole = {"type": "object", "properties": {"p": schema}}
+    document = {
+        "openapi": "3.0.3",
+        "info": {"title": "T"},
+        "servers": [{"url": "https://x.eu"}],
+        "paths": {
+            "/a": {"post": {"requestBody": {"content": {"application/json": {"schema": whole}}}}}
+        },
+        "components": {"schemas": components},
+    }
+    return import_openapi(encode_json(document), OpenApiOptions())
+
+
 def inputs(schema: Any, version: str = "3.0.3", **components: Any) -> JsonObject:
     result = read(schema, version, **components)
     converted = result.tools[0].definition["inputSchema"]
@@ -132,6 +146,38 @@ def test_a_default_that_its_own_schema_refuses_is_left_out_and_noted(schema: Any
     result = read(schema, Kind={"type": "string", "enum": ["x"]})
     assert "default" not in encode_json_text(result.tools[0].definition)
     assert [note.reason for note in result.notes] == ["the default is not a value of its schema"]
+
+
+@pytest.mark.parametrize("schema", BROKEN_DEFAULTS)
+def test_a_default_of_a_body_that_its_own_schema_refuses_is_no_word_of_its_description(
+    schema: Any,
+) -> None:
+    result = read_body(schema, Kind={"type": "string", "enum": ["x"]})
+    assert "Default" not in encode_json_text(result.tools[0].definition)
+    assert [note.reason for note in result.notes] == ["the default is not a value of its schema"]
+
+
+WORDS: list[tuple[dict[str, Any], str]] = [
+    ({"type": "integer", "maximum": 100, "default": 5}, "Default: 5."),
+    ({"type": "string", "nullable": True, "default": None}, "Default: null."),
+    ({"type": "string", "enum": ["a"], "nullable": True, "default": None}, "Default: null."),
+    ({"allOf": [{"$ref": "#/components/schemas/Kind"}], "default": "x"}, 'Default: \\"x\\".'),
+    ({"not": {"$ref": "#/components/schemas/Kind"}, "default": 1}, "Default: 1."),
+    ({"default": {"any": ["thing"]}}, "Default: {"),
+]
+
+
+@pytest.mark.parametrize(("schema", "words"), WORDS)
+def test_a_default_of_a_body_that_fits_is_told_in_its_description(schema: Any, words: str) -> None:
+    result = read_body(schema, Kind={"type": "string", "enum": ["x"]})
+    assert words in encode_json_text(result.tools[0].definition)
+    assert "the default is not a value of its schema" not in [one.reason for one in result.notes]
+
+
+def test_a_default_of_null_that_means_none_is_silently_no_default() -> None:
+    result = read_body({"type": "string", "default": None})
+    assert "Default" not in encode_json_text(result.tools[0].definition)
+    assert not list(result.notes)
 
 
 def test_a_default_that_fits_is_kept_behind_a_reference_too() -> None:

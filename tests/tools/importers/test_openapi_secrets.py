@@ -177,3 +177,82 @@ def test_a_key_in_the_fixed_query_of_a_path_is_left_out() -> None:
         "the path is left out: without that value it is another one",
     }
     assert SECRET not in everything(result)
+
+
+QUOTED: list[tuple[str, str]] = [
+    ("Call `curl -u ann:hunter2 https://x.eu`.", "Call `curl -u ann:[redacted] https://x.eu`."),
+    ("curl --user 'ann:a b' x", "curl --user 'ann:[redacted]' x"),
+    ("Authorization: Bearer abc123def456", "Authorization: Bearer [redacted]"),
+    ("-H 'X-Api-Key: 9f8e7d6c5b'", "-H 'X-Api-Key: [redacted]'"),
+    ('{"client_secret": "s3cr3t-4711"}', '{"client_secret": "[redacted]"}'),
+    ("GET /x?api_key=1a2b3c4d5e&n=1", "GET /x?api_key=[redacted]&n=1"),
+]
+
+
+@pytest.mark.parametrize(("text", "shown"), QUOTED)
+def test_passwords_and_keys_that_an_example_in_a_text_quotes_are_marked(
+    text: str, shown: str
+) -> None:
+    operation = {"operationId": "a", "description": text}
+    result = read({"/a": {"get": operation}})
+    assert result.tools[0].definition["instruction"] == f"{shown.rstrip('.')}."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Authorization: Bearer authentication is needed",
+        "token: the token of the user",
+        "password=YOUR_PASSWORD and api_key={key}",
+        "curl -u username:password x, or -u $USER:$PASSWORD, or -u [user]:[token]",
+        "The commit 6dcb09b5b57875f334f61aebed695e2e4193db5e",
+        "The id 3fa85f64-5717-4562-b3fc-2c963f66afa6",
+        "session: 30minutes; pin: 4digits; password: min8chars",
+        "auth: see RFC7617, token_type: bearer123456, next_page_token: abc123def456",
+    ],
+)
+def test_words_placeholders_and_hashes_in_a_text_stay(text: str) -> None:
+    result = read({"/a": {"get": {"operationId": "a", "description": text}}})
+    assert result.tools[0].definition["instruction"] == f"{text}."
+
+
+def test_a_name_that_is_a_key_is_left_out_with_its_place_and_all_beside_it_stays() -> None:
+    operation: dict[str, Any] = {
+        "operationId": f"get-{GITHUB}",
+        "tags": [GITHUB, "things"],
+        "parameters": [
+            {"name": GITHUB, "in": "query", "schema": {}},
+            {"name": "q", "in": "query", "schema": {"type": "string", "pattern": f"^{GITHUB}$"}},
+        ],
+    }
+    result = read({"/a": {"get": operation}, f"/b/{GITHUB}": {"get": {}}})
+    (tool,) = [one.definition for one in result.tools]
+    assert (tool["id"], tool["folder"]) == ("get_a", "things")
+    assert tool["inputSchema"]["properties"] == {"q": {"type": "string"}}
+    assert reasons(result) == {
+        "#/paths/~1b~1[redacted]": "its name may be a secret; it is left out",
+        "#/paths/~1a/get/operationId": "this may be a secret and is left out",
+        "#/paths/~1a/get/parameters/0/name": "its name may be a secret; it is left out",
+        "#/paths/~1a/get/parameters/1/schema/pattern": "this may be a secret and is left out",
+    }
+
+
+def test_names_and_paths_that_are_only_long_stay() -> None:
+    sha = "6dcb09b5b57875f334f61aebed695e2e4193db5e"
+    name = "GetDistributionConfig2020_05_31ForTenantV20231101"
+    paths = {
+        f"/commits/{sha}": {
+            "get": {
+                "operationId": name,
+                "tags": [sha],
+                "parameters": [
+                    {"name": sha, "in": "query", "schema": {"pattern": f"^({sha})$"}},
+                    {"name": "id", "in": "query", "schema": {"example": sha}},
+                ],
+            }
+        }
+    }
+    result = read(paths, servers=[{"url": f"https://x.eu/{sha}/{name}"}])
+    assert not list(result.notes)
+    shown = everything(result)
+    assert shown.count(sha) > 6

@@ -12,6 +12,12 @@ from tools.importers.openapi.document import (
     read_document,
     reader_of_folder,
 )
+from tools.importers.openapi.masking import (
+    NAME_LEFT_OUT,
+    VALUE_LEFT_OUT,
+    is_key,
+    without_issued_keys,
+)
 from tools.importers.openapi.naming import operation_ids, system_id_of
 from tools.importers.openapi.operations import Operation, OperationReader
 from tools.importers.openapi.references import Document, Place, ReferenceProblem
@@ -79,7 +85,7 @@ def import_openapi(
     options = replace(options, base_url=without_user(options.base_url))
     document = read_document(content, read_file)
     kind = format_of(document)
-    notes = NoteList()
+    notes = _MaskedNotes()
     title = short_text(object_of(document.root.get("info")).get("title"), _LONGEST_TITLE) or "API"
     operations = _operations(document, notes)
     chosen = [one for one in operations if _is_chosen(one, options)]
@@ -154,6 +160,13 @@ def import_openapi(
     )
 
 
+class _MaskedNotes(NoteList):
+    """Notes in whose reasons no key of an issuer is quoted."""
+
+    def add(self, place: object, reason: str) -> None:
+        super().add(place, without_issued_keys(reason))
+
+
 def _unique_ids(operations: Sequence[Operation]) -> dict[str, str]:
     """The operationId of each key whose operationId no other operation has."""
     named = {one.key: text_of(one.fields.get("operationId")) for one in operations}
@@ -187,6 +200,9 @@ def _operations(document: Document, notes: NoteList) -> list[Operation]:
             seen.add(path)
         if path.startswith("x-"):
             continue
+        if is_key(path):
+            notes.add(at, NAME_LEFT_OUT)
+            continue
         if not path.startswith("/"):
             notes.add(at, "a path begins with /; its operations are left out")
             continue
@@ -199,19 +215,30 @@ def _operations(document: Document, notes: NoteList) -> list[Operation]:
             notes.add(at, "the path is left out: this is no object of operations")
             continue
         item = object_of(value)
+        for key in item:
+            if isinstance(item[key], dict) and key not in _METHODS and not key.startswith("x-"):
+                notes.add(at / key, "this is no method; methods are written in lower case")
         for method in _METHODS:
             if method not in item:
                 continue
             if not isinstance(item[method], dict):
                 notes.add(at / method, "this is no operation")
                 continue
-            fields = object_of(item[method])
+            fields = _without_secret_id(object_of(item[method]), at / method, notes)
             found.append(Operation(method.upper(), path, fields, at / method, item, at))
         if len(found) > _MOST_OPERATIONS:
             raise DocumentError(
                 f"it has more than {_MOST_OPERATIONS:,} operations", place="#/paths"
             )
     return found
+
+
+def _without_secret_id(fields: JsonObject, place: Place, notes: NoteList) -> JsonObject:
+    """An operation that is named by method and path where its operationId is somebody's key."""
+    if not is_key(text_of(fields.get("operationId"))):
+        return fields
+    notes.add(place / "operationId", VALUE_LEFT_OUT)
+    return {key: one for key, one in fields.items() if key != "operationId"}
 
 
 def _is_chosen(operation: Operation, options: OpenApiOptions) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tools.importers import NoteList
+from tools.importers.openapi.masking import NAME_LEFT_OUT, is_key
 from tools.importers.openapi.multipart import (
     Part,
     PartField,
@@ -98,13 +99,15 @@ def _bare(media_type: str) -> str:
 
 
 def media_type_rank(media_type: str) -> int:
-    """How well a media type can be written: JSON first."""
+    """How well a media type can be written: JSON first, and what changes a part of it last."""
     bare = _bare(media_type)
     if bare in {"application/json", "*/*", "application/*"}:
         return 0
+    if bare == "application/json-patch+json":
+        return 2
     if _JSON.match(media_type):
         return 1
-    return {FORM: 2, MULTIPART: 3}.get(bare, 4)
+    return {FORM: 3, MULTIPART: 4}.get(bare, 5)
 
 
 def read_body(document: Document, given: Json, place: Place, notes: NoteList) -> Body | None:
@@ -120,6 +123,11 @@ def read_body(document: Document, given: Json, place: Place, notes: NoteList) ->
     content = object_of(fields.get("content"))
     if not content:
         notes.add(place, "the body is left out: it has no `content`")
+        return None
+    for name in filter(is_key, tuple(content)):
+        notes.add(place / "content" / name, NAME_LEFT_OUT)
+        content = {key: one for key, one in content.items() if key != name}
+    if not content:
         return None
     media_type = min(content, key=media_type_rank)
     if len(content) > 1:
@@ -206,6 +214,8 @@ def _body(
     shape = object_shape(document, schema, place)
     if shape is None or shape.more is not None or not shape.properties:
         return body
+    for left_out in shape.left_out:
+        notes.add(left_out, NAME_LEFT_OUT)
     for condition in shape.conditions:
         notes.add(condition, "this condition over several properties is not checked")
     encoding = encoding or {}
@@ -283,7 +293,8 @@ def body_template(body: Body, fields: Sequence[BoundField]) -> str:
     if _bare(body.media_type) == FORM and any(map(_has_own_style, fields)):
         return form_text_template([_as_parameter(one) for one in fields])
     if _bare(body.media_type) == MULTIPART:
-        return multipart_template([_as_part(one) for one in fields])
+        given = None if body.required else _is_given(body, fields)
+        return multipart_template([_as_part(one) for one in fields], given)
     names = {one.field.name for one in fields}
     is_plain = all(one.field.required for one in fields) and not any(
         mark in name for name in names for mark in ("<<", "{{", "__proto__")
@@ -292,8 +303,10 @@ def body_template(body: Body, fields: Sequence[BoundField]) -> str:
         members = (f"{encode_json_text(one.field.name)}: <<{one.input}>>" for one in fields)
         return "{" + ", ".join(members) + "}"
     members = ", ".join(f"[{literal(one.field.name)}]: {value_of(one.input)}" for one in fields)
-    if body.required or body.is_form:
+    if body.required:
         return f"<<(s) => ({{{members}}})>>"
+    if body.is_form:
+        return f'<<(s) => {_is_given(body, fields)} ? {{{members}}} : "">>'
     return (
         f"<<(s) => {{ const b = {{{members}}}; "
         'return Object.values(b).some((v) => v !== undefined) ? b : ""; }>>'
@@ -303,10 +316,18 @@ def body_template(body: Body, fields: Sequence[BoundField]) -> str:
 def content_type_template(body: Body, fields: Sequence[BoundField]) -> str:
     """The content type of a body; a body that is optional has none where it is not given."""
     media_type = body.media_type.strip()
-    if body.required or body.is_form:
+    if body.required:
         return media_type
-    given = " || ".join(f"{value_of(one.input)} !== undefined" for one in fields)
-    return f"<<(s) => {given} ? {literal(media_type)} : null>>"
+    return f"<<(s) => {_is_given(body, fields)} ? {literal(media_type)} : null>>"
+
+
+def _is_given(body: Body, fields: Sequence[BoundField]) -> str:
+    """Whether any field is given, as JavaScript. A form has nothing for null."""
+    test = "!= null" if body.is_form else "!== undefined"
+    if len(fields) == 1:
+        return f"{value_of(fields[0].input)} {test}"
+    names = ", ".join(literal(one.input) for one in fields)
+    return f"[{names}].some((k) => s[k] {test})"
 
 
 def _whole(body: Body, bound: BoundField) -> str:
@@ -320,8 +341,9 @@ def _whole(body: Body, bound: BoundField) -> str:
     given = given if bound.is_text and body.is_json else value
     if body.required:
         return f"<<(s) => {given}>>"
-    empty = "({})" if body.is_form else '""'
-    return f"<<(s) => {value} === undefined ? {empty} : {given}>>"
+    if body.is_form:
+        return f'<<(s) => {value} ?? "">>'
+    return f'<<(s) => {value} === undefined ? "" : {given}>>'
 
 
 def _has_own_style(bound: BoundField) -> bool:

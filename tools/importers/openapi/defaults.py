@@ -6,7 +6,7 @@ from tools.importers.openapi.words import list_of, object_of
 from tools.json_text import Json, JsonObject
 from tools.schema import compile_schema
 
-__all__ = ["without_broken_defaults"]
+__all__ = ["fits", "without_broken_defaults"]
 
 _Path = tuple[str | int, ...]
 
@@ -34,15 +34,34 @@ def _without(schema: Any, definitions: JsonObject, path: _Path, broken: list[_Pa
             _without(part, definitions, (*path, "allOf", index), broken)
             for index, part in enumerate(parts)
         ]
-    if "default" in result and not _fits(result["default"], result, definitions):
+    if "default" in result and not _fits(result["default"], {**result, "$defs": definitions}):
         del result["default"]
         broken.append(path)
     return result
 
 
-def _fits(value: Json, schema: JsonObject, definitions: JsonObject) -> bool:
+def fits(value: Json, schema: JsonObject) -> bool:
+    """Whether a converted schema takes a value, by what it says without its references."""
+    return _fits(value, {key: one for key, one in schema.items() if not _refers(one)})
+
+
+def _refers(value: Any) -> bool:
+    """Whether a part of a schema refers to others."""
+    pending: list[Any] = [value]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict):
+            if "$ref" in node:
+                return True
+            pending.extend(cast("JsonObject", node).values())
+        elif isinstance(node, list):
+            pending.extend(cast("list[Any]", node))
+    return False
+
+
+def _fits(value: Json, schema: JsonObject) -> bool:
     try:
-        return not compile_schema({**schema, "$defs": definitions}).problems(value)
+        return not compile_schema(schema).problems(value)
     except ValueError:
         # What is no schema is told where the inputs are checked.
         return True

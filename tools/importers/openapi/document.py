@@ -1,7 +1,9 @@
 """Bytes to a document: JSON or YAML, bounded, and of a version that is known."""
 
 import re
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,9 +11,9 @@ from tools.decoders.result import DecodeLimits
 from tools.decoders.yaml_body import decode_yaml
 from tools.errors import ErrorKind, RunError
 from tools.importers import DocumentError
+from tools.importers.openapi.masking import without_issued_keys
 from tools.importers.openapi.references import Document, Place, ReferenceProblem
-from tools.importers.openapi.words import without_issued_keys
-from tools.json_text import Json, JsonObject, decode_json
+from tools.json_text import Json, JsonObject, decode_json, encode_unicode
 
 __all__ = ["MAX_DOCUMENT_BYTES", "format_of", "read_document", "reader_of_folder"]
 
@@ -19,6 +21,7 @@ MAX_DOCUMENT_BYTES = 50 * 1024 * 1024
 #: Commas and brackets of a JSON text: each can become a value, which takes more than its text.
 _MAX_JSON_VALUES = 3_000_000
 _MAX_DEPTH = 150
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _LABEL = "YAML"
 _YAML = DecodeLimits(max_depth=_MAX_DEPTH, max_yaml_bytes=12_000_000, max_yaml_nodes=700_000)
 #: All files beside a document together.
@@ -47,14 +50,26 @@ def format_of(document: Document) -> str:
         return f"openapi 3.{match[1]}"
     valid = "Valid are OpenAPI 3.0 and 3.1, and Swagger 2.0."
     if "openapi" in root:
-        raise DocumentError(f"version {openapi[:40]!r} is not known", place="#/openapi", hint=valid)
+        raise DocumentError(
+            f"version {without_issued_keys(openapi)[:40]!r} is not known",
+            place="#/openapi",
+            hint=valid,
+        )
     if "swagger" in root:
-        raise DocumentError(f"version {swagger[:40]!r} is not known", place="#/swagger", hint=valid)
+        raise DocumentError(
+            f"version {without_issued_keys(swagger)[:40]!r} is not known",
+            place="#/swagger",
+            hint=valid,
+        )
     raise DocumentError(
         "this is not an OpenAPI document: it has neither `openapi` nor `swagger`",
         place="#",
-        hint=f"Its keys are {', '.join(sorted(root)[:8])[:200] or 'none'}. {valid}",
+        hint=f"Its keys are {_names(root)[:200] or 'none'}. {valid}",
     )
+
+
+def _names(root: JsonObject) -> str:
+    return ", ".join(without_issued_keys(name) for name in sorted(root)[:8])
 
 
 def read_value(content: bytes) -> Json:
@@ -63,12 +78,17 @@ def read_value(content: bytes) -> Json:
         raise DocumentError(
             f"the document has {len(content):,} bytes; at most {MAX_DOCUMENT_BYTES:,} are read"
         )
-    content = content.removeprefix(b"\xef\xbb\xbf").strip()
+    if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        # What a shell of Windows writes into a file.
+        with suppress(UnicodeError):
+            content = content.decode("utf-16").encode()
+    content = content.removeprefix(BOM_UTF8).strip()
     if not content:
         raise DocumentError("the document is empty")
     value = _json_value(content) if content[:1] in b"{[" else _yaml_value(content)
     _check_depth(value)
-    return value
+    # Half of a surrogate pair can neither be sent nor stored.
+    return encode_unicode(value)[0] if _SURROGATE.search(content) else value
 
 
 def _json_value(content: bytes) -> Json:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from tools.importers import NoteList
 from tools.importers.files import file_schema
+from tools.importers.openapi.masking import is_key
 from tools.importers.openapi.parameters import Style
 from tools.importers.openapi.references import Document, Place, ReferenceProblem
 from tools.importers.openapi.shapes import object_shape, types_of
@@ -72,7 +73,8 @@ def read_part(
     members = object_of(value)
     given = text_of(encoding.get("contentType")).partition(",")[0].strip()
     media_type = text_of(members.get("contentMediaType"))
-    content_type = next((one for one in (given, media_type) if one and "*" not in one), None)
+    named = [one for one in (given, media_type) if one and "*" not in one and not is_key(one)]
+    content_type = next(iter(named), None)
     is_text = text_of(members.get("contentEncoding")) != ""
     if members.get("format") == "binary" or members.get("type") == "file":
         return Part("file", content_type, is_list)
@@ -107,9 +109,12 @@ def file_input(
     return {**listed, **bounds}
 
 
-def multipart_template(fields: Sequence[PartField]) -> str:
-    """The template of the fields; those whose input is not given are not in it."""
-    if all(map(_is_plain, fields)):
+def multipart_template(fields: Sequence[PartField], is_given: str | None = None) -> str:
+    """The template of the fields; those whose input is not given are not in it.
+
+    Where `is_given`, which is JavaScript, does not hold, there is no body.
+    """
+    if is_given is None and all(map(_is_plain, fields)):
         members = (f"{encode_json_text(one.name)}: {_plain_value(one)}" for one in fields)
         return "{" + ", ".join(members) + "}"
     members = ", ".join(map(_member, fields))
@@ -118,9 +123,8 @@ def multipart_template(fields: Sequence[PartField]) -> str:
         for call, helper in (("j(", _JOIN), ("...f(", _SPREAD), ("...d(", _DEEP))
         if call in members
     )
-    if not helpers:
-        return f"<<(s) => ({{{members}}})>>"
-    return f"<<(s) => {{ {helpers} return {{{members}}}; }}>>"
+    made = f"({{{members}}})" if is_given is None else f'{is_given} ? {{{members}}} : ""'
+    return f"<<(s) => {{ {helpers} return {made}; }}>>" if helpers else f"<<(s) => {made}>>"
 
 
 def _is_plain(one: PartField) -> bool:

@@ -15,6 +15,7 @@ from tools.importers.openapi.bodies import (
     swagger_body,
 )
 from tools.importers.openapi.defaults import without_broken_defaults
+from tools.importers.openapi.masking import is_key
 from tools.importers.openapi.naming import input_names
 from tools.importers.openapi.pagination import PAGE_VARIABLES, Pages, Success, recognise_pages
 from tools.importers.openapi.parameters import Parameter, read_parameters
@@ -27,6 +28,7 @@ from tools.importers.openapi.styles import (
     BoundParameter,
     cookie_template,
     header_template,
+    inserted_names,
     query_is_plain,
     url_template,
 )
@@ -69,7 +71,8 @@ class Operation:
 
     @property
     def tags(self) -> list[str]:
-        return [one for one in list_of(self.fields.get("tags")) if isinstance(one, str)]
+        given = list_of(self.fields.get("tags"))
+        return [one for one in given if isinstance(one, str) and not is_key(one)]
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,7 @@ class OperationReader:
                 self.document,
                 next(iter(bodies), None),
                 [one for one in parameters if one.location == "form"],
-                [one for one in list_of(consumes) if isinstance(one, str)],
+                [one for one in list_of(consumes) if isinstance(one, str) and not is_key(one)],
                 self.notes,
             )
         else:
@@ -292,7 +295,8 @@ class OperationReader:
         if not kinds or (len(kinds) == 1 and not self._names_accept(operation)):
             return None
         best = min(kinds, key=media_type_rank)
-        return best if media_type_rank(best) < 2 and "*" not in best else None
+        is_usable = media_type_rank(best) < 2 and "*" not in best and not is_key(best)
+        return best if is_usable else None
 
     def _names_accept(self, operation: Operation) -> bool:
         """Whether `Accept` is one of the parameters, which no input gives."""
@@ -353,9 +357,15 @@ def _with_path_parameters(
     operation: Operation, parameters: list[Parameter], notes: NoteList
 ) -> list[Parameter]:
     """The parameters with those that only the path names, and without those it does not."""
-    written = [name for part in operation.path.split("{")[1:] if (name := part.partition("}")[0])]
+    path, _, query = operation.path.partition("?")
+    written = inserted_names(operation.path)
     declared = {one.name for one in parameters if one.location == "path"}
-    missing = [name for name in dict.fromkeys(written) if name not in declared]
+    if query:
+        in_path = inserted_names(path)
+        declared.update(
+            one.name for one in parameters if one.location == "query" and one.name not in in_path
+        )
+    missing = [name for name in written if name not in declared]
     for name in missing:
         notes.add(operation.place, f"the path's parameter {name} is not described; it is a text")
     for one in parameters:

@@ -1,14 +1,16 @@
 """Parameters of an operation, in one form for all versions of the specification."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal, cast
 
 from tools.importers import DocumentError, NoteList
+from tools.importers.openapi.masking import NAME_LEFT_OUT, is_key
 from tools.importers.openapi.references import Document, Place, ReferenceProblem
 from tools.importers.openapi.words import list_of, object_of, text_of
 from tools.json_text import Json, JsonObject
 
-__all__ = ["Location", "Parameter", "Style", "read_parameters"]
+__all__ = ["HEADER_NAME", "Location", "Parameter", "Style", "read_parameters"]
 
 Location = Literal["path", "query", "header", "cookie", "form"]
 Style = Literal["form", "simple", "label", "matrix", "space", "pipe", "tab", "deep", "json", "text"]
@@ -47,6 +49,8 @@ _COLLECTION_FORMATS: dict[str, Style] = {
 }
 #: Headers that the specification leaves to the body, the answer and the sign-in.
 _NOT_PARAMETERS = frozenset({"accept", "content-type", "authorization"})
+#: What HTTP allows (RFC 9110, token).
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")
 _MOST_PARAMETERS = 300
 _MOST_NESTED = 5
 
@@ -93,6 +97,10 @@ def read_parameters(
                 bodies["body"] = (fields, at)
             elif not name or not (location in _LOCATIONS or (swagger and location == "formData")):
                 notes.add(at, "the parameter is left out: it needs `name` and a known `in`")
+            elif is_key(name):
+                notes.add(at / "name", NAME_LEFT_OUT)
+            elif location == "header" and not HEADER_NAME.fullmatch(name):
+                notes.add(at / "name", "no header has such a name; the parameter is left out")
             elif location == "header" and name.lower() in _NOT_PARAMETERS:
                 notes.add(at, f"the header {name} is set by the body, the answer or the sign-in")
             else:
@@ -107,8 +115,9 @@ def _parameter(
     document: Document, fields: JsonObject, at: Place, location: str, name: str, notes: NoteList
 ) -> Parameter:
     content = object_of(fields.get("content"))
-    style = _STYLES.get(text_of(fields.get("style")), _DEFAULT_STYLES[location])
-    if style not in _ALLOWED[location] or ("style" in fields and fields["style"] not in _STYLES):
+    named = text_of(fields.get("style"))
+    style = _STYLES.get(named, _DEFAULT_STYLES[location])
+    if style not in _ALLOWED[location] or ("style" in fields and named not in _STYLES):
         notes.add(at / "style", f"this style is not one of a {location} parameter")
         style = _DEFAULT_STYLES[location]
     explode = fields.get("explode")

@@ -6,6 +6,7 @@ from posixpath import join, normpath
 from typing import Any, cast
 from urllib.parse import unquote, urldefrag
 
+from tools.importers.openapi.masking import without_issued_keys
 from tools.importers.openapi.words import shown_url
 from tools.json_text import Json, JsonObject
 
@@ -22,7 +23,10 @@ class ReferenceProblem(Exception):  # noqa: N818 - it is told, not fatal: the re
 
 @dataclass(frozen=True)
 class Place:
-    """A JSON pointer into a file of the document; the document itself is the file without name."""
+    """A JSON pointer into a file of the document; the document itself is the file without name.
+
+    As text it shows no key of an issuer.
+    """
 
     path: tuple[str | int, ...] = ()
     file: str = ""
@@ -31,8 +35,9 @@ class Place:
         return Place((*self.path, step), self.file)
 
     def __str__(self) -> str:
-        parts = (str(part).replace("~", "~0").replace("/", "~1") for part in self.path)
-        return f"{self.file}#{''.join(f'/{part}' for part in parts)}"
+        parts = (without_issued_keys(str(part)) for part in self.path)
+        escaped = (part.replace("~", "~0").replace("/", "~1") for part in parts)
+        return f"{self.file}#{''.join(f'/{part}' for part in escaped)}"
 
 
 class Document:
@@ -46,6 +51,7 @@ class Document:
         self.root = root
         self._read_file = read_file
         self._files: dict[str, Json] = {"": root}
+        self._resolved: dict[tuple[str, str], tuple[Json, Place]] = {}
 
     def follow(self, value: Json, place: Place) -> tuple[Json, Place]:
         """The value, or what its `$ref` leads to in the end, and where that is.
@@ -63,44 +69,92 @@ class Document:
 
     def resolve(self, reference: str, place: Place) -> tuple[Json, Place]:
         """What a reference written at a place means. Raises `ReferenceProblem`."""
-        # Most are local, and documents have hundreds of thousands of them.
+        # Documents have hundreds of thousands of references to a few thousand schemas.
+        key = (place.file, reference)
+        found = self._resolved.get(key)
+        if found is None:
+            try:
+                found = self._resolve(reference, place)
+            except ReferenceProblem:
+                if (found := self._resolve_around(reference, place)) is None:
+                    raise
+                return found
+            self._resolved[key] = found
+        return found
+
+    def _resolve_around(self, reference: str, place: Place) -> tuple[Json, Place] | None:
+        """What a reference into `$defs` means in the innermost schema around it that has it.
+
+        Generators put schemas with their own definitions into a document as they are.
+        """
+        if not reference.startswith(("#/$defs/", "#/definitions/")):
+            return None
+        around: list[Json] = [self._files[place.file]]
+        for step in place.path:
+            try:
+                around.append(around[-1][step])
+            except (KeyError, IndexError, TypeError):
+                break
+        for depth in range(len(around) - 1, 0, -1):
+            root = around[depth]
+            if isinstance(root, dict) and not root.keys().isdisjoint(("$defs", "definitions")):
+                try:
+                    return _follow_pointer(root, reference, Place(place.path[:depth], place.file))
+                except ReferenceProblem:
+                    continue
+        return None
+
+    def _resolve(self, reference: str, place: Place) -> tuple[Json, Place]:
         is_local = reference.startswith("#")
         target, fragment = ("", reference[1:]) if is_local else urldefrag(reference)
-        shown = reference[:_LONGEST_SHOWN] if is_local else shown_url(reference)
-        file = self._file(unquote(target), place, shown)
+        file = self._file(unquote(target), place, reference) if target else place.file
         found = Place((), file)
         value = self._files[file]
         if fragment and not fragment.startswith("/"):
-            raise ReferenceProblem(f"{shown} names an anchor; only JSON pointers are followed")
-        for part in fragment.split("/")[1:]:
-            name = unquote(part) if "%" in part else part
-            name = name.replace("~1", "/").replace("~0", "~")
-            if isinstance(value, dict) and name in value:
-                value, found = cast("JsonObject", value)[name], found / name
-            elif isinstance(value, list) and name.isdecimal() and len(name) < 8:
-                items, index = cast("list[Any]", value), int(name)
-                if index >= len(items):
-                    raise ReferenceProblem(f"{shown} leads nowhere")
-                value, found = items[index], found / index
-            else:
-                raise ReferenceProblem(f"{shown} leads nowhere")
-        return value, found
+            raise ReferenceProblem(
+                f"{_shown(reference)} names an anchor; only JSON pointers are followed"
+            )
+        return _follow_pointer(value, reference, found)
 
-    def _file(self, target: str, place: Place, shown: str) -> str:
+    def _file(self, target: str, place: Place, reference: str) -> str:
         """The name of the file that a reference means, read if it was not yet."""
-        if not target:
-            return place.file
         if "://" in target or target.startswith(("//", "/", "\\")) or target[1:2] == ":":
             raise ReferenceProblem(
-                f"{shown} is in another document, which is not fetched; put it into this one"
+                f"{_shown(reference)} is in another document, which is not fetched; "
+                "put it into this one"
             )
         name = normpath(join(place.file, "..", target) if place.file else target)
         if name.startswith("../") or name == "..":
-            raise ReferenceProblem(f"{shown} leads out of the document's folder")
+            raise ReferenceProblem(f"{_shown(reference)} leads out of the document's folder")
         if name not in self._files:
             if self._read_file is None:
                 raise ReferenceProblem(
-                    f"{shown} is another file, and only a document in a folder has files beside it"
+                    f"{_shown(reference)} is another file, "
+                    "and only a document in a folder has files beside it"
                 )
             self._files[name] = self._read_file(name)
         return name
+
+
+def _shown(reference: str) -> str:
+    if reference.startswith("#"):
+        return without_issued_keys(reference)[:_LONGEST_SHOWN]
+    return shown_url(reference)
+
+
+def _follow_pointer(value: Json, reference: str, found: Place) -> tuple[Json, Place]:
+    """What the pointer of a reference leads to below a value that is found at a place."""
+    fragment = reference.partition("#")[2]
+    for part in fragment.split("/")[1:]:
+        name = unquote(part) if "%" in part else part
+        name = name.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, dict) and name in value:
+            value, found = cast("JsonObject", value)[name], found / name
+        elif isinstance(value, list) and name.isdecimal() and len(name) < 8:
+            items, index = cast("list[Any]", value), int(name)
+            if index >= len(items):
+                raise ReferenceProblem(f"{_shown(reference)} leads nowhere")
+            value, found = items[index], found / index
+        else:
+            raise ReferenceProblem(f"{_shown(reference)} leads nowhere")
+    return value, found

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeGuard, cast
 
 from tools.importers import DocumentError, NoteList
+from tools.importers.openapi.defaults import fits
+from tools.importers.openapi.masking import NAME_LEFT_OUT, VALUE_LEFT_OUT, is_key
 from tools.importers.openapi.references import Document, Place, ReferenceProblem
 from tools.importers.openapi.secret_values import is_issued, without_secret_values
 from tools.importers.openapi.words import list_of, object_of, short_text
@@ -43,6 +45,8 @@ _ONE_SCHEMA = (
 )
 _IN_PLACE = ("not", "if", "then", "else")
 _VALUES = ("default", "example", "const", "enum")
+_CUT = "cut to its type in tools that are too large"
+_NOT_FITTING = "the default is not a value of its schema"
 _LONGEST_DESCRIPTION = 300
 _LONGEST_VALUE = 120
 #: Subschemas that one tool may hold, and that one schema and all of a document may become.
@@ -64,6 +68,8 @@ class _Component:
     place: Place = field(default_factory=Place)
     schema: Any = None
     size: int = 0
+    #: Whether it is noted that tools have no room for it.
+    is_noted: bool = False
     #: What it refers to.
     targets: list["_Component"] = field(default_factory=list["_Component"])
     #: References that apply to the very value of the component, as the objects that hold them.
@@ -153,7 +159,9 @@ class SchemaConverter:
                 if component.size > left:
                     stubs[component.name] = _stub(component)
                     left_for_tools -= 1
-                    self._notes.add(component.place, "cut to its type in tools that are too large")
+                    if not component.is_noted:
+                        component.is_noted = True
+                        self._notes.add(component.place, _CUT)
                     continue
                 left -= component.size
                 left_for_tools -= component.size
@@ -208,7 +216,8 @@ class SchemaConverter:
 
     def _name(self, place: Place, direction: Direction) -> str:
         last = str(place.path[-1]) if place.path else place.file
-        name = re.sub(r"[^A-Za-z0-9_.-]", "_", last)[:60] or "schema"
+        plain = "schema" if is_key(last) else re.sub(r"[^A-Za-z0-9_.-]", "_", last)
+        name = plain[:60] or "schema"
         self._names[name] = self._names.get(name, 0) + 1
         return name if self._names[name] == 1 else f"{name}-{self._names[name]}"
 
@@ -239,7 +248,10 @@ class SchemaConverter:
             self._add_bounds(result, members, place)
         self._add_members(result, members, place, job, in_place=in_place)
         self._add_alternatives(result, members, place, job, in_place=in_place)
-        self._add_words(result, members, job)
+        self._add_words(result, members, place, job)
+        return self._nullable_too(result, members)
+
+    def _nullable_too(self, result: JsonObject, members: JsonObject) -> JsonObject:
         return _or_null(result) if self._is_nullable(members) else result
 
     def _is_nullable(self, members: JsonObject) -> bool:
@@ -259,7 +271,7 @@ class SchemaConverter:
             and is_issued(members[key])
         ]
         for key in hidden:
-            self._notes.add(place / key, "this may be a secret and is left out")
+            self._notes.add(place / key, VALUE_LEFT_OUT)
         if not hidden:
             return members
         return {key: one for key, one in members.items() if key not in hidden}
@@ -305,7 +317,7 @@ class SchemaConverter:
             if fits and default in result.get("enum", [default]):
                 result["default"] = default
             else:
-                self._notes.add(place / "default", "the default is not a value of its schema")
+                self._notes.add(place / "default", _NOT_FITTING)
 
     def _add_bounds(self, result: JsonObject, members: JsonObject, place: Place) -> None:
         for key in _NUMBERS:
@@ -323,10 +335,12 @@ class SchemaConverter:
         if isinstance(members.get("uniqueItems"), bool):
             result["uniqueItems"] = members["uniqueItems"]
         for key in ("format", "contentEncoding", "contentMediaType"):
-            if isinstance(members.get(key), str):
+            if isinstance(members.get(key), str) and not is_key(members[key]):
                 result[key] = members[key]
         if isinstance(pattern := members.get("pattern"), str):
-            if self._is_pattern(pattern):
+            if is_key(pattern):
+                self._notes.add(place / "pattern", VALUE_LEFT_OUT)
+            elif self._is_pattern(pattern):
                 result["pattern"] = pattern
             else:
                 self._notes.add(place / "pattern", "this pattern cannot be checked here")
@@ -347,15 +361,21 @@ class SchemaConverter:
             if self.is_hidden(child, place / "properties" / name, job.direction):
                 hidden.add(name)
                 continue
+            if is_key(name):
+                self._notes.add(place / "properties" / name, NAME_LEFT_OUT)
+                hidden.add(name)
+                continue
             at = place / "properties" / name
             if job.direction == "input":
                 child, at = without_secret_values(name, child, at, self._document, self._notes)
             result["properties"][name] = self._schema(child, at, job, in_place=False)
-        required = [one for one in list_of(members.get("required")) if isinstance(one, str)]
+        required = _names(members.get("required"))
         if required := [one for one in dict.fromkeys(required) if one not in hidden]:
             result["required"] = required
         for name, child in object_of(members.get("patternProperties")).items():
-            if self._is_pattern(name):
+            if is_key(name):
+                self._notes.add(place / "patternProperties" / name, NAME_LEFT_OUT)
+            elif self._is_pattern(name):
                 at = place / "patternProperties" / name
                 result.setdefault("patternProperties", {})[name] = self._schema(
                     child, at, job, in_place=False
@@ -373,8 +393,9 @@ class SchemaConverter:
                 result[key] = self._schema(members[key], place / key, job, in_place=False)
         if isinstance(dependent := members.get("dependentRequired"), dict):
             result["dependentRequired"] = {
-                name: [one for one in list_of(names) if isinstance(one, str)]
+                name: _names(names)
                 for name, names in cast("JsonObject", dependent).items()
+                if not is_key(name)
             }
         if job.direction == "output":
             for key in ("additionalProperties", "unevaluatedProperties"):
@@ -421,13 +442,16 @@ class SchemaConverter:
                 else:
                     result[key] = condition
 
-    def _add_words(self, result: JsonObject, members: JsonObject, job: _Job) -> None:
+    def _add_words(self, result: JsonObject, members: JsonObject, place: Place, job: _Job) -> None:
         description = short_text(members.get("description"), _LONGEST_DESCRIPTION)
         description = description or short_text(members.get("title"), _LONGEST_DESCRIPTION)
         if not job.with_defaults and job.direction == "input" and "default" in members:
             default = encode_json_text(members["default"])
-            if len(default) <= _LONGEST_VALUE:
+            is_fitting = self._fits(members["default"], result, members, place)
+            if is_fitting and len(default) <= _LONGEST_VALUE:
                 description = f"{description or ''} Default: {default}.".strip()
+            elif not is_fitting and members["default"] is not None:
+                self._notes.add(place / "default", _NOT_FITTING)
         if description:
             result["description"] = description
         if members.get("deprecated") is True:
@@ -435,6 +459,21 @@ class SchemaConverter:
         example = members.get("example")
         if isinstance(example, str | int | float) and len(str(example)) <= _LONGEST_VALUE:
             result["examples"] = [example]
+
+    def _fits(self, value: Json, result: JsonObject, members: JsonObject, place: Place) -> bool:
+        """Whether a default is a value of its schema, of whose references the choices count."""
+        if not fits(value, self._nullable_too(result, members)):
+            return False
+        for index, part in enumerate(list_of(members.get("allOf"))):
+            try:
+                target = object_of(self._document.follow(part, place / "allOf" / index)[0])
+            except ReferenceProblem:
+                continue
+            is_null = value is None and (self._is_nullable(members) or self._is_nullable(target))
+            choices = list_of(target.get("enum"))
+            if choices and value not in choices and not is_null:
+                return False
+        return True
 
     def is_hidden(self, schema: Json, place: Place, direction: Direction) -> bool:
         """Whether a property does not go this way: `readOnly` in, `writeOnly` out."""
@@ -475,6 +514,11 @@ def is_scalar(schema: Any, definitions: JsonObject) -> bool:
         else:
             return False
     return True
+
+
+def _names(value: Json) -> list[str]:
+    """The names in a list, without those that are somebody's key."""
+    return [one for one in list_of(value) if isinstance(one, str) and not is_key(one)]
 
 
 def _or_null(schema: JsonObject) -> JsonObject:

@@ -4,6 +4,7 @@ from typing import cast
 from urllib.parse import unquote_plus
 
 from tools.importers import NoteList
+from tools.importers.openapi.masking import VALUE_LEFT_OUT, is_key
 from tools.importers.openapi.references import Document, Place, ReferenceProblem
 from tools.importers.openapi.words import list_of, object_of
 from tools.importers.requests.secrets import is_blank, is_secret_name
@@ -31,6 +32,8 @@ def without_secret_values(
         # Told where the schema is converted.
         return schema, place
     members = object_of(target)
+    if members.keys().isdisjoint(_KEYS):
+        return schema, place
     choices = list_of(members.get("enum"))
     if len(choices) < 2:
         choices = []
@@ -50,7 +53,7 @@ def without_secret_values(
     if not hidden:
         return schema, place
     for key in hidden:
-        notes.add(at / key, "this may be a secret and is left out")
+        notes.add(at / key, VALUE_LEFT_OUT)
     return {key: one for key, one in members.items() if key not in hidden}, at
 
 
@@ -89,5 +92,5 @@ def _holds(name: str, value: Json, levels: int) -> bool:
         return isinstance(value, dict | list)
     if isinstance(value, dict):
         members = cast("dict[str, Json]", value).items()
-        return any(_holds(key, one, levels - 1) for key, one in members)
+        return any(is_key(key) or _holds(key, one, levels - 1) for key, one in members)
     return any(_holds(name, one, levels - 1) for one in list_of(value))

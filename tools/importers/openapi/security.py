@@ -12,6 +12,8 @@ from typing import Literal
 from urllib.parse import urljoin
 
 from tools.importers import NoteList
+from tools.importers.openapi.masking import NAME_LEFT_OUT, is_key
+from tools.importers.openapi.parameters import HEADER_NAME
 from tools.importers.openapi.references import Document, Place, ReferenceProblem
 from tools.importers.openapi.servers import without_user
 from tools.importers.openapi.words import list_of, object_of, text_of
@@ -68,9 +70,12 @@ class SignIns:
 
     def suffix(self, security: Json) -> str:
         """The sign-in for the `security` of an operation."""
-        if not isinstance(security, list) or not self.suffixes:
+        # Where others say what they need, who says nothing needs nothing.
+        if self.suffixes and security in (None, []):
+            return _PUBLIC
+        if not self.suffixes or not isinstance(security, list):
             return ""
-        if security == [] or (self.skips_optional and _is_optional(list_of(security))):
+        if self.skips_optional and _is_optional(list_of(security)):
             return _PUBLIC
         main = next(iter(self.suffixes))
         alternatives = [one for one in _alternatives(security, self.known) if one]
@@ -99,7 +104,11 @@ def choose_sign_ins(
         except ReferenceProblem as problem:
             notes.add(schemes_place / name, f"the scheme is left out: {problem}")
             continue
-        known[name] = (object_of(value), place)
+        fields = object_of(value)
+        if is_key(name) or is_key(text_of(fields.get("name"))):
+            notes.add(schemes_place / name, NAME_LEFT_OUT)
+            continue
+        known[name] = (fields, place)
     _note_undefined(known.keys(), schemes_place, requirements, notes)
     count: Counter[_Names] = Counter()
     scopes: dict[str, set[str]] = {}
@@ -263,6 +272,9 @@ class _Builder:
         if not key or where not in {"header", "query", "cookie"}:
             self._notes.add(place, f"{name}: an API key needs `name` and a known `in`")
             return
+        if where == "header" and not HEADER_NAME.fullmatch(key):
+            self._notes.add(place / "name", f"{name}: no header has such a name; it is left out")
+            return
         number = len(self._keys) + (self._auth is not None and self._auth["type"] == "apiKey")
         credential = "api_key" if number == 0 else f"api_key_{number + 1}"
         self._parameters.add((where, key.lower() if where == "header" else key))
@@ -306,7 +318,7 @@ class _Builder:
             else:
                 auth["authorizationUrl"] = authorization_url
             known = object_of(fields.get("scopes"))
-            if asked := [one for one in scopes if one in known]:
+            if asked := [one for one in scopes if one in known and not is_key(one)]:
                 auth["scopes"] = asked
             self._set_auth(auth)
             return
@@ -324,4 +336,4 @@ class _Builder:
             url = urljoin(self._base_url or "", text_of(value))
         except ValueError:
             return None
-        return without_user(url) if origin_of(url) is not None else None
+        return without_user(url) if origin_of(url) is not None and not is_key(url) else None

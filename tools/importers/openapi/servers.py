@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from tools.importers import NoteList
+from tools.importers.openapi.masking import without_secrets
 from tools.importers.openapi.references import Place
 from tools.importers.openapi.secret_values import is_secret
 from tools.importers.openapi.words import list_of, object_of, shown_url, text_of
@@ -87,7 +88,11 @@ def _absolute(url: str, base_url: str | None, place: Place, notes: NoteList) -> 
         notes.add(place, "user and password of the server's url are left out")
     if parts.query or parts.fragment:
         notes.add(place, "query and fragment of the server's url are left out")
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
+    url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
+    if without_secrets(url) != url:
+        notes.add(place, "the server's url may hold a secret; it is not used")
+        return None
+    return url
 
 
 def _shown(server: Json) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from tools.importers.openapi.masking import is_key
 from tools.importers.openapi.references import Document, Place, ReferenceProblem
 from tools.importers.openapi.words import list_of, object_of
 from tools.json_text import Json, JsonObject
@@ -27,6 +28,8 @@ class ObjectShape:
     more: str | None = None
     #: Conditions over several properties.
     conditions: list[Place] = field(default_factory=list[Place])
+    #: Properties whose name is somebody's key.
+    left_out: list[Place] = field(default_factory=list[Place])
 
 
 def object_shape(document: Document, schema: Json, place: Place) -> ObjectShape | None:
@@ -53,6 +56,9 @@ def object_shape(document: Document, schema: Json, place: Place) -> ObjectShape 
         if len(properties) + len(shape.properties) > _MOST_PROPERTIES:
             return None
         for name, child in properties.items():
+            if is_key(name):
+                shape.left_out.append(at / "properties" / name)
+                continue
             shape.properties.setdefault(name, []).append((child, at / "properties" / name))
         shape.required.update(
             (name, None) for name in list_of(members.get("required")) if isinstance(name, str)

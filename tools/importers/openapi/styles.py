@@ -5,6 +5,7 @@ at the end of the url, because its result is taken as it is.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -16,6 +17,7 @@ __all__ = [
     "cookie_template",
     "form_text_template",
     "header_template",
+    "inserted_names",
     "literal",
     "query_is_plain",
     "url_template",
@@ -35,11 +37,13 @@ _JOIN = (
 _QUERY = (
     'const q = (n, v) => v === undefined || v === null || v === "" ? [] : Array.isArray(v) ? '
     'v.map((x) => n + "=" + e(x)) : typeof v === "object" ? '
-    'Object.entries(v).map(([k, x]) => e(k) + "=" + e(x)) : [n + "=" + e(v)];'
+    "Object.entries(v).flatMap(([k, x]) => x === null ? [] : "
+    '[].concat(x).map((y) => e(k) + "=" + e(y))) : [n + "=" + e(v)];'
 )
 _DEEP = (
-    "const d = (n, v) => v === undefined || v === null ? [] : Array.isArray(v) ? "
-    'v.map((x) => n + "=" + e(x)) : typeof v === "object" ? '
+    "const d = (n, v, a = n) => v === undefined || v === null ? [] : Array.isArray(v) ? "
+    'v.flatMap((x, i) => x !== null && typeof x === "object" ? d(n + "%5B" + i + "%5D", x) : '
+    '[a + "=" + e(x)]) : typeof v === "object" ? '
     'Object.entries(v).flatMap(([k, x]) => d(n + "%5B" + e(k) + "%5D", x)) : [n + "=" + e(v)];'
 )
 _DELIMITED = (
@@ -58,6 +62,7 @@ _HELPERS = {
     "l(": _DELIMITED,
     "r(": _RESERVED,
 }
+_INSERTED = re.compile(r"\{([^{}]+)\}")
 #: What a helper calls.
 _NEEDS = {"j(": ("e(",), "q(": ("e(",), "d(": ("e(",), "l(": ("j(", "e(")}
 _DELIMITERS = {"form": ",", "space": "%20", "pipe": "%7C", "tab": "%09"}
@@ -85,7 +90,8 @@ def value_of(name: str) -> str:
 
 def query_is_plain(bound: BoundParameter) -> bool:
     """Whether a query parameter is written by its name alone."""
-    if bound.parameter.allow_reserved:
+    is_marked = any(mark in bound.parameter.name for mark in ("<<", "{{"))
+    if bound.parameter.allow_reserved or is_marked:
         return False
     return bound.is_scalar or bound.parameter.style in {"json", "text"}
 
@@ -101,10 +107,10 @@ def url_template(base: str, path: str, parameters: Sequence[BoundParameter]) -> 
     ]
     path, _, written_query = path.partition("#")[0].partition("?")
     segments = [_segment_parts(segment, in_path) for segment in path.split("/")]
-    query = f"?{quote(written_query, safe=_SAFE)}" if written_query else ""
+    query = _query_parts(written_query, in_path, parameters)
     if not styled:
         texts = ["".join(_as_template(part) for part in parts) for parts in segments]
-        return base + "/".join(texts) + query
+        return base + "/".join(texts) + "".join(map(_as_template, query))
     # The function stands for the last segment too: one that gives nothing would be an error.
     kept = len(segments) - 1
     while kept > 1 and not segments[kept]:
@@ -115,7 +121,7 @@ def url_template(base: str, path: str, parameters: Sequence[BoundParameter]) -> 
     begin = "&" if query else "?"
     code = f'const p = [{pieces}].join("&"); return {tail}'
     if query:
-        code += f" + {literal(query)}"
+        code += "".join(f" + {_as_code(part)}" for part in query)
     code += f" + (p && {literal(begin)} + p)"
     if tail == '""' and not query:
         code = f'const p = [{pieces}].join("&"); return "?" + p'
@@ -157,7 +163,9 @@ def _query_code(bound: BoundParameter) -> str:
     if parameter.allow_reserved:
         return f"r({name}, {value})"
     if parameter.style == "deep":
-        return f"d({name}, {value})"
+        # Of a list the specification says nothing; servers that read this style read `name[]`.
+        plain = parameter.name.removesuffix("[]")
+        return f"d({name}, {value}, {literal(quote(f'{plain}[]', safe=''))})"
     if parameter.style in {"json", "text"}:
         # A form field that is a list is repeated.
         unless = f" && !Array.isArray({value})" if parameter.location == "form" else ""
@@ -173,6 +181,27 @@ def _query_code(bound: BoundParameter) -> str:
 
 
 _SAFE = "/%:@!$&'()*+,;=~-._"
+
+
+def _query_parts(
+    written: str, in_path: dict[str, BoundParameter], parameters: Sequence[BoundParameter]
+) -> list[str | BoundParameter]:
+    """The query that a path has, without the values that query parameters are inserted for."""
+    in_query = {one.parameter.name for one in parameters if one.parameter.location == "query"}
+    parts: list[str | BoundParameter] = []
+    for pair in filter(None, written.split("&")):
+        name, _, value = pair.partition("=")
+        inserted = inserted_names(value)
+        if inserted and not in_query.isdisjoint((name, *inserted)):
+            continue
+        parts.append("&" if parts else "?")
+        parts += _segment_parts(pair, in_path)
+    return parts
+
+
+def inserted_names(path: str) -> list[str]:
+    """The names in braces of a path, or of a part of one, each once."""
+    return list(dict.fromkeys(_INSERTED.findall(path)))
 
 
 def _segment_parts(segment: str, in_path: dict[str, BoundParameter]) -> list[str | BoundParameter]:
