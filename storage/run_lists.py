@@ -59,6 +59,7 @@ def list_runs(
         # Indexes and counters are made of the runs: without them it only takes longer.
         query = _Query(connection, wanted, reads_indexes=False)
         rows, total = query.newest(limit + 1, offset, before_seq), query.total()
+    executions = _executions(connection, [row[0] for row in rows[:limit]])
     runs: list[StoredRun] = []
     snapshots: dict[int, JsonObject] = {}
     for row in rows[:limit]:
@@ -66,11 +67,29 @@ def list_runs(
         try:
             if snapshot_id not in snapshots:
                 snapshots[snapshot_id] = load_snapshot(connection, snapshot_id)
-            runs.append(run_of_row(row, [], tool=snapshots[snapshot_id]))
+            options = executions.get(row[0])
+            runs.append(run_of_row(row, [], tool=snapshots[snapshot_id], options=options))
         except sqlite3.DatabaseError as error:
             # One bad row never breaks a list.
             runs.append(run_of_row(row, [f"tool: {error}"]))
     return RunPage(runs, total, len(rows) > limit)
+
+
+def _executions(connection: sqlite3.Connection, seqs: Sequence[int]) -> dict[int, JsonObject]:
+    """The options that say how a run was executed, of those that did not just run.
+
+    The statement below has constants and marks for values.
+    """
+    try:
+        rows = connection.execute(
+            "SELECT seq, options ->> '$.execution' FROM run_details WHERE seq IN "  # noqa: S608 - see above
+            f"({', '.join('?' * len(seqs))}) AND instr(options, '\"execution\"')",
+            seqs,
+        ).fetchall()
+    except sqlite3.DatabaseError:
+        # One bad document never breaks a list.
+        return {}
+    return {seq: {"execution": how} for seq, how in rows if how not in (None, "live")}
 
 
 class _Query:

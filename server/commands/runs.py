@@ -101,7 +101,7 @@ def _row(run: StoredRun) -> tuple[str, ...]:
     return (
         run.run_id,
         run.tool_id,
-        run.status,
+        f"{run.status} ({how})" if (how := (run.options or {}).get("execution")) else run.status,
         run.request_source,
         view["metadata"]["startedAt"],
         "" if duration is None else f"{duration} ms",

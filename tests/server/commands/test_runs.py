@@ -21,6 +21,26 @@ async def printed(home: Path, *arguments: str) -> str:
     return output
 
 
+async def test_a_list_tells_runs_that_sent_nothing_or_little(tmp_path: Path, web: Web) -> None:
+    home = tmp_path / "home"
+    web.responds(lambda seen: Answer([1]))
+    await store_tools(home, [request_tool("t", web.url)])
+    for flags in ((), ("--dry-run",), ("--limited",)):
+        await as_json(home, "run", "t", *flags)
+    text = await printed(home, "runs", "list")
+    assert re.findall(r"success(?: \(\w+\))?", text) == [
+        "success (limited)",
+        "success (dry)",
+        "success",
+    ]
+    listed = (await as_json(home, "runs", "list", "--json"))["data"]
+    assert [run.get("options") for run in listed] == [
+        {"execution": "limited"},
+        {"execution": "dry"},
+        None,
+    ]
+
+
 async def test_runs_are_compared_explained_and_viewed(tmp_path: Path, web: Web) -> None:
     home = tmp_path / "home"
     web.responds(
