@@ -213,6 +213,32 @@ def test_what_is_no_path_item_is_noted() -> None:
     assert [tool.label for tool in result.tools] == ["GET /d"]
 
 
+def test_a_huge_api_is_imported_in_parts_that_somebody_chooses() -> None:
+    paths: JsonObject = {
+        f"/{number}": {"get": {"operationId": f"o{number}", "tags": [f"t{number % 2}"]}}
+        for number in range(10_001)
+    }
+    content = encode_json({**HEAD, "paths": paths})
+    with pytest.raises(DocumentError, match="10,001 operations; at most 10,000") as caught:
+        import_openapi(content, OpenApiOptions())
+    assert "Choose some with --tag or --include. Its tags: t0, t1." in str(caught.value)
+    chosen = import_openapi(content, OpenApiOptions(include=("o17",)))
+    assert [one.definition["id"] for one in chosen.tools] == ["o17"]
+
+
+def test_an_operation_with_hundreds_of_parameters_is_left_out_and_the_others_are_not() -> None:
+    many = [{"name": f"p{number}", "in": "query"} for number in range(301)]
+    paths: JsonObject = {
+        "/a": {"get": {"operationId": "a", "parameters": many}},
+        "/b": {"get": {"operationId": "b"}},
+    }
+    result = read({**HEAD, "paths": paths})
+    assert [one.definition["id"] for one in result.tools] == ["b"]
+    assert [(note.place, note.reason) for note in result.notes] == [
+        ("#/paths/~1a/get", "the tool is left out: it has more than 300 parameters")
+    ]
+
+
 def test_an_operation_that_says_nothing_where_others_need_a_sign_in_needs_none() -> None:
     paths: JsonObject = {
         "/token": {"post": {"operationId": "token"}},

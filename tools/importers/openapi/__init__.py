@@ -38,7 +38,9 @@ __all__ = [
 ]
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-_MOST_OPERATIONS = 10_000
+_MOST_LISTED = 100_000
+_MOST_CHOSEN = 10_000
+_TAGS_SHOWN = 20
 _LONGEST_TITLE = 100
 
 
@@ -98,6 +100,13 @@ def import_openapi(
         )
     if not operations:
         raise DocumentError("it has no operations", place="#/paths")
+    if len(chosen) > _MOST_CHOSEN:
+        tags = ", ".join(_tags(chosen)[:_TAGS_SHOWN])
+        raise DocumentError(
+            f"it has {len(chosen):,} operations; at most {_MOST_CHOSEN:,} become tools at once",
+            place="#/paths",
+            hint=f"Choose some with --tag or --include. Its tags: {tags or '(none)'}.",
+        )
     is_swagger = kind.startswith("swagger")
     url = _server(document, options.base_url, is_swagger, notes)
     sign_ins = _sign_ins(document, chosen, url or options.base_url, is_swagger, notes)
@@ -185,8 +194,8 @@ def _operations(document: Document, notes: NoteList) -> list[Operation]:
         paths = {}
     if not isinstance(paths, dict):
         raise DocumentError("`paths` is no object", place="#/paths")
-    if len(object_of(paths)) > _MOST_OPERATIONS:
-        raise DocumentError(f"it has more than {_MOST_OPERATIONS:,} paths", place="#/paths")
+    if len(object_of(paths)) > _MOST_LISTED:
+        raise DocumentError(f"it has more than {_MOST_LISTED:,} paths", place="#/paths")
     found: list[Operation] = []
     seen: set[str] = set()
     for written in sorted(object_of(paths)):
@@ -226,10 +235,8 @@ def _operations(document: Document, notes: NoteList) -> list[Operation]:
                 continue
             fields = _without_secret_id(object_of(item[method]), at / method, notes)
             found.append(Operation(method.upper(), path, fields, at / method, item, at))
-        if len(found) > _MOST_OPERATIONS:
-            raise DocumentError(
-                f"it has more than {_MOST_OPERATIONS:,} operations", place="#/paths"
-            )
+        if len(found) > _MOST_LISTED:
+            raise DocumentError(f"it has more than {_MOST_LISTED:,} operations", place="#/paths")
     return found
 
 
@@ -239,6 +246,12 @@ def _without_secret_id(fields: JsonObject, place: Place, notes: NoteList) -> Jso
         return fields
     notes.add(place / "operationId", VALUE_LEFT_OUT)
     return {key: one for key, one in fields.items() if key != "operationId"}
+
+
+def _tags(operations: Sequence[Operation]) -> list[str]:
+    """The tags of operations, the most frequent first."""
+    count = Counter(tag for one in operations for tag in one.tags)
+    return [tag for tag, _ in count.most_common()]
 
 
 def _is_chosen(operation: Operation, options: OpenApiOptions) -> bool:

@@ -18,7 +18,11 @@ from tools.importers.openapi.defaults import without_broken_defaults
 from tools.importers.openapi.masking import is_key
 from tools.importers.openapi.naming import input_names
 from tools.importers.openapi.pagination import PAGE_VARIABLES, Pages, Success, recognise_pages
-from tools.importers.openapi.parameters import Parameter, read_parameters
+from tools.importers.openapi.parameters import (
+    Parameter,
+    UnusableOperationError,
+    read_parameters,
+)
 from tools.importers.openapi.references import Document, Place, ReferenceProblem
 from tools.importers.openapi.schemas import Converted, SchemaConverter, is_scalar
 from tools.importers.openapi.secret_values import without_secret_values
@@ -102,14 +106,15 @@ class OperationReader:
         if operation.method not in METHODS:
             self.notes.add(operation.place, f"{operation.method} is no method of a step")
             return None
-        parameters, body = self._parameters_and_body(operation)
         success = self._success(operation)
         pages = None
-        if operation.method == "GET" and success is not None:
-            pages = recognise_pages(self.document, parameters, success, operation.place, self.notes)
         try:
+            parameters, body = self._parameters_and_body(operation)
+            if operation.method == "GET" and success is not None:
+                place = operation.place
+                pages = recognise_pages(self.document, parameters, success, place, self.notes)
             inputs = _Inputs(self, parameters, body, pages)
-        except _UnusableError as error:
+        except UnusableOperationError as error:
             self.notes.add(operation.place, f"the tool is left out: {error}")
             return None
         config = self._config(operation, inputs, body, pages)
@@ -380,10 +385,6 @@ def _with_path_parameters(
     return [*implied, *kept]
 
 
-class _UnusableError(Exception):
-    """No tool can be made of an operation."""
-
-
 class _Inputs:
     """The inputs of one tool: their names, their schema, and what they are bound to."""
 
@@ -414,7 +415,7 @@ class _Inputs:
         wanted = [(one.location, one.name) for one in kept]
         wanted += [("body", one.name) for one in fields]
         if len(wanted) > _MOST_INPUTS:
-            raise _UnusableError(f"it has more than {_MOST_INPUTS:,} inputs")
+            raise UnusableOperationError(f"it has more than {_MOST_INPUTS:,} inputs")
         # The input of the page size has the value of its page variable.
         reserved = PAGE_VARIABLES - {size_name} if pages is not None else frozenset[str]()
         names = input_names(wanted, reader.system_id, reserved)
@@ -442,7 +443,7 @@ class _Inputs:
             self._add("body", one.name, name, schema, converted, one.place, one.required)
             bound_fields.append((one, name, converted))
         if sum(one.size for one in self._converted) > _MOST_SUBSCHEMAS:
-            raise _UnusableError(f"its inputs have more than {_MOST_SUBSCHEMAS:,} parts")
+            raise UnusableOperationError(f"its inputs have more than {_MOST_SUBSCHEMAS:,} parts")
         self.definitions = reader.schemas.definitions(self._converted, "input")
         self.described = self._schema()
         self.parameters = [
@@ -529,7 +530,7 @@ class _Inputs:
             properties[name] = one
         schema = self._whole(properties, self.definitions)
         if check_schema(schema, root_must_be_object=True):
-            raise _UnusableError("its inputs cannot be described")
+            raise UnusableOperationError("its inputs cannot be described")
         return schema
 
     def _whole(self, properties: JsonObject, definitions: JsonObject) -> JsonObject:

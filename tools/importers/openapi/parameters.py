@@ -4,13 +4,20 @@ import re
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from tools.importers import DocumentError, NoteList
+from tools.importers import NoteList
 from tools.importers.openapi.masking import NAME_LEFT_OUT, is_key
 from tools.importers.openapi.references import Document, Place, ReferenceProblem
 from tools.importers.openapi.words import list_of, object_of, text_of
 from tools.json_text import Json, JsonObject
 
-__all__ = ["HEADER_NAME", "Location", "Parameter", "Style", "read_parameters"]
+__all__ = [
+    "HEADER_NAME",
+    "Location",
+    "Parameter",
+    "Style",
+    "UnusableOperationError",
+    "read_parameters",
+]
 
 Location = Literal["path", "query", "header", "cookie", "form"]
 Style = Literal["form", "simple", "label", "matrix", "space", "pipe", "tab", "deep", "json", "text"]
@@ -72,18 +79,23 @@ class Parameter:
     is_deprecated: bool = False
 
 
+class UnusableOperationError(Exception):
+    """No tool can be made of an operation; the message says why."""
+
+
 def read_parameters(
     document: Document, levels: list[tuple[Json, Place]], notes: NoteList, *, swagger: bool
 ) -> tuple[list[Parameter], list[tuple[JsonObject, Place]]]:
     """The parameters of a path and its operation, the operation's taking precedence.
 
-    The second list has the body parameters of Swagger 2.0. Raises `DocumentError`.
+    The second list has the body parameters of Swagger 2.0. Raises
+    `UnusableOperationError`.
     """
     found: dict[tuple[str, str], Parameter] = {}
     bodies: dict[str, tuple[JsonObject, Place]] = {}
     for listed, place in levels:
         if len(list_of(listed)) > _MOST_PARAMETERS:
-            raise DocumentError(f"more than {_MOST_PARAMETERS} parameters", place=str(place))
+            raise UnusableOperationError(f"it has more than {_MOST_PARAMETERS} parameters")
         for index, one in enumerate(list_of(listed)):
             at = place / index
             try:
