@@ -20,6 +20,7 @@ from tools.importers.requests.document import read_json
 from tools.importers.requests.draft import credential_name
 from tools.importers.requests.operations import graphql_text
 from tools.importers.requests.secrets import (
+    MOST_SECRETS,
     holds_secret,
     is_blank,
     is_secret_name,
@@ -28,6 +29,7 @@ from tools.importers.requests.secrets import (
     replace_in_literals,
     replace_in_urls,
     says_no_key,
+    too_many_secrets,
 )
 from tools.importers.requests.systems import FoundSystem
 from tools.json_text import Json, JsonObject, decode_json, encode_json_text
@@ -50,10 +52,10 @@ _NAMED_PAIR = re.compile(
     r'(?P<open>"(?:name|key|field)"\s*:\s*"(?P<name>[^"\\]{1,80})"\s*,\s*"(?:value|val|text)"\s*:\s*)'
     r'"(?P<value>[^"\\]+)"'
 )
-_COOKIE = re.compile(r"(?P<open>(?:^|;)\s*[^=;<>]+=)(?P<value>[^;<>]{4,})(?=;|$)")
+_COOKIE = re.compile(r"(?P<open>(?:^|;)\s*+[^=;<>]++=)(?P<value>[^;<>]{4,})(?=;|$)")
 #: Where a schema holds values.
 _VALUES = ("default", "example", "examples", "const")
-_PARAMETER = re.compile(r"(?<=[?&])([^=&#<>]+)=([^&#<>]+)")
+_PARAMETER = re.compile(r"(?P<open>^\?|&)(?P<name>[^=&#<>]++)=(?P<value>[^&#<>]+)")
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,8 @@ class _Reader:
         self.systems = systems
         #: Keys in code, which no credential can stand for.
         self.elsewhere: list[str] = []
+        self._values: set[str] = set()
+        self._place = ""
         #: Checksums, which look like keys.
         self._hashes: set[str] = set()
 
@@ -141,6 +145,7 @@ class _Reader:
         self.notes.add(place, "this is no tool")
 
     def read(self, definition: JsonObject, place: str) -> JsonObject:
+        self._place = place
         tool = self._known(modernise(definition), Tool, place, "")
         steps: list[Json] = []
         for index, step in enumerate(list_of(tool.get("steps"))):
@@ -164,18 +169,28 @@ class _Reader:
         sought = (one for text in rest for one in mask_in_text(text))
         found = [one for one in sought if looks_secret(one) and one not in self._hashes]
         if found:
-            self.elsewhere.extend(found)
+            self._leave_out(found)
             self.notes.add(
                 place, "a key in its code or texts is not carried over; name a credential"
             )
         return tool
+
+    def _leave_out(self, values: list[str]) -> None:
+        for value in values:
+            self._count(value)
+        self.elsewhere.extend(values)
+
+    def _count(self, value: str) -> None:
+        self._values.add(value)
+        if len(self._values) > MOST_SECRETS:
+            raise too_many_secrets(self._place)
 
     def _schema(self, name: str, schema: JsonObject, place: str) -> JsonObject:
         """A schema without values that are secrets: no input may hold one."""
         kept: JsonObject = {}
         for key, value in schema.items():
             if key in _VALUES and holds_secret(name, value):
-                self.elsewhere.extend(_texts(value))
+                self._leave_out(_texts(value))
                 self.notes.add(
                     place, f"the {key} of input {name[:80]} looks secret and is left out"
                 )
@@ -315,10 +330,10 @@ class _Reader:
             url = user[1] + url[user.end() :]
 
         def parameter(match: re.Match[str]) -> str:
-            value = unquote(match[2])
-            if not (is_secret_name(match[1]) or looks_secret(value)) or is_blank(value):
+            name, value = match["name"], unquote(match["value"])
+            if not (is_secret_name(name) or looks_secret(value)) or is_blank(value):
                 return match[0]
-            return f"{match[1]}={self._secret(credential_name(match[1]), value)}"
+            return f"{match['open']}{name}={self._secret(credential_name(name), value)}"
 
         base, mark, query = url.partition("?")
         base = replace_in_urls(base, self._secret)
@@ -333,6 +348,7 @@ class _Reader:
 
     def _secret(self, wanted: str, value: str) -> str:
         """The placeholder of a credential of the step's system."""
+        self._count(value)
         if not self._system_id:
             self._system_id = system_id_of(urlsplit(self._origin).netloc or "imported")
         system = self.systems.setdefault(

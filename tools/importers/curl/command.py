@@ -62,8 +62,8 @@ class _Options:
     has_globs: bool = True
     #: The file of `-T`, which is the body.
     upload: str | None = None
-    #: The inputs that are the texts of files.
-    files: set[str] = field(default_factory=set[str])
+    #: The inputs that are the texts of files, each with the last number behind its name.
+    files: dict[str, int] = field(default_factory=dict[str, int])
     limits: JsonObject = field(default_factory=dict[str, Any])
 
 
@@ -235,11 +235,12 @@ def _take_limit(options: _Options, name: str, value: str, place: str, notes: Not
 
 def _file(options: _Options, place: str, notes: NoteList, wanted: str = "body") -> str:
     """The name of the input that the text of a file is."""
-    name, number = wanted, 1
+    name, number = wanted, options.files.get(wanted, 1)
     while name in options.files:
         number += 1
         name = f"{wanted}{number}"
-    options.files.add(name)
+    options.files[wanted] = number
+    options.files.setdefault(name, 1)
     notes.add(place, f"the file is not read; its text is the input {name}")
     return name
 

@@ -230,18 +230,17 @@ def _template(url: str) -> str:
 def _merged(same: Sequence[SeenRequest], known_by: Sequence[str], notes: NoteList) -> SeenRequest:
     """The call with most fields, and with every query parameter that one of them had."""
     fields = [_fields_of(one) for one in same]
-    first = same[max(range(len(same)), key=lambda index: len(fields[index]))]
+    most = max(range(len(same)), key=lambda index: len(fields[index]))
+    first = same[most]
     if lost := {name for one in fields for name in one} - set(_fields_of(first)):
         shown = ", ".join(sorted(lost)[:10])
         notes.add(first.place, f"fields that other calls of its kind had are left out: {shown}")
     queries = [dict(parse_qsl(urlsplit(one.url).query, keep_blank_values=True)) for one in same]
-    names = dict.fromkeys(name for query in queries for name in query)
-    first.optional = frozenset(one for one in names if any(one not in query for query in queries))
-    first.query = [
-        (name, next(query[name] for query in queries if name in query))
-        for name in names
-        if name not in queries[same.index(first)]
-    ]
+    counts = Counter(name for query in queries for name in query)
+    first.optional = frozenset(name for name, count in counts.items() if count < len(same))
+    # The value that the first of them had.
+    seen = {name: value for query in reversed(queries) for name, value in query.items()}
+    first.query = [(one, seen[one]) for one in counts if one not in queries[most]]
     first.key = " ".join(one for one in known_by if one)
     return first
 

@@ -15,7 +15,7 @@ from tools.importers.requests.document import read_json_object
 from tools.importers.requests.draft import Variable
 from tools.importers.requests.operations import operation_of
 from tools.importers.requests.secrets import is_secret_name, looks_secret
-from tools.importers.requests.text import readable, reference
+from tools.importers.requests.text import filled, reference
 from tools.json_text import Json, JsonObject
 
 __all__ = ["import_postman"]
@@ -152,7 +152,7 @@ class _Reader:
             self.variables.setdefault(name, Variable(value))
         return f"{{{{{name}}}}}"
 
-    def _filled(self, text: str) -> str:
+    def _filled(self, text: str, place: Place) -> str:
         """A text with the values that are known of its variables, which may refer to others."""
 
         def value(name: str) -> str:
@@ -160,7 +160,7 @@ class _Reader:
             return reference(name) if known is None or known.value is None else known.value
 
         for _ in range(5):
-            text = readable(text, value)
+            text = filled(text, value, str(place))
         return text
 
     def _take_variables(self, fields: JsonObject, place: Place) -> None:

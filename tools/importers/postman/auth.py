@@ -14,11 +14,11 @@ __all__ = ["read_auth"]
 
 
 def read_auth(
-    given: Json, place: Place, notes: NoteList, fill: Callable[[str], str]
+    given: Json, place: Place, notes: NoteList, fill: Callable[[str, Place], str]
 ) -> SeenAuth | None:
     """The sign-in of an auth block; None for `noauth` and for kinds that are not carried over.
 
-    `fill` gives a text with the values of its variables.
+    `fill` gives a text, which stands at a place, with the values of its variables.
     """
     fields = object_of(given)
     kind = text_of(fields.get("type"))
@@ -57,12 +57,12 @@ def read_auth(
 
 
 def _oauth(
-    values: dict[str, str], place: Place, notes: NoteList, fill: Callable[[str], str]
+    values: dict[str, str], place: Place, notes: NoteList, fill: Callable[[str, Place], str]
 ) -> SeenAuth:
-    token_url = fill(values.get("accessTokenUrl", ""))
+    token_url = fill(values.get("accessTokenUrl", ""), place)
     if values.get("grant_type") == "client_credentials" and origin_of(token_url) is not None:
         settings: JsonObject = {"grant": "client_credentials", "tokenUrl": token_url}
-        if scopes := fill(values.get("scope", "")).split():
+        if scopes := fill(values.get("scope", ""), place).split():
             settings["scopes"] = scopes
         keys = {
             "client_id": values.get("clientId", ""),

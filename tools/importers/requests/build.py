@@ -26,6 +26,7 @@ from tools.importers.requests.draft import (
     typed,
 )
 from tools.importers.requests.operations import graphql_text
+from tools.importers.requests.secrets import MOST_SECRETS, too_many_secrets
 from tools.importers.requests.seen import SeenPart, SeenRequest
 from tools.importers.requests.systems import FoundSystem, Systems
 from tools.importers.requests.text import (
@@ -87,6 +88,8 @@ def build_result(
     known: dict[str, str] = {}
     for draft in drafts:
         known |= draft.known_secrets()
+        if len(known) > MOST_SECRETS:
+            raise too_many_secrets(draft.request.place)
     # Before ids are made of them: an id keeps letters and digits of whatever it is made of.
     redactor = _redactor_for(known)
     title = redactor.text(options.title)
@@ -126,7 +129,7 @@ def build_result(
 
 
 def _redactor_for(known: Mapping[str, str]) -> Redactor:
-    redactor = Redactor({name: value for value, name in known.items()})
+    redactor = Redactor({})
     for value, name in known.items():
         redactor.add(name, value)
     return redactor

@@ -10,6 +10,7 @@ from tools.importers import NoteList
 from tools.importers.files import file_schema
 from tools.importers.requests.operations import graphql_text
 from tools.importers.requests.secrets import (
+    MOST_SECRETS,
     basic_pair,
     is_blank,
     is_secret_name,
@@ -18,11 +19,13 @@ from tools.importers.requests.secrets import (
     replace_in_literals,
     replace_in_urls,
     says_no_key,
+    too_many_secrets,
     variables_of_secrets,
 )
 from tools.importers.requests.seen import SeenAuth, SeenPart, SeenRequest
 from tools.importers.requests.text import (
     bare_reference,
+    filled,
     json_with_references,
     number_reference,
     only_reference,
@@ -72,7 +75,7 @@ VARYING = re.compile(
     r"\d+|[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|(?=\w*\d)[0-9a-f]{24}"
 )
 #: Names with values, as a form is written; other texts go out as they are.
-_PAIR = r"[^\s<>{}\"'=&]+=[^&]*"
+_PAIR = r"[^\s<>{}\"'=&]+=[^&]*+"
 _PAIRS = re.compile(rf"\s*&*{_PAIR}(?:&+{_PAIR})*&*\s*")
 #: Some servers read pairs behind a semicolon, too.
 _OTHER_PAIR = re.compile(r";[\w.\[\]-]{1,80}=")
@@ -130,9 +133,11 @@ class Draft:
     inputs: dict[str, Input] = field(default_factory=dict[str, Input])
 
     def secret(self, wanted: str, value: str | None) -> str:
-        """A reference to a secret."""
+        """A reference to a secret. Raises `DocumentError` when there are too many."""
         one = Secret(wanted, value)
         name = next((key for key, known in self.secrets.items() if known == one), None)
+        if name is None and len(self.secrets) == MOST_SECRETS:
+            raise too_many_secrets(self.request.place)
         name = name or f"secret {len(self.secrets)}"
         self.secrets[name] = one
         return reference(name)
@@ -314,7 +319,7 @@ class _Reader:
 
         # A variable may refer to another one.
         for _ in range(5):
-            text = readable(text, value)
+            text = filled(text, value, self._request.place)
             if not known or not any(references(text)):
                 return text if known else None
         return None

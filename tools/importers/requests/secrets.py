@@ -7,11 +7,13 @@ import re
 from collections.abc import Callable
 from typing import cast
 
+from tools.importers import DocumentError
 from tools.importers.requests.text import only_reference, references
 from tools.json_text import Json, JsonObject
 from tools.literal_secrets import holds_issued_key
 
 __all__ = [
+    "MOST_SECRETS",
     "basic_pair",
     "holds_secret",
     "is_blank",
@@ -21,8 +23,12 @@ __all__ = [
     "replace_in_literals",
     "replace_in_urls",
     "says_no_key",
+    "too_many_secrets",
     "variables_of_secrets",
 ]
+
+#: Each of them is sought in every text of a document.
+MOST_SECRETS = 1_000
 
 _SECRET_WORDS = frozenset(
     [
@@ -138,6 +144,15 @@ _WEBHOOK = re.compile(
 )
 #: Data, not a key.
 _LONGEST_KEY = 4_096
+
+
+def too_many_secrets(place: str | None) -> DocumentError:
+    """What is raised where a document has more than `MOST_SECRETS`."""
+    return DocumentError(
+        f"it has more than {MOST_SECRETS:,} different secrets",
+        place=place,
+        hint="Import it in parts.",
+    )
 
 
 def is_secret_name(name: str) -> bool:

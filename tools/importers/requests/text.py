@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, cast
 
+from tools.importers import DocumentError
 from tools.json_text import Json, JsonObject, decode_json, encode_json_text
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "bare_reference",
     "changed_expression",
     "changed_reference",
+    "filled",
     "has_bare_references",
     "joined_template",
     "json_template",
@@ -49,6 +51,8 @@ _CHANGES = {
 }
 #: What a template would read as the begin of a placeholder.
 _BEGINS = re.compile(r"<<|\{\{")
+#: Variables that refer to others can make a text of any length.
+_MOST_FILLED = 1_000_000
 _UNSAFE_IN_PATH = re.compile(r"[^A-Za-z0-9\-._~!$&'()*+,;=:@/%]")
 
 #: The expression inside `<<…>>` for the name of a reference.
@@ -136,6 +140,23 @@ def only_reference(text: str) -> str | None:
 def readable(text: str, shown: Callable[[str], str]) -> str:
     """A text for people, each reference as `shown` writes it."""
     return _REFERENCE.sub(lambda match: shown(match[1]), text)
+
+
+def filled(text: str, value: Callable[[str], str], place: str) -> str:
+    """A text with the values of its references. Raises `DocumentError` where they are too long."""
+    length = 0
+
+    def counted(name: str) -> str:
+        nonlocal length
+        found = value(name)
+        length += len(found)
+        if length > _MOST_FILLED:
+            raise DocumentError(
+                f"its variables make a text of more than {_MOST_FILLED:,} characters", place=place
+            )
+        return found
+
+    return readable(text, counted)
 
 
 def as_function(text: str) -> str:
