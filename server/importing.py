@@ -110,6 +110,8 @@ async def fetch_document(service: Service, url: str) -> FetchedDocument:
 
     Raises `DocumentError`.
     """
+    if origin_of(url) is None:
+        raise DocumentError("this is no http or https url", place=shown_url(url))
     request = OutgoingRequest(
         "GET", url, [("Accept", "application/json, application/yaml, */*;q=0.5")]
     )
@@ -126,7 +128,10 @@ async def fetch_document(service: Service, url: str) -> FetchedDocument:
 
 def shown_url(url: str) -> str:
     """A url without what may be secret in it: user, password and query."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return re.sub(r"//.*@", "//", re.split(r"[?#]", url, maxsplit=1)[0])
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
@@ -182,6 +187,11 @@ async def store_import(
         [definition for _, definition in placed],
         new_system_ids=[system_id, *(one.definition["id"] for one in result.further_systems)],
     )
+    if placed and all(one.definition is None for one in checked):
+        raise DocumentError(
+            f"none of its tools can be stored: {'; '.join(map(str, checked[0].errors[:3]))}",
+            place=placed[0][0].key,
+        )
     changes: list[ToolChange] = []
     for (tool, _), one in zip(placed, checked, strict=True):
         if one.definition is None:
@@ -294,7 +304,9 @@ class _Placement:
 
     def _free_id(self, tool: ImportedTool) -> str:
         wanted = str(tool.definition["id"])
-        digest = hashlib.sha256(f"{self._origin.system_id} {tool.key}".encode()).hexdigest()[:8]
+        # JSON can hold halves of surrogate pairs.
+        key = f"{self._origin.system_id} {tool.key}".encode("utf-8", "surrogatepass")
+        digest = hashlib.sha256(key).hexdigest()[:8]
         prefixed = f"{self._origin.system_id}_{wanted}"
         for candidate in (wanted, prefixed, f"{prefixed[: _LONGEST_ID - 9]}_{digest}"):
             if candidate not in self._taken and len(candidate) <= _LONGEST_ID:
@@ -461,9 +473,8 @@ async def put_system(service: Service, found: ImportedSystem, *, dry_run: bool) 
     elif not dry_run:
         put = await service.connections.put({**definition, "credentials": taken})
         if put["outcome"] == "refused":
-            raise DocumentError(
-                f"its system is refused: {put['problems']}", hint="Name another id with --system."
-            )
+            problems = "; ".join(f"{one['path']}: {one['message']}" for one in put["problems"])
+            raise DocumentError(f"its system {system.id} is refused: {problems}")
     return {key: value for key, value in view.items() if value is not None}
 
 

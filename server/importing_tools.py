@@ -15,6 +15,7 @@ from tools.importers import DocumentError, ImportedSystem
 from tools.importers.openapi.words import list_of, object_of
 from tools.importers.superglue import FoundTools, find_tools, listed_tools, systems_used
 from tools.json_text import Json, JsonObject, decode_json
+from tools.urls import origin_of
 
 __all__ = ["fetch_tools", "store_found_tools"]
 
@@ -27,6 +28,8 @@ _MOST_OF_ONE_NAME = 1_000
 async def fetch_tools(service: Service, url: str, key: str | None) -> list[Json]:
     """All tools of a server, page by page, with `key` as bearer token. Raises `DocumentError`."""
     place = shown_url(url)
+    if origin_of(url) is None:
+        raise DocumentError("this is no http or https url", place=place)
     parts = urlsplit(url)
     if "@" in parts.netloc or parts.query:
         raise DocumentError(

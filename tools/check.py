@@ -360,7 +360,12 @@ def _reference_problems(
         path = f"steps[{index}].config"
         if isinstance(config, SubToolConfig):
             if config.tool_id == tool.id:
-                yield Problem(f"{path}.toolId", "a tool cannot call itself", seen=config.tool_id)
+                yield Problem(
+                    f"{path}.toolId",
+                    "a tool cannot call itself",
+                    seen=config.tool_id,
+                    valid="the id of another stored tool",
+                )
             elif config.tool_id not in known_tool_ids:
                 yield _unknown_reference(f"{path}.toolId", "tool", config.tool_id, known_tool_ids)
         if (
@@ -374,11 +379,14 @@ def _reference_problems(
 
 def _unknown_reference(path: str, kind: str, seen: str, known: Collection[str]) -> Problem:
     near = did_you_mean(seen, known)
+    is_named = 0 < len(known) <= _MOST_NAMED
     return Problem(
         path,
         f"no {kind} of this id is stored yet",
         seen=seen,
-        valid=", ".join(sorted(known)) if 0 < len(known) <= _MOST_NAMED else None,
+        valid=", ".join(sorted(known))
+        if is_named
+        else f"the id of a {kind}; {len(known)} are stored",
         hint=f"did you mean `{near}`?" if near else None,
         severity="warning",
     )

@@ -67,7 +67,8 @@ def _warning(path: str) -> Problem:
     return Problem(
         path,
         "a key seems to be written here; tools are stored readable, and so are their runs",
-        hint="make it a credential of a system and name it: auth of the system, or <<SYSTEM_name>>",
+        valid="the name of a credential: <<SYSTEM_name>>",
+        hint="make it a credential of a system, and let auth of the system send it or name it",
         severity="warning",
     )
 

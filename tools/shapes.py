@@ -96,7 +96,9 @@ def unknown_keys(fields: JsonObject, model: type[BaseModel], path: str) -> Itera
             continue
         place = f"{path}.{key}" if path else key
         if key.startswith("x-") or key in _FOREIGN_FIELDS:
-            yield Problem(place, "kept, but callslip does not use it", severity="warning")
+            valid = ", ".join(sorted(known))
+            message = "kept, but callslip does not use it"
+            yield Problem(place, message, valid=valid, severity="warning")
             continue
         near = did_you_mean(key, known)
         yield Problem(

@@ -16,7 +16,7 @@ from server.mcp_surface.selection import Selection
 from server.mcp_surface.surface import McpSurface
 from server.service import Service
 from tests.server.helpers import request_tool, script_tool, store
-from tests.server.test_mcp import ERAS, call, connected, listed, text
+from tests.server.test_mcp import ERAS, MODERN, call, connected, listed, text
 from tests.web import Answer, Web
 
 
@@ -95,6 +95,72 @@ async def test_a_model_mends_its_definition_by_the_problems_it_is_told(
         assert (await call(client, "remove_tool", {"toolId": "rows"}))["isError"]
 
 
+STEP: dict[str, Any] = {"id": "get", "config": {"url": "https://a.test/x"}}
+
+
+def request_step(**config: Any) -> dict[str, Any]:
+    return {**STEP, "config": {**STEP["config"], **config}}
+
+
+WRONG: list[Any] = [
+    {},
+    {"id": "not an id!"},
+    {"id": "t", "steps": "get"},
+    {"id": "t", "steps": [STEP, STEP], "colour": "red", "x-own": 1},
+    {"id": "t", "steps": [{"id": "get", "config": {"type": "fetch"}}]},
+    {"id": "t", "steps": [{"id": "me", "config": {"type": "tool", "toolId": "t"}}]},
+    {"id": "t", "steps": [{"id": "no", "config": {"type": "tool", "toolId": "nowhere"}}]},
+    {
+        "id": "t",
+        "steps": [{"id": "no", "config": {"type": "transform", "transformCode": "(s) =>"}}],
+    },
+    {"id": "t", "steps": [request_step(method="FETCH", url="ftp://a.test", systemId="nowhere")]},
+    {"id": "t", "steps": [request_step(url="/path", body="<<open", headers=["a"])]},
+    {"id": "t", "steps": [request_step(headers={"Authorization": "Bearer 0123456789abcdef0123"})]},
+    {"id": "t", "steps": [request_step(pagination={"type": "pages", "pageSize": 0})]},
+    {"id": "t", "steps": [request_step(pagination={"type": "nextUrl"}), {**STEP, "retries": "3"}]},
+    {
+        "id": "t",
+        "steps": [{**STEP, "timeoutMs": -1, "dataSelector": "s.x", "failureBehavior": "go"}],
+    },
+    {"id": "t", "steps": [STEP], "responseFilters": [{"pattern": "(", "action": "HIDE"}]},
+    {"id": "t", "steps": [STEP], "outputTransform": "return 1", "outputSchema": 5},
+    *(
+        {"id": "t", "steps": [STEP], "inputSchema": schema}
+        for schema in (
+            [],
+            {"type": "array"},
+            {"query": {"type": "string"}},
+            {"$schema": "http://json-schema.org/draft-04/schema#"},
+            {"properties": {"a": 5, "b": {"type": "text"}, "c": {"required": True}}},
+            {"properties": {"a": {"pattern": "("}, "b": {"minLength": -1}, "c": {"enum": "x"}}},
+            {
+                "properties": {
+                    "a": {"items": [{}]},
+                    "b": {"$ref": "#/$defs/no"},
+                    "c": {"minimum": ""},
+                }
+            },
+            {"properties": {"a": {"type": "array", "x-mcp-header": "A"}, "b": {"allOf": {}}}},
+            {"properties": {"a": {"type": "string", "x-mcp-header": "no header"}}},
+            {"properties": {n: {"type": "string", "x-mcp-header": "A"} for n in ("a", "b")}},
+            {"properties": {"a": {"default": "\ud800"}}},
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("definition", WRONG, ids=str)
+async def test_every_problem_has_a_place_what_is_valid_there_and_an_example(
+    definition: Any, service: Service
+) -> None:
+    async with authoring(service, MODERN) as client:
+        problems = (await ask(client, "check_tool", definition=definition))["problems"]
+    assert problems
+    for problem in problems:
+        assert {"path", "message", "valid", "example"} <= problem.keys(), problem
+
+
 async def test_what_problems_show_as_an_example_is_valid(service: Service) -> None:
     examples = FIELD_EXAMPLES
     step = {"id": examples["id"], "config": {**examples["config"], "method": examples["method"]}}
@@ -131,6 +197,28 @@ async def test_what_problems_show_as_an_example_is_valid(service: Service) -> No
         ],
     }
     assert (await service.tools.check(definition)).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("definition", "path", "example"),
+    [
+        ({"steps": [{"id": "s", "config": {"type": "nope"}}]}, "steps[0].config.type", "request"),
+        ({"inputSchema": {"type": "nope"}, "steps": []}, "inputSchema.type", "object"),
+        (
+            {"inputSchema": {"properties": {"url": 5}}, "steps": []},
+            "inputSchema.properties.url",
+            {"type": "string"},
+        ),
+        ({"instruction": 5, "steps": []}, "instruction", EXAMPLE["instruction"]),
+    ],
+)
+async def test_an_example_is_one_for_the_place_of_its_problem(
+    definition: dict[str, Any], path: str, example: Any, service: Service
+) -> None:
+    async with authoring(service, MODERN) as client:
+        checked = await ask(client, "check_tool", definition={"id": "t", **definition})
+    examples = [one.get("example") for one in checked["problems"] if one["path"] == path]
+    assert example in examples
 
 
 @ERAS

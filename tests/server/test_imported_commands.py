@@ -1,5 +1,6 @@
 """What a tool of a curl command sends: the request that curl would send."""
 
+import base64
 from typing import Any
 
 import pytest
@@ -82,6 +83,9 @@ async def sent_by(
         ("-G -d a=1 'URL/x?b=2'", {}, ("GET", "/x?b=2&a=1", None, "")),
         (r"""-d '{\"a\":\"x \\\"y\\\"\"}' -H 'Content-Type: application/json' URL/x""", {},
          ("POST", "/x", JSON, r'{"a":"x \"y\""}')),
+        ("-H 'Content-Type: application/json' -d '\"a <<b>>\"' URL/x", {},
+         ("POST", "/x", JSON, '"a <<b>>"')),
+        ("--json '{\"q\":\"^\"}' URL/x", {}, ("POST", "/x", JSON, '{"q":"^"}')),
     ],
 )  # fmt: skip
 async def test_a_tool_sends_what_curl_would_send(
@@ -92,6 +96,28 @@ async def test_a_tool_sends_what_curl_would_send(
     web: Web,
 ) -> None:
     assert await sent_by(f"curl {options}", inputs, service, web) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "pair"),
+    [
+        ("-u sk_planted_key: URL/x", b"sk_planted_key:"),
+        ("-u :sk_planted_key URL/x", b":sk_planted_key"),
+        ("-H 'Authorization: Basic c2tfcGxhbnRlZF9rZXk6' URL/x", b"sk_planted_key:"),
+        ("http://sk_planted_key@HOST/x", b"sk_planted_key:"),
+    ],
+)
+async def test_a_sign_in_with_user_or_password_alone_is_sent_as_curl_sends_it(
+    options: str, pair: bytes, service: Service, web: Web
+) -> None:
+    host = web.url.partition("://")[2]
+    command = f"curl {options}".replace("URL", web.url).replace("HOST", host)
+    result = import_curl(command)
+    assert "planted" not in str(result.tools)
+    assert "auth" not in result.system.definition
+    await store_import(service, result, "curl", dry_run=False)
+    seen = await sent(service, web, {}, "get_x")
+    assert seen.headers["authorization"] == f"Basic {base64.b64encode(pair).decode()}"
 
 
 async def test_an_empty_header_is_sent_empty(service: Service, web: Web) -> None:

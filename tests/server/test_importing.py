@@ -526,6 +526,12 @@ async def test_output_schemas_are_taken_only_when_they_are_asked_for(
     assert "output" in str((await run(service, "rows", {})).error).lower()
 
 
+async def test_an_address_that_is_none_is_refused_without_its_user(service: Service) -> None:
+    with pytest.raises(DocumentError) as refused:
+        await fetch_document(service, "http://ann:planted-password@[::1/api.json?key=planted")
+    assert str(refused.value) == "http://[::1/api.json: this is no http or https url"
+
+
 async def test_a_document_is_fetched_through_the_client_of_every_request(
     service: Service, web: Web
 ) -> None:

@@ -134,6 +134,14 @@ def test_the_body_of_an_operation_is_one_to_fill_in_with_its_content_type(
     assert command == ["curl", "-X", "POST", *words, "https://HOST/x"]
 
 
+def test_a_basic_sign_in_that_a_tool_makes_is_encoded_by_curl() -> None:
+    (tool,) = import_curl("curl -u sk_planted_key: https://a.test/x").tools
+    system = System.model_validate({"id": "a-test", "url": "https://a.test"})
+    exported = export_curl([Tool.model_validate(tool.definition)], {"a-test": system})
+    (command,) = commands_of(exported.content)
+    assert command == ["curl", "-u", "${A_TEST_USERNAME}:", "https://a.test/x"]
+
+
 def test_a_text_without_a_content_type_is_not_sent_as_a_form() -> None:
     config = {"method": "POST", "url": "https://a.test", "body": "hello <<name>>"}
     tool = {"id": "t", "steps": [{"id": "s", "config": config}]}

@@ -31,6 +31,8 @@ from tools.system import (
 __all__ = ["export_curl"]
 
 _FORM, _MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
+#: User and password, which a tool encodes, as curl does for `-u`.
+_BASIC = re.compile(r"basic\s+([^:]*:.*)", re.IGNORECASE | re.DOTALL)
 #: What shells read in a quoted text, marked so that it is found after quoting.
 _VARIABLE = re.compile("\ue002(\\w+)\ue003")
 
@@ -81,7 +83,8 @@ class _Writer:
             words += ["-I"] if config.method == "HEAD" else ["-X", config.method]
         words += self._sign_in(query)
         for name, value in headers:
-            words += ["-H", f"{name}: {value}"]
+            basic = _BASIC.fullmatch(value) if name.lower() == "authorization" else None
+            words += ["-H", f"{name}: {value}"] if basic is None else ["-u", basic[1]]
         words += self._body(headers)
         url = self._url()
         if query:

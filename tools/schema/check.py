@@ -36,15 +36,30 @@ _LOOKED_AT = frozenset(
 )
 _HEADER_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 
-# What authors who know another dialect write, and what 2020-12 has instead.
-_ADVICE = {
-    "required": "`required` is a list of property names, on the object that has them.",
-    "items": "`items` is one schema; a list of schemas is `prefixItems`.",
-    "exclusiveMinimum": "`exclusiveMinimum` is the number itself.",
-    "exclusiveMaximum": "`exclusiveMaximum` is the number itself.",
-    "enum": "`enum` is a list of values.",
-    "properties": "`properties` is an object: each name with its schema.",
+_A_SCHEMA = "a schema: an object, true or false"
+_SCHEMAS = "a list of schemas"
+_BY_NAME = "an object: each name with its schema"
+_COUNT = "a whole number from 0"
+_TEXT = "a text"
+#: What 2020-12 has there; some authors know another dialect.
+_VALID = {
+    "required": "a list of property names, on the object that has them",
+    "items": "one schema; a list of schemas is `prefixItems`",
+    "exclusiveMinimum": "the number itself",
+    "exclusiveMaximum": "the number itself",
+    "minimum": "a number",
+    "maximum": "a number",
+    "multipleOf": "a number above 0",
+    "enum": "a list of values",
+    "uniqueItems": "true or false",
+    "pattern": "a regular expression, as text",
+    **dict.fromkeys(("properties", "patternProperties", "$defs", "dependentSchemas"), _BY_NAME),
+    **dict.fromkeys(("allOf", "anyOf", "oneOf", "prefixItems"), _SCHEMAS),
+    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), _COUNT),
+    **dict.fromkeys(("minProperties", "maxProperties", "minContains", "maxContains"), _COUNT),
+    **dict.fromkeys(("title", "description", "format", "$id", "$ref", "$anchor"), _TEXT),
 }
+_UNICODE = "text in Unicode, without halves of surrogate pairs"
 
 
 def check_schema(schema: Json, *, root_must_be_object: bool) -> list[Problem]:
@@ -112,12 +127,16 @@ def _problems(schema: dict[str, Any], root_must_be_object: bool) -> Iterator[Pro
             yield from _header_problems(members, location, headers)
     cost = evaluations(references)
     if cost.chain > MAX_CHAIN:
-        yield Problem("", f"more than {MAX_CHAIN} references and alternatives inside each other")
+        yield Problem(
+            "",
+            "too many references and alternatives inside each other",
+            valid=f"up to {MAX_CHAIN}",
+        )
     if cost.count > MAX_EVALUATIONS:
         yield Problem(
             "",
-            "its references multiply: one value would be checked "
-            f"more than {MAX_EVALUATIONS} times",
+            "its references multiply: one value would be checked too often",
+            valid=f"up to {MAX_EVALUATIONS} times",
             hint="Refer to the same definition less often from `allOf`, `anyOf` and `oneOf`.",
         )
 
@@ -129,32 +148,45 @@ def _size_problem(schema: Json) -> Problem | None:
         node, location = pending.pop()
         if len(location) > MAX_DEPTH:
             return Problem(
-                json_path(location[:6]) + "…", f"nested more than {MAX_DEPTH} levels deep"
+                json_path(location[:6]) + "…",
+                "nested too deeply",
+                valid=f"up to {MAX_DEPTH} levels",
             )
         if isinstance(node, dict):
             members = cast(dict[Any, Any], node)
             for key, value in members.items():
                 if not isinstance(key, str):
-                    return Problem(json_path(location), "a key is not text", seen=_shown(key))
+                    return Problem(
+                        json_path(location), "a key is not text", seen=_shown(key), valid=_TEXT
+                    )
                 if not _is_text(key):
-                    return Problem(json_path(location), "a key is not valid Unicode")
+                    return Problem(
+                        json_path(location), "a key is not valid Unicode", valid=_UNICODE
+                    )
                 pending.append((value, (*location, key)))
         elif isinstance(node, list):
             items = cast(list[Any], node)
             pending += [(value, (*location, index)) for index, value in enumerate(items)]
         elif isinstance(node, str):
             if not _is_text(node):
-                return Problem(json_path(location), "the text is not valid Unicode")
+                return Problem(json_path(location), "the text is not valid Unicode", valid=_UNICODE)
         elif isinstance(node, float) and (node != node or abs(node) == float("inf")):
-            return Problem(json_path(location), "not a JSON number", seen=str(node))
+            return Problem(
+                json_path(location), "not a JSON number", seen=str(node), valid="a finite one"
+            )
         elif not isinstance(node, (int, float, type(None))):
-            return Problem(json_path(location), "not a JSON value", seen=type(node).__name__)
+            return Problem(
+                json_path(location),
+                "not a JSON value",
+                seen=type(node).__name__,
+                valid="null, true, false, a number, a text, a list or an object",
+            )
     count, nodes = 0, [schema]
     while nodes:
         nodes += [child for _, child in subschemas(nodes.pop())]
         count += 1
         if count > MAX_SUBSCHEMAS:
-            return Problem("", f"more than {MAX_SUBSCHEMAS} subschemas")
+            return Problem("", "too many subschemas", valid=f"up to {MAX_SUBSCHEMAS}")
     return None
 
 
@@ -212,7 +244,7 @@ def _form_problems(schema: dict[str, Any]) -> Iterator[Problem]:
             json_path(location),
             _short(error.message),
             seen=_shown(value),
-            hint=_ADVICE.get(keyword),
+            valid=_VALID.get(keyword, _A_SCHEMA),
         )
 
 
@@ -288,7 +320,8 @@ def _pattern_problems(schema: dict[str, Any], location: Location) -> Iterator[Pr
         ]
     for at, pattern in patterns:
         if (message := pattern_problem(pattern)) is not None:
-            yield Problem(json_path(at), message, seen=_shown(pattern))
+            valid = "a regular expression of ECMA-262, such as ^[A-Z]{3}$"
+            yield Problem(json_path(at), message, seen=_shown(pattern), valid=valid)
 
 
 def pattern_problem(pattern: str) -> str | None:
@@ -311,12 +344,14 @@ def _header_problems(
     if not isinstance(name, str) or not _HEADER_TOKEN.fullmatch(name):
         yield Problem(path, "not a header name", seen=_shown(name), valid="letters, digits and -")
     elif name.lower() in taken:
-        yield Problem(path, f"the same header as {taken[name.lower()]}", seen=_shown(name))
+        message = f"the same header as {taken[name.lower()]}"
+        yield Problem(path, message, seen=_shown(name), valid="a header of its own")
     elif schema.get("type") not in ("string", "integer", "boolean"):
         yield Problem(
             path,
-            "only a string, integer or boolean property can be sent as a header",
+            "a property of this type cannot be sent as a header",
             seen=_shown(schema.get("type")),
+            valid="string, integer or boolean",
         )
     else:
         taken[name.lower()] = path
@@ -326,7 +361,7 @@ def _last_resort(schema: Json) -> Iterator[Problem]:
     try:
         jsonschema_rs.Draft202012Validator(schema, offline=True)
     except ValueError as error:
-        yield Problem("", _short(str(error)))
+        yield Problem("", _short(str(error)), valid="JSON Schema 2020-12")
 
 
 @cache

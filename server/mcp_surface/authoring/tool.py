@@ -8,7 +8,7 @@ from server.mcp_surface.own_tool import OwnTool, own_wire
 from server.mcp_surface.selection import Selection
 from server.service import Service
 from tools.check import CheckedTool
-from tools.json_text import JsonObject
+from tools.json_text import Json, JsonObject
 from tools.problems import Problem
 
 if TYPE_CHECKING:
@@ -61,33 +61,50 @@ EXAMPLE: JsonObject = {
     "outputTransform": "(s) => s.issues.data.map(({ number, title }) => ({ number, title }))",
 }
 
-#: What could stand in a field, by its name.
+#: What could stand in a field, by its name, or by that and the name of what it stands in.
 FIELD_EXAMPLES: JsonObject = {
+    "$ref": "#/$defs/item",
     "action": "MASK",
     "body": '{"name": "<<name>>"}',
+    "concurrency": 4,
     "config": {"url": "https://api.example.com/items", "queryParams": {"q": "<<query>>"}},
+    "config.type": "request",
+    "cursorPath": "meta.next",
+    "dataPath": "items",
     "dataSelector": "(s) => s.list.data.items",
     "failureBehavior": "continue",
+    "folder": "shop/orders",
     "headers": {"Accept": "application/json"},
     "id": "list_items",
+    "inputSchema.type": "object",
     "inputSchema": {"type": "object", "properties": {"query": {"type": "string"}}},
     "inputs": {"id": "<<currentItem.id>>"},
+    "instruction": "Lists the open issues of a repository, newest first.",
+    "maxPages": 10,
     "method": "POST",
+    "modify": False,
+    "name": "List items",
+    "nextUrlPath": "links.next",
     "outputSchema": {"type": "array", "items": {"type": "object"}},
     "outputTransform": "(s) => s.list.data.items.map(({ id, name }) => ({ id, name }))",
     "pageSize": 50,
     "pagination": {"type": "pageBased", "pageSize": 50, "dataPath": "items"},
+    "pagination.type": "pageBased",
     "pattern": "[Pp]assword",
     "queryParams": {"q": "<<query>>"},
     "responseFilters": [
         {"id": "no-passwords", "target": "KEYS", "pattern": "[Pp]assword", "action": "REMOVE"}
     ],
     "retries": 3,
+    "retryDelayMs": 500,
     "steps": [{"id": "list", "config": {"url": "https://api.example.com/items"}}],
     "stopCondition": "(response) => response.data.items.length === 0",
+    "systemId": "shop",
     "target": "KEYS",
     "timeoutMs": 30000,
+    "toolId": "list_items",
     "transformCode": "(s) => s.list.data.items.filter((one) => one.open)",
+    "type": "string",
     "url": "https://api.example.com/items/<<id>>",
     "version": "1.0.0",
 }
@@ -168,9 +185,19 @@ def report(checked: CheckedTool) -> JsonObject:
 
 
 def _wire(problem: Problem) -> JsonObject:
-    field = problem.path.rpartition(".")[2]
-    name = field.partition("[")[0]
-    if name not in FIELD_EXAMPLES:
-        return problem.wire()
-    example = FIELD_EXAMPLES[name]
-    return problem.wire() | {"example": example[0] if "[" in field else example}
+    return problem.wire() | {"example": _example_for(problem.path)}
+
+
+def _example_for(path: str) -> Json:
+    """What could stand at a path; for a field that there is not, what could stand around it."""
+    while path:
+        above, _, field = path.rpartition(".")
+        name, parent = field.partition("[")[0], above.rpartition(".")[2]
+        if parent == "properties":
+            # The name of an input, which is anything.
+            return {"type": "string"}
+        example: Json = FIELD_EXAMPLES.get(f"{parent}.{name}", FIELD_EXAMPLES.get(name))
+        if example is not None:
+            return example[0] if "[" in field else example
+        path = above
+    return EXAMPLE

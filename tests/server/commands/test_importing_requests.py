@@ -380,3 +380,70 @@ def test_exported_tools_are_taken_back_unchanged_and_hold_no_secret(callslip: Ca
     document = json.loads(callslip("tools", "export", "--format", "arazzo").stdout)
     assert [one["workflowId"] for one in document["workflows"]] == ["get_a"]
     callslip("import", "arazzo", "-", "--dry-run", stdin=json.dumps(document))
+
+
+def test_an_address_that_is_none_is_refused_without_what_is_secret_in_it(
+    callslip: Callslip,
+) -> None:
+    refused = callslip("import", "superglue", f"http://ann:{PASSWORD}@[::1/tools?k=1", code=2)
+    assert "http://[::1/tools: this is no http or https url" in refused.output
+
+
+def test_halves_of_characters_in_a_url_are_no_failure(callslip: Callslip, tmp_path: Path) -> None:
+    request: dict[str, Any] = {"method": "GET", "url": "https://api.test/a\ud800", "headers": []}
+    answer = {"status": 200, "content": {"mimeType": "application/json"}}
+    file = tmp_path / "session.har"
+    file.write_text(json.dumps({"log": {"entries": [{"request": request, "response": answer}]}}))
+    report = json.loads(callslip("import", "har", str(file), "--json").stdout)
+    assert [one["id"] for one in report["added"]] == ["get_a"]
+
+
+def test_a_system_that_is_refused_is_named_with_the_reason(
+    callslip: Callslip, tmp_path: Path
+) -> None:
+    file = tmp_path / "tools.json"
+    headers = {"X-Api-Key": "planted\ud800key"}
+    step = {"id": "s", "config": {"url": "https://api.test/", "headers": headers}}
+    file.write_text(json.dumps([{"id": "t", "steps": [step]}]))
+    refused = callslip("import", "superglue", str(file), code=2)
+    assert "api-test is refused: credentials.api_key: the value is no Unicode text" in (
+        refused.output.replace("\n", " ")
+    )
+    assert callslip("tools", "export").stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("pets.json", "a tool cannot call itself"),
+        ("https://api.test/pets.json", "it is not fetched"),
+        ("data:application/json;base64,\u00e9", "its data: url cannot be decoded"),
+        ("a%00b.json", "its url names no file"),
+    ],
+)
+def test_where_no_tool_can_be_stored_no_system_is(
+    source: str, reason: str, callslip: Callslip, tmp_path: Path
+) -> None:
+    file = tmp_path / "workflows.json"
+    workflow = {"workflowId": "w", "steps": [{"stepId": "a", "workflowId": "w"}]}
+    get = {"operationId": "pets", "responses": {"200": {"description": "fine"}}}
+    described = {
+        "openapi": "3.0.0",
+        "info": {"title": "Pets", "version": "1"},
+        "servers": [{"url": "https://api.test"}],
+        "paths": {"/pets": {"get": get}},
+    }
+    (tmp_path / "pets.json").write_text(json.dumps(described))
+    file.write_text(
+        json.dumps(
+            {
+                "arazzo": "1.0.1",
+                "info": {"title": "Pets", "version": "1"},
+                "sourceDescriptions": [{"name": "pets", "url": source}],
+                "workflows": [workflow],
+            }
+        )
+    )
+    refused = callslip("import", "arazzo", str(file), code=2)
+    assert reason in refused.output.replace("\n", " ")
+    assert callslip("systems", "list", "--json").stdout.strip() == "[]"

@@ -36,6 +36,7 @@ def reasons(result: ImportResult) -> dict[str, str]:
         ("curl ''", [["curl", ""]]),
         ('curl "$env:A" "$B"', [["curl", reference("A"), reference("B")]]),
         ('curl ^"x^" ^\n  -d ^"a^\n\nb^"', [["curl", "x", "-d", "a\nb"]]),
+        ("curl 'x?q=a^' -d '{\"q\":\"^\"}'", [["curl", "x?q=a^", "-d", '{"q":"^"}']]),
     ],
 )  # fmt: skip
 def test_shell_words_are_read_as_shells_read_them(text: str, words: list[list[str]]) -> None:
@@ -279,3 +280,34 @@ def test_a_scheme_that_no_tool_can_ask_is_named() -> None:
 def test_a_text_without_a_request_is_refused(text: str) -> None:
     with pytest.raises(DocumentError):
         import_curl(text)
+
+
+def test_a_user_without_a_colon_has_a_password_that_is_to_be_set() -> None:
+    result = import_curl("curl -u ann https://a.test/x")
+    assert result.system.definition["auth"]["type"] == "basic"
+    assert result.system.credentials == ("username", "password")
+
+
+def test_a_text_like_minus_zero_stays_as_it_is() -> None:
+    (tool,) = import_curl("curl 'https://a.test/x?a=-0&b=-5'").tools
+    properties = tool.definition["inputSchema"]["properties"]
+    assert properties == {
+        "a": {"type": "string", "default": "-0"},
+        "b": {"type": "integer", "default": -5},
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "cookies"),
+    [("-b a=1 -b c=2", ["a=1; c=2"]), ("-b a=1 -H 'Cookie: d=3'", ["d=3"])],
+)
+def test_cookies_are_one_header(options: str, cookies: list[str]) -> None:
+    result = import_curl(f"curl https://a.test/x {options}")
+    assert list(result.system.values.values()) == cookies
+
+
+def test_what_is_refused_says_why() -> None:
+    with pytest.raises(DocumentError) as refused:
+        import_curl("curl -X QUERY https://a.test/x")
+    assert refused.value.place == "command 1, request 1"
+    assert refused.value.hint == "Left out: its method is none that a step can use."

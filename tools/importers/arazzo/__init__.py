@@ -48,11 +48,16 @@ def import_arazzo(
         for index, one in enumerate(list_of(workflows))
         if (tool := reader.read(object_of(one), Place(("workflows", index)))) is not None
     ]
+    reasons = "; ".join(f"{one.place}: {one.reason}" for one in list(notes)[:3])
     if not tools:
-        reasons = "; ".join(f"{one.place}: {one.reason}" for one in list(notes)[:3])
         raise DocumentError(f"none of its workflows can be a tool: {reasons}", place="#/workflows")
     used = reader.used_tools()
     systems = reader.used_systems() or [one.result.system for one in sources.all]
+    if not systems:
+        raise DocumentError(
+            f"no description of its operations can be used: {reasons or 'it names none'}",
+            place="#/sourceDescriptions",
+        )
     title = short_text(object_of(root.get("info")).get("title"), 100) or "Arazzo"
     result = ImportResult(
         "arazzo 1.0",

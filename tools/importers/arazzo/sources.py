@@ -1,7 +1,6 @@
 """The OpenAPI documents that a workflow's steps name operations of."""
 
 import base64
-import binascii
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from urllib.parse import unquote
@@ -97,13 +96,16 @@ class Sources:
             try:
                 encoded = head.endswith(";base64")
                 return base64.b64decode(data) if encoded else unquote(data).encode()
-            except binascii.Error:
-                raise DocumentError("its data: url is not base64") from None
+            except ValueError:
+                raise DocumentError("its data: url cannot be decoded") from None
         if "://" in url or url.startswith("//"):
             raise DocumentError("it is not fetched; save it beside the document and name the file")
         if self._read_bytes is None:
             raise DocumentError("a document from stdin has no files beside it")
-        return self._read_bytes(unquote(url.removeprefix("./")))
+        name = unquote(url.removeprefix("./"))
+        if not name.isprintable():
+            raise DocumentError("its url names no file")
+        return self._read_bytes(name)
 
 
 def _operation_keys(content: bytes) -> dict[str, str]:

@@ -47,6 +47,7 @@ class _Options:
     urls: list[str] = field(default_factory=list[str])
     method: str | None = None
     headers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    cookies: list[str] = field(default_factory=list[str])
     data: list[str] = field(default_factory=list[str])
     query: list[str] = field(default_factory=list[str])
     fields: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
@@ -192,7 +193,7 @@ def _take(options: _Options, name: str, value: str, place: str, notes: NoteList)
             options.is_digest = name == "digest"
         case "cookie":
             if "=" in value or any(references(value)):
-                options.headers.append(("Cookie", value))
+                options.cookies.append(value)
             else:
                 notes.add(f"{place}, --cookie", "cookies in a file are not carried over")
         case "user-agent":
@@ -360,6 +361,8 @@ def _request(options: _Options, url: str, place: str, notes: NoteList) -> SeenRe
     headers = list(options.headers)
     if options.is_json and not any(name.lower() == "accept" for name, _ in headers):
         headers.append(("Accept", "application/json"))
+    if options.cookies and not any(name.lower() == "cookie" for name, _ in headers):
+        headers.append(("Cookie", "; ".join(options.cookies)))
     sending = "PUT" if options.upload is not None else "POST"
     method = options.method or ("HEAD" if options.is_head else sending if body else "GET")
     for one in query:
@@ -406,12 +409,15 @@ def _upload_url(url: str, file: str) -> str:
 def _auth(options: _Options) -> SeenAuth | None:
     if options.auth is not None or options.user is None:
         return options.auth
-    user, _, password = options.user.partition(":")
+    user, colon, password = options.user.partition(":")
     if options.aws is not None:
         parts = options.aws.split(":")
         region = parts[2] if len(parts) > 2 else "us-east-1"
         service = parts[3] if len(parts) > 3 else "execute-api"
         values = {"access_key_id": user, "secret_access_key": password}
         return SeenAuth("aws_sigv4", values, {"region": region, "service": service})
+    if colon and not options.is_digest:
+        return SeenAuth.basic(user, password)
+    # Without a colon, curl asks for the password.
     kind = "digest" if options.is_digest else "basic"
     return SeenAuth(kind, {"username": user, "password": password})

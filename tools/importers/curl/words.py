@@ -22,6 +22,8 @@ _DOCUMENT = re.compile(r"<<-?[ \t]*(?P<quote>['\"\\]?)(?P<end>\w+)['\"]?")
 _CAT = re.compile(rf"\$\(\s*cat\s+{_DOCUMENT.pattern}[ \t]*\n")
 #: Here-documents without an end are looked at to the end of the text.
 _MOST_WITHOUT_END = 100
+#: Where a word begins with a quote of cmd, or a line goes on; elsewhere, `^` is a character.
+_CMD = re.compile(r'\^\n|(?<!\S)\^"')
 _ESCAPE = re.compile(
     r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|.)", re.S
 )
@@ -45,7 +47,7 @@ def shell_commands(text: str) -> Iterator[list[str]]:
 def _joined(text: str) -> str:
     """One line a command: continued lines of cmd and PowerShell are joined as those of sh are."""
     text = text.replace("\r\n", "\n")
-    if re.search(r"\^\n|\^\"", text):
+    if _CMD.search(text):
         # cmd: `^` takes the meaning of the character after it away, and a line break is two.
         lines = (re.sub(r"\^\n\s*", " ", one) for one in text.split("^\n\n"))
         return "\n".join(re.sub(r"\^(.)", r"\1", one, flags=re.DOTALL) for one in lines)

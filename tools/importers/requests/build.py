@@ -84,7 +84,12 @@ def build_result(
         and (draft := take_apart(one, options.variables, notes)) is not None
     ]
     if not drafts:
-        raise DocumentError("it has no request that a tool could make")
+        why = next(reversed(notes.notes), None)
+        raise DocumentError(
+            "it has no request that a tool could make",
+            place=why and why.place,
+            hint=why and f"{why.reason[:1].upper()}{why.reason[1:]}.",
+        )
     known: dict[str, str] = {}
     for draft in drafts:
         known |= draft.known_secrets()
@@ -418,11 +423,13 @@ def _config(draft: Draft, system: FoundSystem | None, expressions: "_Expressions
 
 
 def _is_joined(draft: Draft) -> bool:
-    """Whether a text that is sent as JSON is none before its references are resolved."""
+    """Whether a text that is sent as JSON is not the template of a JSON value."""
     text, body = draft.text or "", draft.request.body
     kind = (body.media_type or "" if body is not None else "").partition(";")[0].strip().lower()
     is_json = kind == "application/json" or kind.endswith("+json")
-    return is_json and has_bare_references(text) and only_reference(text) is None
+    # A text that is one string of JSON would lose its quotes.
+    is_apart = has_bare_references(text) or text.lstrip().startswith('"')
+    return is_json and is_apart and only_reference(text) is None
 
 
 def _fields(pairs: Sequence[tuple[str, str]], expressions: "_Expressions") -> JsonObject:

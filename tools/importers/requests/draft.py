@@ -222,6 +222,8 @@ class _Reader:
         self._variables = variables
         self._notes = notes
         self._user: tuple[str, str] | None = None
+        #: The user and password of a sign-in with one of them alone.
+        self._half: Mapping[str, str] = {}
         self._bound: dict[str, str] = {}
         #: Fields that are secret for what the body does with them.
         self._handed_on = frozenset[str]()
@@ -265,12 +267,22 @@ class _Reader:
             program = graphql_text(cast("JsonObject", body))
             self._handed_on = variables_of_secrets(program or "")
         draft.json = self._json("", body)
+        if self._half:
+            # Systems need both.
+            pair = ":".join(
+                draft.secret(name, self._secret_value(value) or None) if value else ""
+                for name, value in self._half.items()
+            )
+            draft.headers.append(("Authorization", f"Basic {pair}"))
         return draft
 
     # Where it goes
 
     def _target(self) -> tuple[str, str, str] | None:
         url = self._request.url.strip().partition("#")[0]
+        if not url:
+            self._notes.add(self._request.place, "left out: it has no url")
+            return None
         base, _, query = url.partition("?")
         scheme, separator, rest = base.partition("://")
         if not separator:
@@ -337,8 +349,12 @@ class _Reader:
                 kept.append((name, value))
         draft.headers = kept
         if given is None and self._user is not None:
-            given = SeenAuth("basic", {"username": self._user[0], "password": self._user[1]})
-        if given is not None:
+            given = SeenAuth.basic(*self._user)
+        if given is None:
+            return
+        if given.is_half:
+            self._half = given.values
+        else:
             values = {name: self._secret_value(one) for name, one in given.values.items()}
             draft.auth = SeenAuth(given.kind, values, given.settings)
 
@@ -350,7 +366,7 @@ class _Reader:
         if kind == "basic":
             pair = None if is_blank(rest) else basic_pair(rest)
             user, password = pair or ("", "")
-            return SeenAuth("basic", {"username": user, "password": password})
+            return SeenAuth.basic(user, password)
         if kind == "digest":
             return SeenAuth("digest", {"username": "", "password": ""})
         if kind.startswith("aws4") and (scope := _AWS.search(rest)):
@@ -366,7 +382,7 @@ class _Reader:
     def _take_keys(self) -> None:
         """The one key in a header or the query is the sign-in when there is no other."""
         draft = self._draft
-        if draft.auth is not None:
+        if draft.auth is not None or self._half:
             return
         places = (("header", draft.headers), ("query", draft.query))
         found = [
@@ -522,7 +538,7 @@ def typed(text: str) -> Json:
     """A number or truth value as what it is, when it is written as JSON writes it."""
     if text in {"true", "false"}:
         return text == "true"
-    if re.fullmatch(r"-?(?:0|[1-9]\d{0,14})", text):
+    if re.fullmatch(r"0|-?[1-9]\d{0,14}", text):
         return int(text)
     return text
 

@@ -29,6 +29,14 @@ class SeenAuth:
     values: dict[str, str] = field(repr=False)
     #: Further fields of the auth of a system, such as `tokenUrl`; nothing of them is secret.
     settings: dict[str, Json] = field(default_factory=dict[str, Json])
+    #: User or password are known to be empty, which no credential can be.
+    is_half: bool = False
+
+    @classmethod
+    def basic(cls, username: str, password: str) -> "SeenAuth":
+        """The pair that a request sent; both are empty where it is not known."""
+        values = {"username": username, "password": password}
+        return cls("basic", values, is_half=bool(username) != bool(password))
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,8 @@ def url_path_template(text: str, expressions: Expressions) -> str:
 
 def joined_template(text: str, expressions: Expressions) -> str:
     """A template of one function, which gives the text where a plain one would make it JSON."""
+    if not any(references(text)):
+        return as_function(text)
     parts: list[str] = []
     position = 0
     for match in _REFERENCE.finditer(text):
