@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from storage.run_record import StoredRun
-from tools.importers.requests.secrets import holds_secret
+from tools.importers.secrets import holds_secret
 from tools.json_text import Json, JsonObject, encode_json_text
 from tools.redaction import is_marked
 from tools.renamed_steps import renamed_script, renamed_step

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 from tools.exporters import Exported
 from tools.exporters.expressions import translated, without_code
 from tools.importers.openapi.words import object_of
-from tools.importers.requests.text import json_with_references, only_reference, readable, reference
+from tools.importers.text import json_with_references, only_reference, readable, reference
 from tools.json_text import Json, JsonObject, encode_json
 from tools.model import RequestConfig, Step, SubToolConfig, Tool
 from tools.scripts import js_text

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import cast
 
-from tools.importers.requests.text import (
+from tools.importers.text import (
     json_with_references,
     only_reference,
     readable,

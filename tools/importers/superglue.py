@@ -19,7 +19,8 @@ from tools.importers.openapi.words import list_of, object_of, text_of
 from tools.importers.requests.document import read_json
 from tools.importers.requests.draft import credential_name
 from tools.importers.requests.operations import graphql_text
-from tools.importers.requests.secrets import (
+from tools.importers.requests.systems import FoundSystem
+from tools.importers.secrets import (
     MOST_SECRETS,
     holds_secret,
     is_blank,
@@ -31,7 +32,6 @@ from tools.importers.requests.secrets import (
     says_no_key,
     too_many_secrets,
 )
-from tools.importers.requests.systems import FoundSystem
 from tools.json_text import Json, JsonObject, decode_json, encode_json_text
 from tools.legacy import modernise
 from tools.model import Pagination, RequestConfig, Step, SubToolConfig, Tool, TransformConfig

@@ -8,7 +8,7 @@ import pytest
 from tools.importers import DocumentError, ImportResult
 from tools.importers.curl import import_curl
 from tools.importers.curl.words import shell_commands
-from tools.importers.requests.text import reference
+from tools.importers.text import reference
 
 
 def config_of(command: str, **options: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from tools.importers import DocumentError
 from tools.importers.curl import import_curl
 from tools.importers.har import HarOptions, import_har
 from tools.importers.postman import import_postman
-from tools.importers.requests.secrets import MOST_SECRETS
+from tools.importers.secrets import MOST_SECRETS
 from tools.importers.superglue import find_tools
 
 TOKENS = [f"Abc{index:06d}XyZ9Qw8Er7Ty6Ui5Op" for index in range(20 * MOST_SECRETS)]

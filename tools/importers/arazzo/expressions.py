@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
-from tools.importers.requests.text import as_function
+from tools.importers.text import as_function
 from tools.json_text import Json, JsonObject, encode_json_text
 
 __all__ = ["Path", "UnknownExpression", "as_script", "as_template", "parse_value", "paths_in"]

@@ -24,7 +24,7 @@ from tools.importers.arazzo.retries import retry_limits
 from tools.importers.arazzo.sources import Source, Sources
 from tools.importers.openapi.references import Document, Place, ReferenceProblem
 from tools.importers.openapi.words import list_of, object_of, short_text, text_of
-from tools.importers.requests.secrets import basic_pair, is_blank, is_secret_name, looks_secret
+from tools.importers.secrets import basic_pair, is_blank, is_secret_name, looks_secret
 from tools.json_text import Json, JsonObject, encode_json_text
 from tools.schema import check_schema
 from tools.schema.check import pattern_problem

@@ -8,8 +8,8 @@ from tools.importers.curl.command import OTHER_SCHEME, read_command
 from tools.importers.curl.words import shell_commands
 from tools.importers.requests import BuildOptions, SeenRequest, build_result
 from tools.importers.requests.draft import Variable
-from tools.importers.requests.secrets import is_secret_name, looks_secret
-from tools.importers.requests.text import only_reference
+from tools.importers.secrets import is_secret_name, looks_secret
+from tools.importers.text import only_reference
 
 __all__ = ["MAX_COMMAND_BYTES", "import_curl"]
 

@@ -11,7 +11,7 @@ from tools.importers.curl.options import QUIET, SHORT, WITH_VALUE
 from tools.importers.curl.words import HERE
 from tools.importers.requests import SeenAuth, SeenBody, SeenPart, SeenRequest
 from tools.importers.requests.operations import operation_of
-from tools.importers.requests.text import (
+from tools.importers.text import (
     bare_reference,
     changed_reference,
     json_with_references,

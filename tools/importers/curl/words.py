@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from tools.importers import DocumentError
-from tools.importers.requests.text import reference, without_marks
+from tools.importers.text import reference, without_marks
 
 __all__ = ["HERE", "shell_commands"]
 

@@ -23,7 +23,7 @@ from tools.importers.requests import (
 from tools.importers.requests.document import read_json_object
 from tools.importers.requests.draft import VARYING
 from tools.importers.requests.operations import members_of, operations_of
-from tools.importers.requests.text import reference, without_marks
+from tools.importers.text import reference, without_marks
 from tools.json_text import Json, JsonObject
 
 __all__ = ["HarOptions", "import_har"]

@@ -1,8 +1,8 @@
 """Secrets that somebody pasted into a description, or named something by: found and masked."""
 
 import re
-from types import ModuleType
 
+from tools.importers.secrets import is_blank, is_secret_name, looks_secret, replace_in_urls
 from tools.literal_secrets import holds_issued_key
 from tools.redaction import MINIMUM_SECRET_LENGTH, REDACTED, without_user_information
 
@@ -54,7 +54,7 @@ def without_secrets(text: str) -> str:
     """
     text = without_issued_keys(without_user_information(text))
     if "://" in text:
-        text = _secrets().replace_in_urls(text, _mark)
+        text = replace_in_urls(text, _mark)
     if "curl" in text:
         text = _USER_OPTION.sub(_without_password, text)
     if ":" in text or "=" in text:
@@ -67,37 +67,30 @@ def _mark(_name: str, _value: str) -> str:
     return REDACTED
 
 
-def _secrets() -> ModuleType:
-    # Imported late: the package of requests needs this one for its words.
-    from tools.importers.requests import secrets
-
-    return secrets
-
-
 def _without_password(found: re.Match[str]) -> str:
     word = found["value"]
     quote = word[0] if word[0] in "'\"" and word[-1] == word[0] else ""
     user, colon, password = word.strip(quote or None).partition(":")
     plain = password.strip("\"',.;)")
-    if not colon or _secrets().is_blank(plain) or _VARIABLE.fullmatch(plain):
+    if not colon or is_blank(plain) or _VARIABLE.fullmatch(plain):
         return found[0]
     return f"{found['open']}{quote}{user}:{REDACTED}{quote}"
 
 
 def _masked_if_named_so(found: re.Match[str]) -> str:
-    return _masked(found) if _secrets().is_secret_name(found["name"]) else found[0]
+    return _masked(found) if is_secret_name(found["name"]) else found[0]
 
 
 def _masked(found: re.Match[str]) -> str:
     value = found["value"]
-    if _secrets().is_blank(value) or not _is_no_word(value):
+    if is_blank(value) or not _is_no_word(value):
         return found[0]
     return f"{found['open']}{REDACTED}"
 
 
 def _is_no_word(value: str) -> bool:
     """Whether a value is made up as a secret is, not written as a word of a sentence is."""
-    if _secrets().looks_secret(value):
+    if looks_secret(value):
         return True
     is_long = len(value) >= MINIMUM_SECRET_LENGTH
     return is_long and sum(map(str.isdigit, value)) >= 3 and any(map(str.isalpha, value))

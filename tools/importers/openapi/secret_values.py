@@ -7,7 +7,7 @@ from tools.importers import NoteList
 from tools.importers.openapi.masking import VALUE_LEFT_OUT, is_key
 from tools.importers.openapi.references import Document, Place, ReferenceProblem
 from tools.importers.openapi.words import list_of, object_of
-from tools.importers.requests.secrets import is_blank, is_secret_name
+from tools.importers.secrets import is_blank, is_secret_name
 from tools.json_text import Json
 from tools.literal_secrets import holds_issued_key
 from tools.redaction import MINIMUM_SECRET_LENGTH

@@ -14,8 +14,8 @@ from tools.importers.requests import BuildOptions, SeenAuth, SeenRequest, build_
 from tools.importers.requests.document import read_json_object
 from tools.importers.requests.draft import Variable
 from tools.importers.requests.operations import operation_of
-from tools.importers.requests.secrets import is_secret_name, looks_secret
-from tools.importers.requests.text import filled, reference
+from tools.importers.secrets import is_secret_name, looks_secret
+from tools.importers.text import filled, reference
 from tools.json_text import Json, JsonObject
 
 __all__ = ["import_postman"]

@@ -5,7 +5,7 @@ from tools.importers.openapi.references import Place
 from tools.importers.openapi.words import list_of, object_of, text_of
 from tools.importers.postman.variables import as_text, pairs_of, with_references
 from tools.importers.requests import SeenBody, SeenPart
-from tools.importers.requests.text import json_with_references, reference
+from tools.importers.text import json_with_references, reference
 from tools.json_text import Json, encode_json_text
 
 __all__ = ["read_body"]

@@ -3,7 +3,7 @@
 import re
 
 from tools.importers.openapi.words import list_of, object_of
-from tools.importers.requests.text import reference, without_marks
+from tools.importers.text import reference, without_marks
 from tools.json_text import Json
 
 __all__ = ["as_text", "pairs_of", "with_references"]

@@ -1,7 +1,7 @@
 """Requests that somebody made or wrote down, as tools: what curl, HAR, Postman and Arazzo share.
 
-`seen.py` is a request as it was found, `secrets.py` knows what of it is secret, `systems.py` gives
-secrets their places in systems, `build.py` makes tools of the rest.
+`seen.py` is a request as it was found, `systems.py` gives its secrets (`importers/secrets.py`)
+their places in systems, `build.py` makes tools of the rest.
 """
 
 from tools.importers.requests.build import BuildOptions, build_result

@@ -26,10 +26,10 @@ from tools.importers.requests.draft import (
     typed,
 )
 from tools.importers.requests.operations import graphql_text
-from tools.importers.requests.secrets import MOST_SECRETS, too_many_secrets
 from tools.importers.requests.seen import SeenPart, SeenRequest
 from tools.importers.requests.systems import FoundSystem, Systems
-from tools.importers.requests.text import (
+from tools.importers.secrets import MOST_SECRETS, too_many_secrets
+from tools.importers.text import (
     changed_expression,
     has_bare_references,
     joined_template,

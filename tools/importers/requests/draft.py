@@ -9,7 +9,8 @@ from urllib.parse import parse_qsl, unquote
 from tools.importers import NoteList
 from tools.importers.files import file_schema
 from tools.importers.requests.operations import graphql_text
-from tools.importers.requests.secrets import (
+from tools.importers.requests.seen import SeenAuth, SeenPart, SeenRequest
+from tools.importers.secrets import (
     MOST_SECRETS,
     basic_pair,
     is_blank,
@@ -22,8 +23,7 @@ from tools.importers.requests.secrets import (
     too_many_secrets,
     variables_of_secrets,
 )
-from tools.importers.requests.seen import SeenAuth, SeenPart, SeenRequest
-from tools.importers.requests.text import (
+from tools.importers.text import (
     bare_reference,
     filled,
     json_with_references,

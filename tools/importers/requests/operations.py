@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 from urllib.parse import parse_qsl, urlsplit
 
-from tools.importers.requests.secrets import looks_secret
 from tools.importers.requests.seen import BodyOperation, SeenBody, SeenRequest
-from tools.importers.requests.text import json_with_references
+from tools.importers.secrets import looks_secret
+from tools.importers.text import json_with_references
 from tools.json_text import Json, JsonObject
 
 __all__ = ["graphql_text", "members_of", "operation_of", "operations_of"]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import cast
 
 from tools.importers import DocumentError
-from tools.importers.requests.text import only_reference, references
+from tools.importers.text import only_reference, references
 from tools.json_text import Json, JsonObject
 from tools.literal_secrets import holds_issued_key
 
