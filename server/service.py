@@ -176,7 +176,7 @@ class Service:
         with _told("changes of other processes cannot be seen"):
             self._list_mark = await self._runs.list_mark(self._owner.id)
         group.start_soon(self._watch)
-        group.start_soon(self._step_notes.note_forever)
+        group.start_soon(self._step_notes.write_forever)
         group.start_soon(self._end_orphans_forever)
         group.start_soon(self.history.index_forever)
         group.start_soon(self.history.prune_forever)
@@ -584,7 +584,7 @@ class Service:
 
     async def _record_end(self, active: ActiveRun, outcome: RunOutcome | None) -> None:
         try:
-            outcome = outcome or active.cut_off()
+            outcome = outcome or await _cut_off(active)
             await self._finish(active, outcome)
         except Exception as fault:
             # What cannot be encoded is left out; that the run has ended is not.
@@ -608,8 +608,11 @@ class Service:
     async def _record_late(self) -> None:
         """Record the ends that could not be recorded when they came. Raises `StorageError`."""
         while self._unrecorded:
-            await self._runs.finish(*self._unrecorded[0])
-            self._unrecorded.pop(0)
+            first = self._unrecorded[0]
+            await self._runs.finish(*first)
+            # Closing may have done the same meanwhile.
+            if self._unrecorded and self._unrecorded[0] is first:
+                self._unrecorded.pop(0)
             _tell(self.runs_changed)
 
     # Other processes
@@ -621,20 +624,28 @@ class Service:
             await anyio.sleep(self.settings.poll_seconds)
             try:
                 await self._record_late()
+            except StorageError as error:
+                _log.warning("the ends of some runs cannot be recorded yet: %s", error)
+            try:
                 version = await self._database.data_version()
                 if version == seen:
                     continue
                 seen = version
-                await self.tools.refresh()
-                await self._cancel_on_request()
-                await self._step_notes.look(self._active)
-                mark = await self._runs.list_mark(self._owner.id)
+                await self._look_around()
             except StorageError as error:
                 _log.warning("cannot look for changes: %s", error)
-                continue
-            _tell(self.home_changed)
-            if self._others_changed_list(mark):
-                _tell(self.runs_changed)
+                if not isinstance(error, DamageError):
+                    seen = -1
+
+    async def _look_around(self) -> None:
+        """Act on what others wrote. The tools come last: damage to them hides nothing else."""
+        await self._cancel_on_request()
+        await self._step_notes.look(self._active)
+        mark = await self._runs.list_mark(self._owner.id)
+        _tell(self.home_changed)
+        if self._others_changed_list(mark):
+            _tell(self.runs_changed)
+        await self.tools.refresh()
 
     def _others_changed_list(self, mark: ListMark) -> bool:
         before, self._list_mark = self._list_mark, mark
@@ -719,6 +730,14 @@ class _Ports:
         return await self._service.start_child(
             tool_id, inputs, self._request, context, self._run_id, carriers
         )
+
+
+async def _cut_off(active: ActiveRun) -> RunOutcome:
+    """The outcome of a run that was cancelled."""
+    if active.execution.has_large_data:
+        # Secrets are looked for in all of it; other runs go on meanwhile.
+        return await anyio.to_thread.run_sync(active.cut_off)
+    return active.cut_off()
 
 
 def _fault_outcome(active: ActiveRun, fault: Exception) -> RunOutcome:

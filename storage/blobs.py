@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from io import BytesIO
 
 from storage.errors import StorageError
 from storage.objects import LARGE_BYTES, ObjectStore
@@ -115,13 +116,13 @@ def pack_pieces(pieces: Iterable[bytes]) -> Packed:
     """Compress a large content that is made while it is compressed."""
     digest, size = hashlib.blake2b(digest_size=_DIGEST_BYTES), 0
     compressor = zstd.ZstdCompressor(options=_OPTIONS)
-    compressed = bytearray()
+    compressed = BytesIO()
     for piece in pieces:
         digest.update(piece)
         size += len(piece)
-        compressed += compressor.compress(piece)
-    compressed += compressor.flush()
-    return Packed(digest.digest(), size, "zstd", bytes(compressed))
+        compressed.write(compressor.compress(piece))
+    compressed.write(compressor.flush())
+    return Packed(digest.digest(), size, "zstd", compressed.getvalue())
 
 
 def pack_text(content: bytes) -> bytes:

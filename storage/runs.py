@@ -42,7 +42,7 @@ from tools.decoders import StoredFile
 from tools.errors import ErrorDetail, ErrorKind
 from tools.json_pieces import json_head
 from tools.json_text import Json, JsonObject, decode_json, encode_json, encode_json_text
-from tools.run import RunOutcome, RunStatus, may_be_large, now_ms
+from tools.run import RunOutcome, RunStatus, handled_bytes, may_be_large, now_ms
 
 __all__ = ["INTERRUPTED", "ListMark", "Pruned", "RunStore"]
 
@@ -103,7 +103,7 @@ class RunStore:
 
     async def finish(self, seq: int, outcome: RunOutcome) -> bool:
         """Record how a run ended. False when it had ended before: the first end stays."""
-        if max(outcome.data_bytes or 0, outcome.cost.bytes_in) < _PACKED_INLINE_BYTES:
+        if max(outcome.data_bytes or 0, handled_bytes(outcome.steps)) < _PACKED_INLINE_BYTES:
             details = _FinishedDetails.of(outcome)
         else:
             # Compressing lets other threads run.
@@ -382,7 +382,7 @@ class _FinishedDetails:
             outcome.steps,
             outcome.data,
             result.packed if result is not None else None,
-            may_be_large=may_be_large(outcome.cost, outcome.sub_tools),
+            may_be_large=may_be_large(outcome.steps, outcome.cost, outcome.sub_tools),
         )
         detail = outcome.error_detail
         logs = [line.wire() for line in outcome.logs]

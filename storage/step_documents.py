@@ -71,7 +71,7 @@ def _pack_step(
 def _around(step: StepRecord, result: Json) -> JsonObject | None:
     """The envelope of a step without its data, when that is the result itself."""
     data: Json = step.data if step.has_data else None
-    if not isinstance(data, dict) or not isinstance(result, dict | list):
+    if not isinstance(data, dict) or not isinstance(result, dict | list | str):
         return None
     envelope = cast("JsonObject", data)
     if envelope.get("data") is not result:

@@ -5,7 +5,7 @@ done only for runs that somebody has asked for.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -30,13 +30,13 @@ class WatchedRuns:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def watch(self, run_id: str) -> None:
-        """Ask the owner of a running run to note its steps; of other runs there is nothing more."""
+    async def watch(self, run_ids: Collection[str]) -> None:
+        """Ask the owners of running runs to note their steps; of others there is nothing more."""
         await self._database.write(
-            lambda connection: connection.execute(
+            lambda connection: connection.executemany(
                 "INSERT OR IGNORE INTO watched_runs (run_id) "
                 "SELECT run_id FROM runs WHERE run_id = ? AND status = 'running'",
-                (run_id,),
+                [(run_id,) for run_id in run_ids],
             )
         )
 

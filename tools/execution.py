@@ -127,6 +127,11 @@ class Execution:
         """What the steps of a run under way have done, without their data."""
         return [record.wire() for record in self._steps]
 
+    @property
+    def has_large_data(self) -> bool:
+        """Whether a step has left large data."""
+        return any(self._is_large(record.data) for record in self._steps)
+
     def cut_off(self, kind: ErrorKind, message: str) -> RunOutcome:
         """The outcome of a run that was ended from outside."""
         self._end_open_steps("aborted", message)
@@ -440,4 +445,5 @@ class Execution:
             set_data()
 
     def _is_large(self, data: Json) -> bool:
-        return may_be_large(self._context.cost, self._context.sub_tools) and weighs_much(data)
+        context = self._context
+        return may_be_large(self._steps, context.cost, context.sub_tools) and weighs_much(data)

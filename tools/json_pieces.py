@@ -18,8 +18,10 @@ PIECE_BYTES = 1024 * 1024
 _MANY_MEMBERS = 10_000
 _MANY_CHARACTERS = 256 * 1024
 _FEW_MEMBERS = 32
-_LOOKED_AT_MEMBERS = 16
-_LOOKED_AT_LEVELS = 4
+#: Of an object so many members are looked at, by the levels below it that are looked at, too. The
+#: views of a run have some twenty members, one of which is its data.
+_LOOKED_AT_MEMBERS = (3, 3, 3, 8, 32, 32)
+_LOOKED_AT_LEVELS = len(_LOOKED_AT_MEMBERS) - 1
 _MEMBER_BYTES = 10
 _SCALAR_BYTES = 5
 #: Below this level a container is written in one piece.
@@ -37,7 +39,7 @@ def _weight(value: Json, levels: int) -> int:
         return len(value)
     if isinstance(value, dict):
         members = cast("JsonObject", value)
-        some = list(islice(members.values(), _LOOKED_AT_MEMBERS))
+        some = list(islice(members.values(), _LOOKED_AT_MEMBERS[levels]))
         of_each = _MEMBER_BYTES
     elif isinstance(value, list):
         members = cast("list[Any]", value)
@@ -48,9 +50,11 @@ def _weight(value: Json, levels: int) -> int:
         return _SCALAR_BYTES
     if not some:
         return 0
-    if not levels:
-        return len(members) * _SCALAR_BYTES
-    weight = sum([_weight(one, levels - 1) for one in some]) // len(some)
+    if levels:
+        weight = sum([_weight(one, levels - 1) for one in some]) // len(some)
+    else:
+        weight = sum([len(one) if isinstance(one, str) else _SCALAR_BYTES for one in some])
+        weight //= len(some)
     return len(members) * (of_each + weight)
 
 

@@ -4,7 +4,7 @@ Times are milliseconds since the epoch inside the program and RFC 3339 (ms, UTC)
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -31,6 +31,7 @@ __all__ = [
     "RunStatus",
     "SourceKind",
     "StepRecord",
+    "handled_bytes",
     "may_be_large",
     "milliseconds",
     "now_ms",
@@ -294,9 +295,21 @@ class Cost:
         }
 
 
-def may_be_large(cost: Cost, sub_tools: Mapping[str, JsonObject]) -> bool:
+def handled_bytes(steps: Sequence[StepRecord]) -> int:
+    """How many bytes the answers had that steps read, decompressed; at least about.
+
+    Data that was taken from a record, which nobody has measured, counts as large.
+    """
+    if any(step.taken_from is not None for step in steps):
+        return PIECE_BYTES + 1
+    return sum(request.bytes_in for step in steps for request in step.requests)
+
+
+def may_be_large(
+    steps: Sequence[StepRecord], cost: Cost, sub_tools: Mapping[str, JsonObject]
+) -> bool:
     """Whether a run can have made large data: scripts and other tools make much of little."""
-    return cost.bytes_in > PIECE_BYTES or cost.script_ms > 0 or bool(sub_tools)
+    return cost.script_ms > 0 or bool(sub_tools) or handled_bytes(steps) > PIECE_BYTES
 
 
 @dataclass

@@ -157,9 +157,14 @@ def _kept(body: bytes, context: RunContext) -> bytes:
 
 
 def _kept_head(body: Body, context: RunContext) -> bytes:
+    most, longest = context.engines.max_recorded_body_bytes, context.redactor.longest_form_bytes
     # A credential that the end of what is kept would cut through is whole here.
-    longest = context.redactor.longest_form_bytes
-    return _kept(body.head(context.engines.max_recorded_body_bytes + longest), context)
+    head = body.head(most + longest)
+    kept = context.redactor.data(head)
+    if len(head) < len(body):
+        # Its last bytes may begin one, and are kept where many before them became shorter.
+        kept = kept[: max(0, len(kept) - longest)]
+    return kept[:most]
 
 
 def _status_error(

@@ -79,13 +79,15 @@ class Notifier:
         self, context: ServerRequestContext[Any], params: types.SubscriptionsListenRequestParams
     ) -> Any:
         """A stream of changes, of a client of 2026-07-28."""
-        uris = set(params.notifications.resource_subscriptions or ())
+        watched: list[str] = []
         try:
-            for uri in uris:
+            for uri in set(params.notifications.resource_subscriptions or ()):
+                # A stream that ends in the middle leaves the watches of others alone.
+                watched.append(uri)
                 await self._watch(uri)
             return await self._listen(context, params)
         finally:
-            for uri in uris:
+            for uri in watched:
                 self._unwatch(uri)
 
     def close(self) -> None:
@@ -176,7 +178,9 @@ class Notifier:
         uris[uri] += 1
         if run_id not in self._seen:
             with suppress(StorageError):
-                self._seen[run_id] = await self._sight_of(run_id)
+                sight = await self._sight_of(run_id)
+                if run_id in self._watched:
+                    self._seen.setdefault(run_id, sight)
 
     def _unwatch(self, uri: str) -> None:
         run_id = _run_of(uri)

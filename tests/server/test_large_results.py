@@ -1,5 +1,6 @@
 """Results too large for the database: recorded whole, read in parts, never passed through whole."""
 
+import gzip
 import json
 import random
 import sqlite3
@@ -8,21 +9,24 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import anyio
 import pytest
 from mcp.shared.exceptions import MCPError
 
 from server.app import open_service
+from server.reruns import RerunRequest
 from server.service import Service
 from server.settings import Settings
 from storage.audit import audit
 from storage.objects import ObjectStore
-from tests.server.helpers import request_tool, start, store
+from tests.server.helpers import WAIT_SECONDS, request_tool, start, store
 from tests.server.raw_client import run_command
 from tests.server.test_cli import as_json
 from tests.server.test_mcp import ERAS, MODERN, call, connected, text
 from tests.server.test_systems import add_system
 from tests.web import Answer, Web
 from tools.json_text import encode_json
+from tools.run import RequestSource, RunStatus
 
 ROWS: list[dict[str, Any]] = [
     {"id": n, "code": random.Random(n).randbytes(400).hex()} for n in range(1500)
@@ -108,6 +112,23 @@ async def test_a_credential_in_one_of_megabytes_is_taken_out_wherever_it_is(
         assert outcome.data[place] == {"id": place, "of": "[credential acme.token]"}
 
 
+async def test_the_end_of_a_body_that_is_kept_in_part_shows_no_part_of_a_credential(
+    service: Service, web: Web
+) -> None:
+    secret = "the-secret-of-an-upstream-" + "0123456789" * 6
+    await add_system(service, url=web.url, credentials={"token": secret})
+    # Each mark is shorter than what it stands for, so that the kept part ends behind the cut.
+    content = (secret + " ").encode() * 80_000
+    web.responds(lambda seen: Answer(content, headers={"Content-Type": "text/plain"}))
+    await store(service, request_tool("text", "/", config={"systemId": "acme"}))
+    await (await start(service, "text", run_id="r")).wait()
+    exchange = (await service.get_run("r")).steps[0]["requests"][0]["exchange"]
+    assert exchange["truncated"]
+    kept = exchange["responseBody"].replace("[credential acme.token]", "")
+    assert len(exchange["responseBody"]) > 1_000_000
+    assert "[credential acme.token]".startswith(kept.strip())
+
+
 async def test_one_of_megabytes_that_is_no_json_says_at_which_byte(
     service: Service, web: Web
 ) -> None:
@@ -117,6 +138,85 @@ async def test_one_of_megabytes_that_is_no_json_says_at_which_byte(
     outcome = await (await start(service, "rows")).wait()
     assert outcome.error is not None
     assert f"at byte {len(broken):,}" in outcome.error
+
+
+async def test_one_of_megabytes_that_is_not_utf8_is_read_in_one_encoding_as_a_whole(
+    service: Service, web: Web
+) -> None:
+    body = json.dumps([{"id": n, "name": "né"} for n in range(60_000)], ensure_ascii=False).encode()
+    body = body[:-10] + b"\xe9" + body[-10:]
+    web.responds(lambda seen: Answer(body, headers={"Content-Type": "application/json"}))
+    await store(service, request_tool("rows", web.url, retries=0))
+    active = await start(service, "rows")
+    assert (await active.wait()).data == json.loads(body.decode("latin-1"))
+    [step] = (await service.get_run(active.run_id)).steps
+    assert step["warnings"] == ["The body is not UTF-8 and was read as Latin-1."]
+
+
+async def test_one_that_came_compressed_is_large_too(service: Service, web: Web) -> None:
+    rows = [{"id": 1, "name": "the same"}] * 100_000
+    body = gzip.compress(encode_json(rows))
+    assert len(body) < 64 * 1024
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    web.responds(lambda seen: Answer(body, headers=headers))
+    await store(service, request_tool("rows", web.url, retries=0))
+    outcome = await (await start(service, "rows")).wait()
+    assert outcome.data == rows
+    assert outcome.data_json is None
+
+
+async def test_one_that_is_taken_from_a_record_is_large_too(service: Service, web: Web) -> None:
+    answers = {"/rows": Answer(MANY_ROWS), "/broken": Answer("no", status=400)}
+    web.responds(lambda seen: answers[seen.path])
+    steps = [{"id": name, "config": {"url": f"{web.url}/{name}"}} for name in ("rows", "broken")]
+    transform = "(state) => state.rows.data"
+    await store(service, {"id": "t", "retries": 0, "steps": steps, "outputTransform": transform})
+    await (await start(service, "t", run_id="failed")).wait()
+    answers["/broken"] = Answer([])
+    wanted = RerunRequest("failed", RequestSource.CLI, from_failed_step=True)
+    outcome = await (await service.rerun(wanted)).run.wait()
+    assert outcome.data == MANY_ROWS
+    assert outcome.data_json is None
+    assert [step.taken_from for step in outcome.steps] == ["failed", None]
+
+
+async def test_one_that_is_a_single_text_is_stored_once(service: Service, web: Web) -> None:
+    words = random.Random(1).randbytes(2_000_000).hex()
+    web.responds(lambda seen: Answer(words))
+    await store(service, request_tool("text", web.url, retries=0))
+    active = await start(service, "text")
+    assert (await active.wait()).data == words
+    run = await service.get_run(active.run_id, with_large=True)
+    assert run.data == words
+    assert run.steps[0]["data"]["data"] is run.data
+
+
+async def test_a_cancelled_run_keeps_no_credential_in_its_large_data(
+    service: Service, web: Web
+) -> None:
+    secret = "s3cret-of-the-upstream"
+    rows = [*MANY_ROWS[:-1], {"id": secret}]
+    asked = anyio.Event()
+
+    def respond(seen: Any) -> Answer:
+        if seen.path == "/rows":
+            return Answer(rows)
+        asked.set()
+        return Answer([], release=anyio.Event())
+
+    web.responds(respond)
+    await add_system(service, url=web.url, credentials={"token": secret})
+    steps = [
+        {"id": name, "config": {"systemId": "acme", "url": f"/{name}"}} for name in ("rows", "end")
+    ]
+    await store(service, {"id": "t", "retries": 0, "steps": steps})
+    active = await start(service, "t")
+    with anyio.fail_after(WAIT_SECONDS):
+        await asked.wait()
+    await service.cancel_run(active.run_id, "enough")
+    run = await service.get_run(active.run_id, with_large=True)
+    assert run.status is RunStatus.ABORTED
+    assert run.steps[0]["data"]["data"] == [*rows[:-1], {"id": "[credential acme.token]"}]
 
 
 async def test_two_are_compared_and_one_that_is_the_same_file_is_not_read(

@@ -3,6 +3,7 @@
 import sqlite3
 import time
 from collections.abc import AsyncGenerator
+from contextlib import closing
 from typing import Any
 
 import anyio
@@ -304,6 +305,20 @@ async def test_refreshes_at_once_end_with_the_newest_tools(
         entry = service.catalog.get("t")
         assert entry is not None
         assert entry.stored.version_number == number + 1
+
+
+async def test_damage_to_the_tools_does_not_hide_that_another_process_cancels(
+    service: Service, other: Service, upstream: SilentUpstream, settings: Settings
+) -> None:
+    await store(service, request_tool("t", f"{upstream.url}/x"))
+    active = await start(service, "t")
+    await until(lambda: upstream.requests == 1, "the request is on its way")
+    with closing(sqlite3.connect(settings.database_path)) as damaging, damaging:
+        damaging.execute("ALTER TABLE tools RENAME TO gone")
+        damaging.execute("UPDATE revisions SET number = number + 1 WHERE subject = 'tools'")
+    assert await other.cancel_run(active.run_id, "enough")
+    with anyio.fail_after(WAIT_SECONDS):
+        assert (await active.wait()).error == "enough"
 
 
 async def test_a_run_is_cancelled_by_another_process(

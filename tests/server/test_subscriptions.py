@@ -1,18 +1,23 @@
 """Subscribed runs say when they change, in both eras, also those of another process."""
 
-from typing import Any
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from typing import Any, cast
 
 import anyio
 import pytest
 from mcp import Client
+from mcp.types import SubscriptionFilter, SubscriptionsListenRequestParams
 
 from server.app import open_service
+from server.mcp_surface.notifications import Notifier
 from server.mcp_surface.surface import McpSurface
 from server.service import Service
 from server.settings import Settings
 from server.workflow_view import workflow_view
 from storage.watched_runs import RunSight
-from tests.server.helpers import WAIT_SECONDS, start, store, until
+from tests.server.helpers import WAIT_SECONDS, start, store, until, until_async
 from tests.server.test_mcp import ERAS, LEGACY
 from tests.web import Answer, Web
 
@@ -159,6 +164,53 @@ async def test_a_run_that_begins_after_it_is_watched_is_told_from_another_proces
                 await active.wait()
                 await until(lambda: watcher.updates == 4, "the end is told")
                 watcher.stop.set()
+
+
+async def test_a_run_that_is_watched_while_the_home_is_locked_is_shown_when_it_is_free(
+    settings: Settings, web: Web
+) -> None:
+    upstream = Upstream(web)
+    async with open_service(settings) as other, open_service(settings) as mine:
+        await two_steps(other, web)
+        active = await start(other, "t", run_id="r")
+        await until(lambda: upstream.asked == 1, "the first step has begun")
+        with closing(sqlite3.connect(settings.database_path, isolation_level=None)) as locking:
+            locking.execute("BEGIN IMMEDIATE")
+            assert await mine.sight_of("r") == RunSight("running", is_watched=False, steps=None)
+            locking.execute("ROLLBACK")
+
+        async def is_shown() -> bool:
+            return [step["stepId"] for step in (await mine.get_run("r")).steps] == ["one"]
+
+        await until_async(is_shown, "its step is shown")
+        await upstream.go()
+        await upstream.go()
+        await active.wait()
+
+
+async def test_a_stream_that_ends_while_it_opens_leaves_what_others_watch() -> None:
+    is_asked = anyio.Event()
+
+    async def sight_of(run_id: str) -> RunSight | None:
+        is_asked.set()
+        await anyio.sleep_forever()
+        return None
+
+    notifier = Notifier(sight_of, announces_runs=False)
+    uris = {f"callslip://runs/{number}" for number in range(5)}
+    watched = notifier._watched  # pyright: ignore[reportPrivateUsage]: nothing else shows it
+    for uri in uris:
+        watched[uri.rpartition("/")[2]] = Counter({uri: 1})
+    wanted = SubscriptionsListenRequestParams(
+        notifications=SubscriptionFilter(resource_subscriptions=list(uris))
+    )
+    async with anyio.create_task_group() as group:
+        # It gets no further than looking at the first run.
+        group.start_soon(notifier.listen, cast("Any", None), wanted)
+        with anyio.fail_after(WAIT_SECONDS):
+            await is_asked.wait()
+        group.cancel_scope.cancel()
+    assert watched == {uri.rpartition("/")[2]: Counter({uri: 1}) for uri in uris}
 
 
 async def test_the_steps_of_a_run_that_nobody_watches_are_written_at_its_end_only(

@@ -73,6 +73,9 @@ def test_a_value_is_large_by_what_is_seen_of_it_in_a_few_looks() -> None:
     assert weighs_much({"data": {"rows": [{"id": 1, "text": "x" * 100_000}] * 20}})
     assert weighs_much({"text": "x" * 2_000_000})
     assert weighs_much({str(number): {"id": number} for number in range(100_000)})
+    rows = [{"id": 1, "name": "x" * 100}] * 20_000
+    assert weighs_much({**dict.fromkeys("abcdefghijklmnopqrstuvwxyz", 1), "data": rows})
+    assert weighs_much({"data": {"stepResults": [{"data": {"data": rows * 20}}]}})
     assert not weighs_much({"rows": [{"id": 1}] * 1000})
     assert not weighs_much("short")
     assert not weighs_much(None)
@@ -144,6 +147,7 @@ def test_the_rows_of_common_shapes_are_read_in_pieces(value: Any, place: list[An
         b"",
         b"null",
         b'"%s"' % (b"x" * 100_000),
+        b'["","%s"]' % (b"x" * 100_000),
         b"[%s]" % (b"[" * 40_000 + b"]" * 40_000),
         b'{"a": "%s", "rows": [1,2,3]}' % (b"x" * 100_000),
         b"}" * 100_000,

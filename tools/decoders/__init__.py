@@ -84,9 +84,9 @@ def decode(
 
 
 def decode_pieces(pieces: Iterable[bytes], content_type: str | None) -> Decoded:
-    """The value of a large body that comes in pieces, as `decode` gives it.
+    """The value of a large body, text in UTF-8, that comes in pieces, as `decode` gives it.
 
-    Of JSON in UTF-8, the text is let go while the value is made. Raises `RunError`.
+    Of JSON, the text is let go while the value is made. Raises `RunError`.
     """
     body = _Body(b"", content_type, None, DEFAULT_LIMITS, depth=0)
     if not body.is_json_in_utf8():

@@ -106,4 +106,4 @@ def _fault_after_rows(error: ValueError, text: str, rows: Rows) -> tuple[str, st
 
 
 def _reason_of(error: ValueError) -> str:
-    return str(getattr(error, "msg", error)).partition(": line ")[0]
+    return str(getattr(error, "msg", error)).partition(": line ")[0].removesuffix(" at")

@@ -1,5 +1,6 @@
 """The body of an answer: the pieces in which it came, until somebody wants it whole."""
 
+from codecs import getincrementaldecoder
 from collections import deque
 from collections.abc import Iterator
 from hashlib import blake2b
@@ -37,12 +38,13 @@ class Body:
         """Up to `size` bytes from the beginning."""
         if len(self._pieces) == 1:
             return self._pieces[0][:size]
-        head = bytearray()
+        head: list[bytes] = []
         for piece in self._pieces:
-            if len(head) >= size:
+            if size <= 0:
                 break
-            head += piece[: size - len(head)]
-        return bytes(head)
+            head.append(piece[:size])
+            size -= len(piece)
+        return b"".join(head)
 
     def digest(self) -> bytes:
         """What tells this body from another one."""
@@ -50,6 +52,17 @@ class Body:
         for piece in self._pieces:
             hashed.update(piece)
         return hashed.digest()
+
+    def is_utf8(self) -> bool:
+        """Whether all of it is text in UTF-8."""
+        decoder = getincrementaldecoder("utf-8")()
+        try:
+            for piece in self._pieces:
+                decoder.decode(piece)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False
+        return True
 
     def take(self) -> Iterator[bytes]:
         """The pieces, each let go as it is given."""
