@@ -10,6 +10,7 @@ from io import BytesIO
 
 from storage.errors import StorageError
 from storage.objects import LARGE_BYTES, ObjectStore
+from tools.json_pieces import LARGE_BYTES as LARGE_JSON_BYTES
 from tools.json_pieces import PIECE_BYTES, json_pieces
 from tools.json_rows import decode_json_pieces
 from tools.json_text import Json, decode_json
@@ -50,8 +51,6 @@ _OPTIONS: Mapping[int, int] = {
 _COMPRESSOR = zstd.ZstdCompressor(options=_OPTIONS)
 #: Compressing less than this gains nothing.
 _SHORTEST_COMPRESSED = 256
-#: Compressed texts that are longer stay compressed until their value is asked for.
-_KEPT_COMPRESSED_BYTES = 1024 * 1024
 _DIGEST_BYTES = 20
 
 
@@ -176,7 +175,10 @@ class PackedDocument:
 
 @dataclass(frozen=True)
 class StoredText:
-    """A JSON text of the database, proved to be what was stored; `size` is its length."""
+    """A JSON text of the database, proved to be what was stored; `size` is its length.
+
+    A large one stays compressed until its value is asked for.
+    """
 
     data: bytes = field(repr=False)
     size: int
@@ -320,7 +322,7 @@ def _stored_text(
     connection: sqlite3.Connection, blob_id: int, elsewhere: Callable[[str], bytes]
 ) -> StoredText:
     row = _blob_row(connection, blob_id, elsewhere)
-    if row.encoding == "raw" or row.size <= _KEPT_COMPRESSED_BYTES:
+    if row.encoding == "raw" or row.size <= LARGE_JSON_BYTES:
         plain = unpack(row.name, row.digest, row.size, row.encoding, row.data)
         return StoredText(plain, row.size)
     digest, size = hashlib.blake2b(digest_size=_DIGEST_BYTES), 0

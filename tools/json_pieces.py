@@ -9,8 +9,10 @@ from typing import Any, cast
 
 from tools.json_text import Json, JsonObject, encode_json
 
-__all__ = ["PIECE_BYTES", "json_head", "json_length", "json_pieces", "weighs_much"]
+__all__ = ["LARGE_BYTES", "PIECE_BYTES", "json_head", "json_length", "json_pieces", "weighs_much"]
 
+#: Texts that are larger are worth pieces: up to here, to be done sooner is worth more.
+LARGE_BYTES = 4 * 1024 * 1024
 #: What a piece has, about.
 PIECE_BYTES = 1024 * 1024
 
@@ -30,7 +32,7 @@ _OPENED_LEVELS = 6
 
 def weighs_much(value: Json) -> bool:
     """Whether a value looks large. It is looked at in a few places only, whatever its size."""
-    return _weight(value, _LOOKED_AT_LEVELS) > PIECE_BYTES
+    return _weight(value, _LOOKED_AT_LEVELS) > LARGE_BYTES
 
 
 def _weight(value: Json, levels: int) -> int:

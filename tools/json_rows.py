@@ -19,8 +19,8 @@ __all__ = ["Rows", "decode_json_pieces", "read_rows"]
 #: So much is read at once, up to the last end of a row; the parser takes twelve times as much for a
 #: moment.
 _READ_BYTES = PIECE_BYTES // 4
-#: The list of rows is looked for in this much of a text.
-_HEAD_BYTES = 64 * 1024
+#: The list of rows is looked for in this much of a text, and where rows are long, in that much.
+_HEADS_BYTES = (8 * 1024, 64 * 1024)
 #: Where a piece may be cut: so many places are tried, in so much text at most.
 _CUTS_TRIED = 4
 _LONGEST_PIECE_BYTES = 16 * PIECE_BYTES
@@ -84,8 +84,10 @@ def read_rows(pieces: Iterable[bytes], piece_bytes: int = _READ_BYTES) -> Rows:
     was right. What no cut is found in is left, right or wrong.
     """
     text = _Incoming(iter(pieces))
-    text.fill(_HEAD_BYTES)
-    found = None if text.has_ended else _find_list(bytes(text.buffer[:_HEAD_BYTES]))
+    found = None
+    for size in _HEADS_BYTES:
+        text.fill(size)
+        found = found or (None if text.has_ended else _find_list(bytes(text.buffer[:size])))
     if found is None:
         return Rows(text.rest())
     before = text.take(found.start)

@@ -17,7 +17,7 @@ from pydantic.alias_generators import to_camel
 from tools.carriers import NOTHING_CARRIED, TakenCredential
 from tools.decoders.result import StoredFile
 from tools.errors import ErrorDetail
-from tools.json_pieces import PIECE_BYTES, json_length
+from tools.json_pieces import LARGE_BYTES, json_length
 from tools.json_text import Json, JsonObject, encode_json
 
 __all__ = [
@@ -301,7 +301,7 @@ def handled_bytes(steps: Sequence[StepRecord]) -> int:
     Data that was taken from a record, which nobody has measured, counts as large.
     """
     if any(step.taken_from is not None for step in steps):
-        return PIECE_BYTES + 1
+        return LARGE_BYTES + 1
     return sum(request.bytes_in for step in steps for request in step.requests)
 
 
@@ -309,7 +309,7 @@ def may_be_large(
     steps: Sequence[StepRecord], cost: Cost, sub_tools: Mapping[str, JsonObject]
 ) -> bool:
     """Whether a run can have made large data: scripts and other tools make much of little."""
-    return cost.script_ms > 0 or bool(sub_tools) or handled_bytes(steps) > PIECE_BYTES
+    return cost.script_ms > 0 or bool(sub_tools) or handled_bytes(steps) > LARGE_BYTES
 
 
 @dataclass

@@ -75,7 +75,7 @@ async def test_it_is_read_by_path_and_page_over_mcp(era: str, large: str, servic
 
 
 MANY_ROWS: list[dict[str, Any]] = [
-    {"id": n, "of": [{"id": n}], "text": "},{" * 9} for n in range(60_000)
+    {"id": n, "of": [{"id": n}], "text": "},{" * 9} for n in range(90_000)
 ]
 
 
@@ -95,7 +95,7 @@ async def test_one_of_megabytes_is_the_same_after_it_was_read_recorded_and_found
     assert run.steps[0]["data"]["data"] is run.data
     async with connected(service, MODERN) as client:
         part = await call(client, "read_result", {"runId": "r", "path": "$.rows[-1].id"})
-        assert part["structuredContent"]["value"] == 59_999
+        assert part["structuredContent"]["value"] == 89_999
 
 
 async def test_a_credential_in_one_of_megabytes_is_taken_out_wherever_it_is(
@@ -103,7 +103,7 @@ async def test_a_credential_in_one_of_megabytes_is_taken_out_wherever_it_is(
 ) -> None:
     secret = "s3cret-of-the-upstream"
     await add_system(service, url=web.url, credentials={"token": secret})
-    for place in (0, 25_000, 59_999):
+    for place in (0, 25_000, 89_999):
         rows = [*MANY_ROWS]
         rows[place] = {"id": place, "of": secret}
         web.responds(lambda seen, rows=rows: Answer(rows))
@@ -143,7 +143,7 @@ async def test_one_of_megabytes_that_is_no_json_says_at_which_byte(
 async def test_one_of_megabytes_that_is_not_utf8_is_read_in_one_encoding_as_a_whole(
     service: Service, web: Web
 ) -> None:
-    body = json.dumps([{"id": n, "name": "né"} for n in range(60_000)], ensure_ascii=False).encode()
+    body = json.dumps([{"id": n, "name": "né"} for n in range(200_000)], ensure_ascii=False).encode()
     body = body[:-10] + b"\xe9" + body[-10:]
     web.responds(lambda seen: Answer(body, headers={"Content-Type": "application/json"}))
     await store(service, request_tool("rows", web.url, retries=0))
@@ -154,7 +154,7 @@ async def test_one_of_megabytes_that_is_not_utf8_is_read_in_one_encoding_as_a_wh
 
 
 async def test_one_that_came_compressed_is_large_too(service: Service, web: Web) -> None:
-    rows = [{"id": 1, "name": "the same"}] * 100_000
+    rows = [{"id": 1, "name": "the same"}] * 300_000
     body = gzip.compress(encode_json(rows))
     assert len(body) < 64 * 1024
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}

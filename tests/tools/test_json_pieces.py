@@ -4,6 +4,7 @@ import json
 import tracemalloc
 from collections.abc import Iterable, Iterator
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -42,22 +43,23 @@ LARGE = settings(max_examples=10, deadline=None)
 @LARGE
 @given(st.lists(VALUES, min_size=1, max_size=3), VALUES, st.sampled_from([512, 4096, 1 << 20]))
 def test_the_pieces_are_the_text(some: list[Any], other: Any, piece_bytes: int) -> None:
-    rows = some * 100_000
-    rows = rows[: max(1, 2_000_000 // len(encode_json(some)))]
+    rows = some * 20_000
+    rows = rows[: max(1, 400_000 // len(encode_json(some)))]
     by_name = {str(number): row for number, row in enumerate(rows)}
     for value in (rows, {"a": other, "rows": rows}, [[other, {"r": by_name}]], by_name, other):
         text = encode_json(value)
-        assert decode_json(b"".join(json_pieces(value, piece_bytes))) == decode_json(text)
-        assert json_head(value, 100) == b"".join(json_pieces(value))[:100]
+        with patch("tools.json_pieces.LARGE_BYTES", 100_000):
+            assert decode_json(b"".join(json_pieces(value, piece_bytes))) == decode_json(text)
+            assert json_head(value, 100) == b"".join(json_pieces(value))[:100]
 
 
 @pytest.mark.parametrize(
     "value",
     [
         [{"id": number, "name": "x" * 50} for number in range(200_000)],
-        {"meta": {"total": 1}, "rows": [[n, str(n)] for n in range(300_000)], "next": None},
+        {"meta": {"total": 1}, "rows": [[n, str(n)] for n in range(600_000)], "next": None},
         {f"name {number}": {"id": number} for number in range(300_000)},
-        [{"rows": list(range(400_000))}, {"rows": list(range(400_000))}],
+        [{"rows": list(range(900_000))}, {"rows": list(range(900_000))}],
     ],
 )
 def test_no_piece_of_a_large_value_is_much_larger_than_the_others(value: Any) -> None:
@@ -68,12 +70,12 @@ def test_no_piece_of_a_large_value_is_much_larger_than_the_others(value: Any) ->
 
 
 def test_a_value_is_large_by_what_is_seen_of_it_in_a_few_looks() -> None:
-    assert weighs_much([0] * 500_000)
+    assert weighs_much([0] * 1_000_000)
     assert weighs_much({"data": {"rows": [{"id": 1, "name": "x" * 20}] * 100_000}})
-    assert weighs_much({"data": {"rows": [{"id": 1, "text": "x" * 100_000}] * 20}})
-    assert weighs_much({"text": "x" * 2_000_000})
-    assert weighs_much({str(number): {"id": number} for number in range(100_000)})
-    rows = [{"id": 1, "name": "x" * 100}] * 20_000
+    assert weighs_much({"data": {"rows": [{"id": 1, "text": "x" * 100_000}] * 100}})
+    assert weighs_much({"text": "x" * 5_000_000})
+    assert weighs_much({str(number): {"id": number} for number in range(300_000)})
+    rows = [{"id": 1, "name": "x" * 100}] * 60_000
     assert weighs_much({**dict.fromkeys("abcdefghijklmnopqrstuvwxyz", 1), "data": rows})
     assert weighs_much({"data": {"stepResults": [{"data": {"data": rows * 20}}]}})
     assert not weighs_much({"rows": [{"id": 1}] * 1000})

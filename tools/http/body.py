@@ -36,8 +36,8 @@ class Body:
 
     def head(self, size: int) -> bytes:
         """Up to `size` bytes from the beginning."""
-        if len(self._pieces) == 1:
-            return self._pieces[0][:size]
+        if size >= self._size or len(self._pieces) == 1:
+            return self.whole()[:size]
         head: list[bytes] = []
         for piece in self._pieces:
             if size <= 0:

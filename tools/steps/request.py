@@ -8,6 +8,7 @@ from tools.context import RunContext
 from tools.decoders import Decoded, decode, decode_pieces
 from tools.errors import ErrorKind, RunError
 from tools.http import Body, OutgoingRequest, Received
+from tools.json_pieces import LARGE_BYTES
 from tools.json_text import Json, JsonObject
 from tools.merging import merge_pages
 from tools.model import Pagination, RequestConfig, Step
@@ -100,7 +101,7 @@ class _PageReader:
             # Other runs go on meanwhile. A cancelled run does not wait for the thread: it computes
             # within the decoder's bounds, holds nothing, and its result is dropped.
             decoded = await anyio.to_thread.run_sync(
-                _decode_large, received.body, content_type, abandon_on_cancel=True
+                _decode_in_thread, received.body, content_type, abandon_on_cancel=True
             )
         self.record.warnings.extend(decoded.warnings)
         if decoded.file is not None:
@@ -109,9 +110,9 @@ class _PageReader:
         return decoded.value
 
 
-def _decode_large(body: Body, content_type: str | None) -> Decoded:
+def _decode_in_thread(body: Body, content_type: str | None) -> Decoded:
     # What a text in another encoding means is known at its end.
-    if body.is_utf8():
+    if len(body) > LARGE_BYTES and body.is_utf8():
         return decode_pieces(body.take(), content_type)
     return decode(body.whole(), content_type)
 

@@ -150,7 +150,7 @@ async def test_a_run_is_made_again(service: Service, web: Web, rest: httpx.Async
 async def test_a_large_result_is_answered_whole_when_it_is_made_and_when_it_is_read(
     service: Service, web: Web, rest: httpx.AsyncClient
 ) -> None:
-    rows = [{"id": number, "text": "x" * 40} for number in range(40_000)]
+    rows = [{"id": number, "text": "x" * 40} for number in range(120_000)]
     web.responds(lambda seen: Answer(rows))
     await store(service, request_tool("rows", web.url))
     made = await rest.post("/tools/rows/run", json={"inputs": {}})
