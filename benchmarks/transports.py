@@ -41,7 +41,7 @@ async def measure(url: str, requests: int, rounds: int) -> dict[str, dict[str, f
 
         async def through_ours() -> bytes:
             received = await ours.exchange(outgoing, timeout_seconds=60, policy=AddressPolicy.ANY)
-            return received.body
+            return received.body.whole()
 
         async def through_aiohttp() -> bytes:
             async with alone.get(url) as response:

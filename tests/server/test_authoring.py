@@ -102,6 +102,26 @@ def request_step(**config: Any) -> dict[str, Any]:
     return {**STEP, "config": {**STEP["config"], **config}}
 
 
+WRONG_SCHEMAS: list[Any] = [
+    [],
+    {"type": "array"},
+    {"query": {"type": "string"}},
+    {"$schema": "http://json-schema.org/draft-04/schema#"},
+    {"properties": {"a": 5, "b": {"type": "text"}, "c": {"required": True}}},
+    {"properties": {"a": {"pattern": "("}, "b": {"minLength": -1}, "c": {"enum": "x"}}},
+    {
+        "properties": {
+            "a": {"items": [{}]},
+            "b": {"$ref": "#/$defs/no"},
+            "c": {"minimum": ""},
+        }
+    },
+    {"properties": {"a": {"type": "array", "x-mcp-header": "A"}, "b": {"allOf": {}}}},
+    {"properties": {"a": {"type": "string", "x-mcp-header": "no header"}}},
+    {"properties": {n: {"type": "string", "x-mcp-header": "A"} for n in ("a", "b")}},
+    {"properties": {"a": {"default": "\ud800"}}},
+]
+
 WRONG: list[Any] = [
     {},
     {"id": "not an id!"},
@@ -125,28 +145,7 @@ WRONG: list[Any] = [
     },
     {"id": "t", "steps": [STEP], "responseFilters": [{"pattern": "(", "action": "HIDE"}]},
     {"id": "t", "steps": [STEP], "outputTransform": "return 1", "outputSchema": 5},
-    *(
-        {"id": "t", "steps": [STEP], "inputSchema": schema}
-        for schema in (
-            [],
-            {"type": "array"},
-            {"query": {"type": "string"}},
-            {"$schema": "http://json-schema.org/draft-04/schema#"},
-            {"properties": {"a": 5, "b": {"type": "text"}, "c": {"required": True}}},
-            {"properties": {"a": {"pattern": "("}, "b": {"minLength": -1}, "c": {"enum": "x"}}},
-            {
-                "properties": {
-                    "a": {"items": [{}]},
-                    "b": {"$ref": "#/$defs/no"},
-                    "c": {"minimum": ""},
-                }
-            },
-            {"properties": {"a": {"type": "array", "x-mcp-header": "A"}, "b": {"allOf": {}}}},
-            {"properties": {"a": {"type": "string", "x-mcp-header": "no header"}}},
-            {"properties": {n: {"type": "string", "x-mcp-header": "A"} for n in ("a", "b")}},
-            {"properties": {"a": {"default": "\ud800"}}},
-        )
-    ),
+    *({"id": "t", "steps": [STEP], "inputSchema": schema} for schema in WRONG_SCHEMAS),
 ]
 
 

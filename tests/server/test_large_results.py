@@ -143,7 +143,8 @@ async def test_one_of_megabytes_that_is_no_json_says_at_which_byte(
 async def test_one_of_megabytes_that_is_not_utf8_is_read_in_one_encoding_as_a_whole(
     service: Service, web: Web
 ) -> None:
-    body = json.dumps([{"id": n, "name": "né"} for n in range(200_000)], ensure_ascii=False).encode()
+    rows = [{"id": n, "name": "né"} for n in range(200_000)]
+    body = json.dumps(rows, ensure_ascii=False).encode()
     body = body[:-10] + b"\xe9" + body[-10:]
     web.responds(lambda seen: Answer(body, headers={"Content-Type": "application/json"}))
     await store(service, request_tool("rows", web.url, retries=0))
