@@ -125,7 +125,7 @@ def _outcome(
         return RunOutcome(
             RunStatus.ABORTED, inputs, error="cancelled", error_detail=detail, cost=cost
         )
-    return RunOutcome(RunStatus.SUCCESS, inputs, data, body, steps=[step], cost=cost)
+    return RunOutcome(RunStatus.SUCCESS, inputs, data, body, len(body), steps=[step], cost=cost)
 
 
 def main() -> None:
