@@ -90,7 +90,12 @@ def _is_long(value: Json) -> bool:
 
 
 def _pieces(value: Json, piece_bytes: int, levels: int) -> Iterator[bytes]:
-    if isinstance(value, str) or not levels or not weighs_much(value):
+    if isinstance(value, str) and len(value) > _MANY_CHARACTERS:
+        yield b'"'
+        for start in range(0, len(value), _MANY_CHARACTERS):
+            yield encode_json(value[start : start + _MANY_CHARACTERS])[1:-1]
+        yield b'"'
+    elif not levels or not weighs_much(value):
         yield encode_json(value)
     elif isinstance(value, dict):
         members = cast("JsonObject", value)

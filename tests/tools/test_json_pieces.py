@@ -60,12 +60,13 @@ def test_the_pieces_are_the_text(some: list[Any], other: Any, piece_bytes: int) 
         {"meta": {"total": 1}, "rows": [[n, str(n)] for n in range(600_000)], "next": None},
         {f"name {number}": {"id": number} for number in range(300_000)},
         [{"rows": list(range(900_000))}, {"rows": list(range(900_000))}],
+        {"text": 'one "long" text\n' * 500_000},
     ],
 )
 def test_no_piece_of_a_large_value_is_much_larger_than_the_others(value: Any) -> None:
     pieces = list(json_pieces(value, 64 * 1024))
     assert b"".join(pieces) == encode_json(value)
-    assert max(map(len, pieces)) < 200 * 1024
+    assert max(map(len, pieces)) < 400 * 1024
     assert json_length(value) == sum(map(len, pieces))
 
 
