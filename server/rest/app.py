@@ -100,6 +100,10 @@ def _openapi(app: FastAPI) -> JsonObject:
         for operation in operations.values():
             # A wrong shape is a 400 here.
             operation["responses"].pop("422", None)
+            for status, response in operation["responses"].items():
+                if status >= "400" and (content := response.get("content")):
+                    # Also where the answer itself is text.
+                    response["content"] = {"application/json": next(iter(content.values()))}
             if path not in OPEN_PATHS:
                 operation["security"] = [{"key": []}]
     for unused in ("HTTPValidationError", "ValidationError"):

@@ -234,3 +234,21 @@ async def test_the_pages_for_people_and_programs_load_nothing_from_elsewhere(url
         assert len(ids) == len(set(ids))
         health = (await client.get(f"{url}/health")).json()
         assert health["status"] == "ok"
+
+
+async def test_every_error_is_described_as_the_json_that_it_is(url: str) -> None:
+    async with rest_client(url) as client:
+        document = (await client.get(f"{url}/openapi.json")).json()
+        described = {
+            media_type
+            for path in document["paths"].values()
+            for operation in path.values()
+            for status, response in operation["responses"].items()
+            if status >= "400"
+            for media_type in response.get("content", ())
+        }
+        assert described == {"application/json"}
+        # The answer itself is text.
+        refused = await client.get(f"{url}/v1/hooks/echo")
+        assert refused.status_code == 405
+        assert refused.headers["content-type"] == "application/json"
