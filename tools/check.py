@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from tools.json_text import Json, JsonObject, encode_json_text
 from tools.legacy import modernise
 from tools.literal_secrets import literal_secrets
+from tools.methods import METHODS
 from tools.model import (
-    METHODS,
     Pagination,
     RequestConfig,
     ResponseFilter,

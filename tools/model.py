@@ -12,7 +12,6 @@ from pydantic.alias_generators import to_camel
 from tools.json_text import Json, JsonObject
 
 __all__ = [
-    "METHODS",
     "PAGINATION_TYPES",
     "Limits",
     "Pagination",
@@ -25,7 +24,6 @@ __all__ = [
 ]
 
 #: HTTP methods a request step may use.
-METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
 PAGINATION_TYPES = (
     "offsetBased",

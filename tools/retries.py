@@ -11,10 +11,10 @@ from email.utils import parsedate_to_datetime
 
 from tools.errors import ErrorKind, RunError
 from tools.http import NotSentError
+from tools.methods import REPEATABLE_METHODS
 
 __all__ = ["RetryPolicy", "parse_retry_after"]
 
-_IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _RETRIED_STATUSES = frozenset({500, 502, 503, 504})
 _LONGEST_DELAY_SECONDS = 60.0
 #: A wait the upstream asks for beyond this fails at once.
@@ -32,7 +32,7 @@ class RetryPolicy:
 
     @property
     def _repeatable(self) -> bool:
-        return self.idempotent or self.method in _IDEMPOTENT_METHODS
+        return self.idempotent or self.method in REPEATABLE_METHODS
 
     def retries_status(self, status: int) -> bool:
         """Whether an answer with this status is tried again."""

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, assert_never, cast
 
 from tools.json_text import Json
+from tools.methods import READING_METHODS, REPEATABLE_METHODS
 from tools.model import RequestConfig, Step, SubToolConfig, Tool, TransformConfig
 from tools.templates import parse_template
 from tools.urls import origin_of
@@ -18,8 +19,6 @@ __all__ = ["ToolLoader", "Touch", "is_reading", "touches"]
 #: Gives a stored tool by its id, or None.
 ToolLoader = Callable[[str], Tool | None]
 
-_READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _DESTRUCTIVE_METHODS = frozenset({"DELETE", "PUT", "PATCH"})
 _AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _CREDENTIAL = re.compile(r"\bcredentials\.([A-Za-z_$][\w$]*)")
@@ -54,7 +53,7 @@ def is_reading(step: Step) -> bool:
         return not step.modify
     match step.config:
         case RequestConfig(method=method):
-            return method in _READING_METHODS
+            return method in READING_METHODS
         case TransformConfig():
             return True
         case SubToolConfig():
@@ -95,7 +94,7 @@ def _of_request(step: Step, config: RequestConfig) -> Touch:
         _credentials(config),
         writes,
         destructive=writes and config.method in _DESTRUCTIVE_METHODS,
-        repeatable=step.idempotent or not writes or config.method in _REPEATABLE_METHODS,
+        repeatable=step.idempotent or not writes or config.method in REPEATABLE_METHODS,
     )
 
 

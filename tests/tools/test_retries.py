@@ -10,7 +10,7 @@ from tools.http import NotSentError
 from tools.retries import RetryPolicy, parse_retry_after
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "QUERY", "PUT", "DELETE"])
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_methods_that_are_safe_to_repeat_are_tried_again(method: str, status: int) -> None:
     assert RetryPolicy(method, 3, 0.5).retries_status(status)

@@ -15,6 +15,7 @@ from tools.exporters.expressions import (
     without_code,
 )
 from tools.json_text import Json, JsonObject, decode_json
+from tools.methods import METHODS_WITH_BODY
 from tools.model import RequestConfig, Step, Tool
 from tools.scope import Missing
 from tools.scripts import js_text
@@ -135,7 +136,7 @@ class _Writer:
 
     def _body(self, headers: list[tuple[str, str]]) -> list[str]:
         config = self._config
-        if config.body is None or config.method in {"GET", "HEAD", "OPTIONS"}:
+        if config.body is None or config.method not in METHODS_WITH_BODY:
             return []
         kind = next((value for name, value in headers if name.lower() == "content-type"), "")
         kind = kind.partition(";")[0].strip().lower()

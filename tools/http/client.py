@@ -32,9 +32,11 @@ __all__ = ["CONNECT_TIMEOUT_SECONDS", "HttpClient", "NotSentError", "OutgoingReq
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 _MAX_REDIRECTS = 20
-# RFC 9110 §15.4: these turn any method but HEAD into GET, as every browser and client does.
-_REDIRECTS_TO_GET = frozenset({301, 302, 303})
-_REDIRECTS = _REDIRECTS_TO_GET | {307, 308}
+#: RFC 9110 §15.4.4: what is asked for is elsewhere, to be got.
+_SEE_OTHER = 303
+# RFC 9110 §15.4: these turn any method that may write into GET, as every browser and client does.
+_MOVED = frozenset({301, 302})
+_REDIRECTS = _MOVED | {_SEE_OTHER, 307, 308}
 #: Never sent on to another origin.
 _CREDENTIAL_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
@@ -262,7 +264,9 @@ def _redirected(request: OutgoingRequest, status: int, location: str) -> Outgoin
             f"{_origin(request.url)} redirects to {location!r}, which is no url",
             http=_failure(request),
         ) from None
-    to_get = status in _REDIRECTS_TO_GET and request.method not in {"GET", "HEAD"}
+    to_get = (status == _SEE_OTHER and request.method not in {"GET", "HEAD"}) or (
+        status in _MOVED and request.method not in {"GET", "HEAD", "QUERY"}
+    )
     same_origin = _origin(target) == _origin(request.url)
     dropped = frozenset[str]() if same_origin else _CREDENTIAL_HEADERS | request.credential_headers
     if to_get:

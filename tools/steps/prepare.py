@@ -12,6 +12,7 @@ from tools.context import RunContext
 from tools.errors import ErrorKind, RunError
 from tools.http import OutgoingRequest
 from tools.json_text import Json
+from tools.methods import METHODS_WITH_BODY
 from tools.model import RequestConfig
 from tools.redaction import Redactor, secret_forms
 from tools.steps.form_parts import encode_multipart, encode_urlencoded
@@ -21,7 +22,6 @@ from tools.urls import origin_of
 
 __all__ = ["prepare_request"]
 
-_METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _MULTIPART_TYPE = "multipart/form-data"
 _DOUBLED_BEARER = re.compile(r"^(?:bearer\s+){2,}", re.IGNORECASE)
@@ -230,7 +230,7 @@ async def _render_request_body(
     config: RequestConfig, headers: Sequence[tuple[str, str]], resolver: Resolver
 ) -> tuple[bytes | None, str | None]:
     """Body and content type; the type is None where the author's own header stands."""
-    if config.method not in _METHODS_WITH_BODY or not config.body:
+    if config.method not in METHODS_WITH_BODY or not config.body:
         return None, None
     given = next((value for name, value in headers if name.lower() == "content-type"), None)
     kind = (given or "").partition(";")[0].strip().lower()

@@ -162,6 +162,52 @@ def test_what_lies_inside_of_an_input_or_output_is_read_there(expression: str, s
     assert tool["steps"][0]["config"]["inputs"] == '<<(s) => ({["tag"]: s["nest"]?.["k"]})>>'
 
 
+@pytest.mark.parametrize(
+    ("selector", "kind", "keys"),
+    [
+        ("/0/id", "jsonpointer", '?.["0"]?.["id"]'),
+        ("", "jsonpointer", ""),
+        ("$[0].id", "jsonpath", '?.["0"]?.["id"]'),
+        ("$[0]['a b'][\"c\"]", {"type": "jsonpath", "version": "rfc9535"},
+         '?.["0"]?.["a b"]?.["c"]'),
+        ("$", "jsonpath", ""),
+    ],
+)  # fmt: skip
+def test_a_selector_of_one_value_is_read_there(selector: str, kind: Any, keys: str) -> None:
+    of_body = {"context": "$response.body", "selector": selector, "type": kind}
+    of_output = {"context": "$steps.find.outputs.it", "selector": selector, "type": kind}
+    find = {"stepId": "find", "operationId": "findPets", "outputs": {"it": of_body}}
+    workflow = {"workflowId": "w", "steps": [find], "outputs": {"it": of_output}}
+    result = read(document(arazzo="1.1.0", workflows=[workflow]))
+    assert not list(result.notes)
+    assert result.format == "arazzo 1.1"
+    found = result.tools[-1].definition["outputTransform"]
+    assert found == f'(s) => ({{["it"]: s["find"]?.["data"]{keys}{keys}}})'
+
+
+@pytest.mark.parametrize(
+    ("selector", "kind"),
+    [("$[*].id", "jsonpath"), ("$..id", "jsonpath"), ("//id", "xpath"), ("id", "jsonpath")],
+)
+def test_a_selector_of_many_values_is_named(selector: str, kind: str) -> None:
+    chosen = {"context": "$response.body", "selector": selector, "type": kind}
+    find = {"stepId": "find", "operationId": "findPets", "outputs": {"it": chosen}}
+    result = read(document(arazzo="1.1.0", workflows=[{"workflowId": "w", "steps": [find]}]))
+    (note,) = result.notes
+    assert str(note.place) == "#/workflows/0/steps/0/outputs/it"
+    assert note.reason == f"the selector {selector} is not mapped"
+
+
+def test_an_operation_has_the_time_that_its_step_gives_it() -> None:
+    steps: list[dict[str, Any]] = [
+        {"stepId": "a", "operationId": "findPets", "timeout": 1500},
+        {"stepId": "b", "operationId": "findPets", "timeout": "PT1H", "dependsOn": ["a", "c"]},
+    ]
+    result = read(document(arazzo="1.1.0", workflows=[{"workflowId": "w", "steps": steps}]))
+    assert [tool.definition.get("timeoutMs") for tool in result.tools] == [1500, None, None]
+    assert [str(one.place).rpartition("/")[2] for one in result.notes] == ["timeout", "dependsOn"]
+
+
 def test_what_is_not_mapped_is_named_with_its_place() -> None:
     notes = {one.place: one.reason for one in read(document()).notes}
     step = "#/workflows/0/steps/0"

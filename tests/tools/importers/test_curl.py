@@ -308,6 +308,6 @@ def test_cookies_are_one_header(options: str, cookies: list[str]) -> None:
 
 def test_what_is_refused_says_why() -> None:
     with pytest.raises(DocumentError) as refused:
-        import_curl("curl -X QUERY https://a.test/x")
+        import_curl("curl -X LINK https://a.test/x")
     assert refused.value.place == "command 1, request 1"
     assert refused.value.hint == "Left out: its method is none that a step can use."

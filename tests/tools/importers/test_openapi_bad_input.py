@@ -342,12 +342,12 @@ def test_anything_may_stand_anywhere_at_the_root(key: str, value: Any) -> None:
 
 
 def test_what_is_written_like_a_method_and_is_none_is_noted() -> None:
-    paths: JsonObject = {"/a": {"GET": {}, "query": {}, "get": {}, "x-own": {}, "summary": "A."}}
+    paths: JsonObject = {"/a": {"GET": {}, "link": {}, "get": {}, "x-own": {}, "summary": "A."}}
     result = read({**HEAD, "paths": paths})
     reason = "this is no method; methods are written in lower case"
     assert [(one.place, one.reason) for one in result.notes] == [
         ("#/paths/~1a/GET", reason),
-        ("#/paths/~1a/query", reason),
+        ("#/paths/~1a/link", reason),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Arazzo 1.0 workflows as tools: each step runs the tool of its operation."""
+"""Workflows of Arazzo 1.0 and 1.1 as tools: each step runs the tool of its operation."""
 
 import re
 from collections.abc import Callable
@@ -28,10 +28,10 @@ def import_arazzo(
     `read_bytes` reads a file below the document's folder. Raises `DocumentError`.
     """
     root = read_document(content).root
-    version = root.get("arazzo")
-    if not re.match(r"1\.0(?:\.|$)", str(version)):
+    version = re.match(r"(1\.[01])(?:\.|$)", str(root.get("arazzo")))
+    if version is None:
         raise DocumentError(
-            "this is no Arazzo document of version 1.0",
+            "this is no Arazzo document of version 1.0 or 1.1",
             place="#/arazzo",
             hint="Such a document begins with `arazzo: 1.0.1`.",
         )
@@ -60,7 +60,7 @@ def import_arazzo(
         )
     title = short_text(object_of(root.get("info")).get("title"), 100) or "Arazzo"
     result = ImportResult(
-        "arazzo 1.0",
+        f"arazzo {version[1]}",
         title,
         systems[0],
         (*used, *tools),

@@ -5,15 +5,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
+from tools.importers.openapi.words import object_of, text_of
 from tools.importers.text import as_function
 from tools.json_text import Json, JsonObject, encode_json_text
 
-__all__ = ["Path", "UnknownExpression", "as_script", "as_template", "parse_value", "paths_in"]
+__all__ = [
+    "Path",
+    "UnknownExpression",
+    "as_script",
+    "as_template",
+    "parse_value",
+    "paths_in",
+    "pointer_keys",
+    "selected",
+]
 
 _EMBEDDED = re.compile(r"\{(\$[^{}]+)\}")
 _WHOLE = re.compile(r"\$[A-Za-z][^\s{}]*")
 _PLAIN = re.compile(r"[A-Za-z_][\w-]*|\d+")
 _LITERAL_BEGINS = re.compile(r"<<|\{\{")
+_SELECTOR = frozenset({"context", "selector", "type"})
+#: A step of a JSONPath that leads to one value (RFC 9535, singular query).
+_SINGULAR = re.compile(r"""\.([A-Za-z_]\w*)|\[(\d+)\]|\['([^'\\]*)'\]|\["([^"\\]*)"\]""")
 
 
 class UnknownExpression(Exception):  # noqa: N818 - it is told, not fatal: the value is left out
@@ -36,6 +49,45 @@ class Path:
         return f"s{first}" + "".join(f"?.{one}" for one in rest)
 
 
+def pointer_keys(pointer: str) -> list[str]:
+    """The names and positions of a JSON pointer (RFC 6901)."""
+    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+
+
+def selected(value: Json) -> tuple[str, list[str]] | None:
+    """The expression and the names below it of a text, or of a selector object of Arazzo 1.1.
+
+    None for every other value. Raises `UnknownExpression` for a selector of many values or of XML.
+    """
+    if isinstance(value, str):
+        expression, _, pointer = value.strip().partition("#")
+        return expression, pointer_keys(pointer)
+    members = object_of(value)
+    if members.keys() != _SELECTOR:
+        return None
+    context, selector = text_of(members["context"]), text_of(members["selector"])
+    keys = None
+    match object_of(members["type"]).get("type", members["type"]):
+        case "jsonpointer":
+            keys = pointer_keys(selector)
+        case "jsonpath":
+            keys = _keys_of_json_path(selector)
+        case _:
+            pass
+    if keys is None:
+        raise UnknownExpression(f"the selector {selector[:80]} is not mapped")
+    return context, keys
+
+
+def _keys_of_json_path(path: str) -> list[str] | None:
+    keys: list[str] = []
+    position = 1
+    while match := _SINGULAR.match(path, position):
+        keys.append(next(one for one in match.groups() if one is not None))
+        position = match.end()
+    return keys if path[:1] == "$" and position == len(path) else None
+
+
 #: A value whose texts are paths, or lists of literal text and paths.
 Parsed = Json
 Resolve = Callable[[str], Path]
@@ -44,6 +96,9 @@ Resolve = Callable[[str], Path]
 def parse_value(value: Json, resolve: Resolve) -> Parsed:
     """A value with its expressions resolved. Raises `UnknownExpression`."""
     if isinstance(value, dict):
+        if (selection := selected(cast("JsonObject", value))) is not None:
+            expression, keys = selection
+            return Path((*resolve(expression).keys, *keys))
         members = cast("JsonObject", value).items()
         return {name: parse_value(one, resolve) for name, one in members}
     if isinstance(value, list):

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from tools.importers.arazzo.criteria import accepted_statuses
 from tools.importers.openapi.words import list_of, object_of, text_of
 from tools.json_text import JsonObject
+from tools.methods import REPEATABLE_METHODS
 
 __all__ = ["retry_limits"]
 
 #: What a step tries again: all of it where that is safe, 429 with any method.
 _RETRIED = frozenset({429, 500, 502, 503, 504})
 _ALWAYS_RETRIED = frozenset({429})
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _MOST_RETRIES = 100
 _LONGEST_WAIT_SECONDS = 3_600
 
@@ -33,7 +33,7 @@ def retry_limits(actions: Sequence[JsonObject], method: str) -> JsonObject | Non
         if not allowed or not allowed <= _RETRIED:
             return None
         statuses = statuses & allowed
-    if method not in _SAFE_METHODS and not statuses <= _ALWAYS_RETRIED:
+    if method not in REPEATABLE_METHODS and not statuses <= _ALWAYS_RETRIED:
         return None
     limit, after = action.get("retryLimit", 1), action.get("retryAfter", 0)
     if not isinstance(limit, int) or not isinstance(after, int | float):

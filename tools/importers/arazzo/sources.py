@@ -11,10 +11,11 @@ from tools.importers.openapi.document import read_document
 from tools.importers.openapi.references import Place
 from tools.importers.openapi.words import list_of, object_of, text_of
 from tools.json_text import Json, JsonObject
+from tools.methods import METHODS
 
 __all__ = ["Source", "Sources"]
 
-_METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
+_METHODS = tuple(method.lower() for method in METHODS)
 _MOST_SOURCES = 50
 _DATA = "data:"
 

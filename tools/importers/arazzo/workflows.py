@@ -19,6 +19,8 @@ from tools.importers.arazzo.expressions import (
     as_template,
     parse_value,
     paths_in,
+    pointer_keys,
+    selected,
 )
 from tools.importers.arazzo.retries import retry_limits
 from tools.importers.arazzo.sources import Source, Sources
@@ -234,7 +236,9 @@ class _Workflow:
                 raise _Skipped(f"{place}: its workflow is not in this document")
             inputs = self._parameters(step, place, None)
         else:
-            found = self._reader.operation(step, self._limits(step, place))
+            found = self._reader.operation(
+                step, {**(self._limits(step, place) or {}), **_time_limit(step)}
+            )
             if found is None:
                 raise _Skipped(f"{place}: its operation is in none of the documents")
             tool_id = str(found[1].definition["id"])
@@ -349,7 +353,7 @@ class _Workflow:
 
     def _resolve(self, expression: str) -> Path:
         name, _, pointer = expression.partition("#")
-        keys = _pointer_keys(pointer)
+        keys = pointer_keys(pointer)
         match name.split("."):
             case ["$inputs", *rest] if rest:
                 properties = object_of(self._schema.get("properties"))
@@ -368,19 +372,23 @@ class _Workflow:
         outputs: dict[str, Path] = {}
         is_workflow = bool(text_of(step.get("workflowId")))
         for name, value in object_of(step.get("outputs")).items():
-            expression, _, pointer = text_of(value).partition("#")
-            keys = _pointer_keys(pointer)
+            at = place / "outputs" / name
+            try:
+                expression, keys = selected(value) or ("", [])
+            except UnknownExpression as reason:
+                self._reader.note(at, str(reason))
+                continue
             if expression == "$response.body" and not is_workflow:
                 outputs[name] = Path((step_id, "data", *keys))
             elif expression.startswith("$outputs.") and is_workflow:
                 inner = expression.removeprefix("$outputs.")
                 outputs[name] = Path((step_id, "data", inner, *keys))
             elif expression.startswith(("$inputs.", "$steps.")):
-                parsed = self._parsed(text_of(value), place / "outputs" / name)
+                parsed = self._parsed(value, at)
                 if isinstance(parsed, Path):
                     outputs[name] = parsed
             else:
-                self._reader.note(place / "outputs" / name, "only the body of an answer is mapped")
+                self._reader.note(at, "only the body of an answer is mapped")
         return outputs
 
     def _output_transform(self) -> str | None:
@@ -439,7 +447,7 @@ class _Workflow:
         def resolve(expression: str) -> Path:
             name, _, pointer = expression.partition("#")
             if name == "$response.body":
-                return Path((step_id, "data", *_pointer_keys(pointer)))
+                return Path((step_id, "data", *pointer_keys(pointer)))
             return self._resolve(expression)
 
         if kind == "simple" and not context:
@@ -458,6 +466,10 @@ class _Workflow:
         return retry_limits(actions, method) if method is not None else None
 
     def _note_flow(self, step: JsonObject, place: Place, *, is_last: bool) -> None:
+        if "timeout" in step and (text_of(step.get("workflowId")) or not _time_limit(step)):
+            self._reader.note(place / "timeout", "only milliseconds of an operation are mapped")
+        if any(text_of(name) not in self._steps for name in list_of(step.get("dependsOn"))):
+            self._reader.note(place / "dependsOn", "steps run in the order of the document")
         succeeding = [object_of(one).get("type") for one in list_of(step.get("onSuccess"))]
         if succeeding and not (is_last and set(succeeding) == {"end"}):
             self._reader.note(place / "onSuccess", "onSuccess is not mapped: steps run in order")
@@ -492,8 +504,11 @@ def _longest_known(
     return None
 
 
-def _pointer_keys(pointer: str) -> list[str]:
-    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+def _time_limit(step: JsonObject) -> JsonObject:
+    milliseconds = step.get("timeout")
+    if isinstance(milliseconds, int) and not isinstance(milliseconds, bool) and milliseconds > 0:
+        return {"timeoutMs": milliseconds}
+    return {}
 
 
 def _input_of(tool: ImportedTool, name: str, where: str) -> str | None:

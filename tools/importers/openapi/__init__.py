@@ -1,9 +1,11 @@
-"""OpenAPI 3.0 and 3.1, and Swagger 2.0, as tools and a system."""
+"""OpenAPI 3.0 to 3.2, and Swagger 2.0, as tools and a system."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from urllib.parse import urljoin
 
 from tools.importers import DocumentError, ImportedSystem, ImportedTool, ImportResult, NoteList
 from tools.importers.openapi.document import (
@@ -37,7 +39,9 @@ __all__ = [
     "reader_of_folder",
 ]
 
-_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_METHODS = ("get", "query", "put", "post", "delete", "options", "head", "patch", "trace")
+#: Methods by the names that are sent, of OpenAPI 3.2.
+_OTHER_METHODS = "additionalOperations"
 _MOST_LISTED = 100_000
 _MOST_CHOSEN = 10_000
 _TAGS_SHOWN = 20
@@ -84,8 +88,8 @@ def import_openapi(
     `name_system` gives the id of the system where the options have none; without it the title
     does. Raises `DocumentError`; nothing is fetched.
     """
-    options = replace(options, base_url=without_user(options.base_url))
     document = read_document(content, read_file)
+    options = replace(options, base_url=without_user(_base_url(document, options.base_url)))
     kind = format_of(document)
     notes = _MaskedNotes()
     title = short_text(object_of(document.root.get("info")).get("title"), _LONGEST_TITLE) or "API"
@@ -122,7 +126,7 @@ def import_openapi(
     reader = OperationReader(
         document,
         notes,
-        SchemaConverter(document, notes, has_nullable=kind != "openapi 3.1"),
+        SchemaConverter(document, notes, has_nullable=kind in {"swagger 2.0", "openapi 3.0"}),
         system_id,
         url,
         options.base_url,
@@ -167,6 +171,17 @@ def import_openapi(
         tuple(systems[1:]),
         operation_ids=unique_ids,
     )
+
+
+def _base_url(document: Document, read_from: str | None) -> str | None:
+    """What the addresses of a document are relative to: its own, else where it was read from."""
+    if document.own_url is None:
+        return read_from
+    with suppress(ValueError):
+        url = urljoin(read_from or "", document.own_url)
+        if origin_of(url) is not None:
+            return url
+    return read_from
 
 
 class _MaskedNotes(NoteList):
@@ -225,8 +240,11 @@ def _operations(document: Document, notes: NoteList) -> list[Operation]:
             continue
         item = object_of(value)
         for key in item:
-            if isinstance(item[key], dict) and key not in _METHODS and not key.startswith("x-"):
+            is_known = key in _METHODS or key == _OTHER_METHODS or key.startswith("x-")
+            if isinstance(item[key], dict) and not is_known:
                 notes.add(at / key, "this is no method; methods are written in lower case")
+        for name in object_of(item.get(_OTHER_METHODS)):
+            notes.add(at / _OTHER_METHODS / name, "no step can send this method")
         for method in _METHODS:
             if method not in item:
                 continue

@@ -133,8 +133,13 @@ def read_body(document: Document, given: Json, place: Place, notes: NoteList) ->
     if len(content) > 1:
         others = ", ".join(sorted(one[:60] for one in content if one != media_type))
         notes.add(place / "content", f"the body is sent as {media_type[:60]}, never as {others}")
-    chosen = object_of(content[media_type])
     at = place / "content" / media_type
+    try:
+        value, at = document.follow(content[media_type], at)
+    except ReferenceProblem as problem:
+        notes.add(at, f"the body is left out: {problem}")
+        return None
+    chosen = object_of(value)
     encoding = object_of(chosen.get("encoding"))
     return _body(
         document,

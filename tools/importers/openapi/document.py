@@ -41,14 +41,14 @@ def read_document(content: bytes, read_file: Callable[[str], Json] | None = None
 
 
 def format_of(document: Document) -> str:
-    """`swagger 2.0`, `openapi 3.0` or `openapi 3.1`. Raises `DocumentError`."""
+    """`swagger 2.0`, or `openapi` with 3.0, 3.1 or 3.2. Raises `DocumentError`."""
     root = document.root
     swagger, openapi = str(root.get("swagger", "")), str(root.get("openapi", ""))
     if swagger == "2.0" or swagger == "2":
         return "swagger 2.0"
-    if match := re.match(r"3\.([01])(?:\.|$)", openapi):
+    if match := re.match(r"3\.([012])(?:\.|$)", openapi):
         return f"openapi 3.{match[1]}"
-    valid = "Valid are OpenAPI 3.0 and 3.1, and Swagger 2.0."
+    valid = "Valid are OpenAPI 3.0, 3.1 and 3.2, and Swagger 2.0."
     if "openapi" in root:
         raise DocumentError(
             f"version {without_issued_keys(openapi)[:40]!r} is not known",

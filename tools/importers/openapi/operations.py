@@ -38,13 +38,12 @@ from tools.importers.openapi.styles import (
 )
 from tools.importers.openapi.words import list_of, object_of, short_text, text_of
 from tools.json_text import Json, JsonObject
-from tools.model import METHODS
+from tools.methods import METHODS, METHODS_WITH_BODY
 from tools.schema import check_schema, has_default
 from tools.urls import origin_of
 
 __all__ = ["Operation", "OperationReader"]
 
-_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _LONGEST_NAME = 100
 _MOST_INPUTS = 1_000
 #: Subschemas of a file.
@@ -174,7 +173,7 @@ class OperationReader:
         else:
             given, place = operation.fields.get("requestBody"), operation.place / "requestBody"
             body = read_body(self.document, given, place, self.notes)
-        if body is not None and operation.method not in _WITH_BODY:
+        if body is not None and operation.method not in METHODS_WITH_BODY:
             self.notes.add(body.place, f"{operation.method} is sent without a body")
             body = None
         kept = [
@@ -277,11 +276,19 @@ class OperationReader:
             content = object_of(fields.get("content"))
             media_type = min(content, key=media_type_rank, default="")
             if media_type and media_type_rank(media_type) < 2:
-                schema = object_of(content[media_type]).get("schema", {})
-                return Success(schema, at / "content" / media_type / "schema", headers)
+                value, at = self._media_type(content[media_type], at / "content" / media_type)
+                return Success(value.get("schema", {}), at / "schema", headers)
             if headers:
                 return Success({}, at, headers)
         return None
+
+    def _media_type(self, value: Json, place: Place) -> tuple[JsonObject, Place]:
+        try:
+            value, place = self.document.follow(value, place)
+        except ReferenceProblem as problem:
+            self.notes.add(place, f"the answer is not known: {problem}")
+            return {}, place
+        return object_of(value), place
 
     def _accept(self, operation: Operation) -> str | None:
         """The JSON among the kinds of answers, where there are others or a client has to ask."""

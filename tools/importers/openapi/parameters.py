@@ -1,12 +1,13 @@
 """Parameters of an operation, in one form for all versions of the specification."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from tools.importers import NoteList
 from tools.importers.openapi.masking import NAME_LEFT_OUT, is_key
 from tools.importers.openapi.references import Document, Place, ReferenceProblem
+from tools.importers.openapi.shapes import object_shape
 from tools.importers.openapi.words import list_of, object_of, text_of
 from tools.json_text import Json, JsonObject
 
@@ -20,7 +21,10 @@ __all__ = [
 ]
 
 Location = Literal["path", "query", "header", "cookie", "form"]
-Style = Literal["form", "simple", "label", "matrix", "space", "pipe", "tab", "deep", "json", "text"]
+Style = Literal[
+    "form", "simple", "label", "matrix", "space", "pipe", "tab", "deep", "cookie", "json", "text",
+    "whole",
+]  # fmt: skip
 
 _LOCATIONS = {"path": "path", "query": "query", "header": "header", "cookie": "cookie"}
 _STYLES: dict[str, Style] = {
@@ -31,6 +35,7 @@ _STYLES: dict[str, Style] = {
     "spaceDelimited": "space",
     "pipeDelimited": "pipe",
     "deepObject": "deep",
+    "cookie": "cookie",
 }
 _DEFAULT_STYLES: dict[str, Style] = {
     "path": "simple",
@@ -44,7 +49,7 @@ _ALLOWED: dict[str, set[Style]] = {
     "path": {"simple", "label", "matrix"},
     "query": {"form", "space", "pipe", "deep"},
     "header": {"simple"},
-    "cookie": {"form"},
+    "cookie": {"form", "cookie"},
     "form": {"form", "space", "pipe", "deep"},
 }
 _COLLECTION_FORMATS: dict[str, Style] = {
@@ -107,6 +112,9 @@ def read_parameters(
             location, name = text_of(fields.get("in")), text_of(fields.get("name"))
             if swagger and location == "body":
                 bodies["body"] = (fields, at)
+            elif location == "querystring" and not swagger:
+                for parameter in _query_string(document, fields, at, notes):
+                    found["query", parameter.name] = parameter
             elif not name or not (location in _LOCATIONS or (swagger and location == "formData")):
                 notes.add(at, "the parameter is left out: it needs `name` and a known `in`")
             elif is_key(name):
@@ -126,7 +134,6 @@ def read_parameters(
 def _parameter(
     document: Document, fields: JsonObject, at: Place, location: str, name: str, notes: NoteList
 ) -> Parameter:
-    content = object_of(fields.get("content"))
     named = text_of(fields.get("style"))
     style = _STYLES.get(named, _DEFAULT_STYLES[location])
     if style not in _ALLOWED[location] or ("style" in fields and named not in _STYLES):
@@ -134,10 +141,9 @@ def _parameter(
         style = _DEFAULT_STYLES[location]
     explode = fields.get("explode")
     schema, schema_place = fields.get("schema", {}), at / "schema"
-    if content and "schema" not in fields:
-        media_type = next(iter(content))
-        schema = object_of(content[media_type]).get("schema", {})
-        schema_place = at / "content" / media_type / "schema"
+    if "schema" not in fields and (content := _content(document, fields, at, notes)) is not None:
+        media_type, described, content_place = content
+        schema, schema_place = described.get("schema", {}), content_place / "schema"
         style = "json" if "json" in media_type.lower() else "text"
         if style == "text":
             notes.add(at / "content", f"{media_type[:80]}: the value is sent as it is given")
@@ -151,11 +157,76 @@ def _parameter(
         schema_place,
         required=fields.get("required") is True or location == "path",
         style=style,
-        explode=explode if isinstance(explode, bool) else style == "form",
-        allow_reserved=fields.get("allowReserved") is True and location == "query",
+        explode=explode if isinstance(explode, bool) else style in {"form", "cookie"},
+        allow_reserved=fields.get("allowReserved") is True and location in _reserved_in(document),
         description=fields.get("description"),
         is_deprecated=fields.get("deprecated") is True,
     )
+
+
+def _reserved_in(document: Document) -> tuple[str, ...]:
+    """Where reserved characters may stay as they are."""
+    is_of_3_2 = text_of(document.root.get("openapi")).startswith("3.2")
+    return ("query", "path") if is_of_3_2 else ("query",)
+
+
+def _content(
+    document: Document, fields: JsonObject, at: Place, notes: NoteList
+) -> tuple[str, JsonObject, Place] | None:
+    """The one media type of a parameter, what is said of it, and where."""
+    for media_type, given in object_of(fields.get("content")).items():
+        place = at / "content" / media_type
+        try:
+            value, place = document.follow(given, place)
+        except ReferenceProblem as problem:
+            notes.add(place, f"any value is accepted: {problem}")
+            return media_type, {}, place
+        return media_type, object_of(value), place
+    return None
+
+
+def _query_string(
+    document: Document, fields: JsonObject, at: Place, notes: NoteList
+) -> list[Parameter]:
+    """A query that is described as a whole: that of a form by its fields, where they are known.
+
+    OpenAPI 3.2, https://spec.openapis.org/oas/v3.2.0.html#parameter-locations.
+    """
+    content = _content(document, fields, at, notes)
+    if content is None:
+        notes.add(at, "the parameter is left out: a query as a whole needs `content`")
+        return []
+    media_type, described, place = content
+    schema, schema_place = described.get("schema", {}), place / "schema"
+    is_required = fields.get("required") is True
+    whole = Parameter(
+        "query",
+        text_of(fields.get("name")) or "query",
+        schema,
+        at,
+        schema_place,
+        is_required,
+        "whole",
+        description=fields.get("description"),
+        is_deprecated=fields.get("deprecated") is True,
+    )
+    if media_type.partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+        return [whole]
+    if "encoding" in described:
+        notes.add(place / "encoding", "the fields of a query are written as those of a form")
+    shape = object_shape(document, schema, schema_place)
+    if shape is None or shape.more is not None or any(map(_is_several, shape.properties.values())):
+        return [replace(whole, style="form")]
+    for left_out in shape.left_out:
+        notes.add(left_out, NAME_LEFT_OUT)
+    return [
+        Parameter("query", name, schema, place, place, is_required and name in shape.required)
+        for name, [(schema, place)] in shape.properties.items()
+    ]
+
+
+def _is_several(schemas: list[tuple[Json, Place]]) -> bool:
+    return len(schemas) > 1
 
 
 def _swagger_parameter(

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from posixpath import join, normpath
 from typing import Any, cast
-from urllib.parse import unquote, urldefrag
+from urllib.parse import unquote, urldefrag, urljoin
 
 from tools.importers.openapi.masking import without_issued_keys
-from tools.importers.openapi.words import shown_url
+from tools.importers.openapi.words import shown_url, text_of
 from tools.json_text import Json, JsonObject
 
 __all__ = ["Document", "Place", "ReferenceProblem"]
@@ -49,6 +49,8 @@ class Document:
 
     def __init__(self, root: JsonObject, read_file: Callable[[str], Json] | None = None) -> None:
         self.root = root
+        #: `$self` of OpenAPI 3.2: its own address, against which others are relative.
+        self.own_url = _own_url(root)
         self._read_file = read_file
         self._files: dict[str, Json] = {"": root}
         self._resolved: dict[tuple[str, str], tuple[Json, Place]] = {}
@@ -118,6 +120,8 @@ class Document:
 
     def _file(self, target: str, place: Place, reference: str) -> str:
         """The name of the file that a reference means, read if it was not yet."""
+        if self._is_own(target, place):
+            return ""
         if "://" in target or target.startswith(("//", "/", "\\")) or target[1:2] == ":":
             raise ReferenceProblem(
                 f"{_shown(reference)} is in another document, which is not fetched; "
@@ -134,6 +138,22 @@ class Document:
                 )
             self._files[name] = self._read_file(name)
         return name
+
+    def _is_own(self, target: str, place: Place) -> bool:
+        """Whether a target, as it is written at a place, is the document itself."""
+        if self.own_url is None:
+            return False
+        try:
+            return urljoin("" if place.file else self.own_url, target) == self.own_url
+        except ValueError:
+            return False
+
+
+def _own_url(root: JsonObject) -> str | None:
+    try:
+        return urldefrag(text_of(root.get("$self")))[0] or None
+    except ValueError:
+        return None
 
 
 def _shown(reference: str) -> str:

@@ -54,6 +54,13 @@ _RESERVED = (
     'const r = (n, v) => v === undefined || v === null || v === "" ? [] : '
     '[].concat(v).map((x) => n + "=" + encodeURI(x).replace(/[#&+]/g, encodeURIComponent));'
 )
+#: Cookies are not percent-encoded.
+_COOKIE = (
+    'const c = (n, v, x) => v === undefined || v === null ? [] : typeof v !== "object" ? '
+    '[n + "=" + v] : !x ? [n + "=" + (Array.isArray(v) ? v : Object.entries(v).flat()).join(",")] '
+    ': Array.isArray(v) ? v.map((y) => n + "=" + y) : '
+    'Object.entries(v).map(([k, y]) => k + "=" + y);'
+)
 _HELPERS = {
     "e(": _ENCODE,
     "j(": _JOIN,
@@ -61,6 +68,7 @@ _HELPERS = {
     "d(": _DEEP,
     "l(": _DELIMITED,
     "r(": _RESERVED,
+    "c(": _COOKIE,
 }
 _INSERTED = re.compile(r"\{([^{}]+)\}")
 #: What a helper calls.
@@ -92,6 +100,8 @@ def query_is_plain(bound: BoundParameter) -> bool:
     """Whether a query parameter is written by its name alone."""
     is_marked = any(mark in bound.parameter.name for mark in ("<<", "{{"))
     if bound.parameter.allow_reserved or is_marked:
+        return False
+    if bound.parameter.style == "whole":
         return False
     return bound.is_scalar or bound.parameter.style in {"json", "text"}
 
@@ -162,6 +172,11 @@ def _query_code(bound: BoundParameter) -> str:
     name, value = literal(quote(parameter.name, safe="")), value_of(bound.input)
     if parameter.allow_reserved:
         return f"r({name}, {value})"
+    if parameter.style == "whole":
+        return f'({value} === undefined || {value} === "" ? [] : [e({value})])'
+    if parameter.style == "cookie":
+        exploded = "true" if parameter.explode else "false"
+        return f"c({literal(parameter.name)}, {value}, {exploded})"
     if parameter.style == "deep":
         # Of a list the specification says nothing; servers that read this style read `name[]`.
         plain = parameter.name.removesuffix("[]")
@@ -228,6 +243,10 @@ def _as_template(part: str | BoundParameter) -> str:
     if isinstance(part, str):
         return part
     parameter = part.parameter
+    if part.is_scalar and parameter.allow_reserved and parameter.style == "simple":
+        # A segment ends with what begins the query or the fragment, whoever reserves it.
+        kept = f"encodeURI({value_of(part.input)}).replace(/[?#]/g, encodeURIComponent)"
+        return f"<<{_function(f'return {kept}')}>>"
     if part.is_scalar or parameter.style in {"json", "text"}:
         name = quote(parameter.name, safe="")
         prefix = {"label": ".", "matrix": f";{name}="}

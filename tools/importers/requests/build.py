@@ -42,7 +42,7 @@ from tools.importers.text import (
     url_path_template,
 )
 from tools.json_text import Json, JsonObject
-from tools.model import METHODS
+from tools.methods import METHODS, METHODS_WITH_BODY
 from tools.redaction import Redactor
 
 __all__ = ["BuildOptions", "build_result"]
@@ -410,7 +410,7 @@ def _config(draft: Draft, system: FoundSystem | None, expressions: "_Expressions
         config["queryParams"] = query
     if headers := _fields(draft.headers, expressions):
         config["headers"] = headers
-    if draft.request.method in {"GET", "HEAD", "OPTIONS"}:
+    if draft.request.method not in METHODS_WITH_BODY:
         return config
     if draft.form is not None:
         config["body"] = json_template(_form(draft.form, draft.parts), expressions)

@@ -36,6 +36,7 @@ from tools.importers.text import (
     without_encoding,
 )
 from tools.json_text import Json, JsonObject, nests_deeply
+from tools.methods import METHODS_WITH_BODY
 from tools.redaction import MINIMUM_SECRET_LENGTH
 from tools.urls import origin_of
 
@@ -504,7 +505,7 @@ class _Reader:
         body, draft = self._request.body, self._draft
         if body is None:
             return
-        if self._request.method in {"GET", "HEAD", "OPTIONS"}:
+        if self._request.method not in METHODS_WITH_BODY:
             self._notes.add(
                 self._request.place, f"no tool sends a body with {self._request.method}: left out"
             )
