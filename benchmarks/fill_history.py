@@ -20,11 +20,7 @@ from server.app import open_service
 from server.settings import Settings
 from storage.blobs import PackedDocument
 from storage.run_record import NewRun
-from storage.runs import (
-    _finish,  # pyright: ignore[reportPrivateUsage]: a million commits would measure the disk
-    _FinishedDetails,  # pyright: ignore[reportPrivateUsage]: as above
-    _start,  # pyright: ignore[reportPrivateUsage]: as above
-)
+from storage.run_writes import FinishedDetails, finish_run, start_run
 from tools.errors import ErrorDetail, ErrorKind
 from tools.json_text import encode_json
 from tools.run import (
@@ -90,9 +86,9 @@ def _record(
         client_name="benchmark",
         client_version="1",
     )
-    seq = _start(connection, new, PackedDocument.of(encode_json(inputs)))
+    seq = start_run(connection, new, PackedDocument.of(encode_json(inputs)))
     outcome = _outcome(number, inputs, started_at, chooser)
-    _finish(connection, seq, outcome, _FinishedDetails.of(outcome), [])
+    finish_run(connection, seq, outcome, FinishedDetails.of(outcome), [])
     took = chooser.randrange(20, 400)
     connection.execute("UPDATE runs SET completed_at = ? WHERE seq = ?", (started_at + took, seq))
 

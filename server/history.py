@@ -7,9 +7,9 @@ import anyio
 
 from server.settings import Settings
 from storage.errors import StorageError
-from storage.retention import RetentionPolicy
+from storage.retention import Pruned, RetentionPolicy
 from storage.run_lists import RunFilter, RunPage
-from storage.runs import Pruned, RunStore
+from storage.runs import RunStore
 from storage.statistics import ToolStatistics
 from tools.run import RunStatus
 

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from typing import Literal
 
 import anyio
 from anyio.abc import TaskGroup
@@ -30,6 +31,7 @@ from server.connections import Connections
 from server.credentials import LoadedSystems, redactor_for
 from server.explanation import explain_run
 from server.history import History
+from server.other_processes import OtherProcesses
 from server.reruns import (
     Rerun,
     RerunError,
@@ -39,6 +41,7 @@ from server.reruns import (
     plan_rerun,
 )
 from server.run_facts import is_dry
+from server.run_ports import LivePorts
 from server.settings import Settings
 from server.step_notes import StepNotes
 from server.tool_library import (
@@ -52,31 +55,29 @@ from storage.database import Database
 from storage.errors import DamageError, KeyTakenError, StorageError
 from storage.hooks import HookStore
 from storage.outbox import Outbox
-from storage.owners import Owner, end_orphans
+from storage.owners import Owner
 from storage.run_lists import RunFilter, RunPage
 from storage.run_queue import RunQueue
 from storage.run_record import NewRun, StoredRun
-from storage.runs import ListMark, RunStore
+from storage.runs import RunStore
 from storage.schedules import ScheduleStore
 from storage.systems import SystemStore
 from storage.tools import (
     ToolStore,
 )
 from storage.watched_runs import RunSight
-from tools.auth.oauth2 import Token
 from tools.carriers import Carriers, shown_in
-from tools.context import ChildRun, Engines, RunContext, RunEvent
+from tools.context import ChildRun, Engines, RunContext
 from tools.decoders import StoredFile
 from tools.errors import ErrorDetail, ErrorKind, RunError
 from tools.execution import Execution
 from tools.faults import trace_of
 from tools.json_text import JsonObject
 from tools.redaction import Redactor
-from tools.replay import ReplayClient, credential_mark
+from tools.replay import ReplayClient
 from tools.run import RequestSource, RunOutcome, RunStatus, now_ms
 from tools.scope import short_credentials
 from tools.scripts import js_text
-from tools.system import System, auth_credential_names
 from tools.tracing import is_traceparent, trace_id_of
 
 __all__ = [
@@ -90,10 +91,9 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-_ORPHAN_CHECK_SECONDS = 30.0
 #: Successes that sent nothing are passed over; a tool with more of them has no last good run.
 _LAST_GOOD_TRIES = 10
-#: How often runs of processes that are gone are looked for.
+#: How often accepted runs that nobody has begun are looked for.
 _QUEUE_CHECK_SECONDS = 5.0
 #: How long closing waits for runs to be recorded as aborted.
 _CLOSE_SECONDS = 1.5
@@ -152,8 +152,6 @@ class Service:
         self._group: TaskGroup | None = None
         #: Ends that the disk had no room for.
         self._unrecorded: list[tuple[int, RunOutcome]] = []
-        self._list_mark = ListMark(0, frozenset(), 0)
-        self._newest_own_seq = 0
         self._user = _operating_system_user()
         self.tools = ToolLibrary(
             tools,
@@ -163,6 +161,16 @@ class Service:
             self._user,
             lambda: _tell(self.tools_changed),
         )
+        self._others = OtherProcesses(
+            database,
+            runs,
+            owner,
+            self.tools,
+            self._step_notes,
+            self._active,
+            lambda: _tell(self.runs_changed),
+            lambda: _tell(self.home_changed),
+        )
 
     async def open(self, group: TaskGroup) -> None:
         """Read what is there, end orphans and start watching for other processes."""
@@ -170,14 +178,14 @@ class Service:
         self.connections.open(group)
         # A damaged page of one table must not close the history of the others.
         with _told("runs of processes that are gone cannot be ended"):
-            await end_orphans(self._runs, self._owner)
+            await self._others.end_orphans()
         with _told("the stored tools cannot be read"):
             await self.catalog.refresh()
         with _told("changes of other processes cannot be seen"):
-            self._list_mark = await self._runs.list_mark(self._owner.id)
-        group.start_soon(self._watch)
+            await self._others.look_first()
+        group.start_soon(self._others.watch_forever, self.settings.poll_seconds, self._record_late)
         group.start_soon(self._step_notes.write_forever)
-        group.start_soon(self._end_orphans_forever)
+        group.start_soon(self._others.end_orphans_forever)
         group.start_soon(self.history.index_forever)
         group.start_soon(self.history.prune_forever)
         self.history.runs_ended()
@@ -207,19 +215,28 @@ class Service:
         derivation = request.derivation or Derivation(None, None)
         entry = derivation.recorded_tools.get(request.tool_id)
         entry = entry or await self.tools.require(request.tool_id)
-        prepared = entry.prepared
-        replay = derivation.replay
-        loaded = await self.connections.load_for(
-            prepared.tool,
-            request.options.mode,
-            request.credentials,
-            marks_only=replay is not None and not replay.is_lenient,
-        )
-        below = LoadedSystems({})
-        if derivation.taken is not None and (replay is None or replay.is_lenient):
-            below = await self.connections.load_for_all(
-                derivation.taken.sub_tools.values(), request.options.mode, request.credentials
-            )
+        execution, new_run = await self._plan(request, derivation, entry)
+        if self._group is None:
+            raise AssertionError("the service is open while it is used")
+        # Between the commit and the task there must be no way out: the run would never end.
+        active = ActiveRun(new_run.run_id, entry, execution)
+        active.waits = request.is_async
+        active.is_resumable = new_run.queued == "resumable"
+        with anyio.CancelScope(shield=True):
+            try:
+                active.seq = request.resumes or await self._runs.start(new_run)
+            except KeyTakenError as taken:
+                return await self._join(taken.run_id, new_run, entry)
+            self._active[active.run_id] = active
+            self._others.newest_own_seq = active.seq
+            self._group.start_soon(self._drive, active)
+        return active
+
+    async def _plan(
+        self, request: RunRequest, derivation: Derivation, entry: CatalogEntry
+    ) -> tuple[Execution, NewRun]:
+        """What will run, and what is recorded of it before. Raises `SecretInNameError`."""
+        loaded, below = await self._load_systems(request, derivation, entry)
         systems = {**request.systems_above, **loaded.systems}
         run_id = request.run_id or str(uuid.uuid4())
         traceparent = request.traceparent if is_traceparent(request.traceparent or "") else None
@@ -233,10 +250,10 @@ class Service:
                 "them are recorded and shown; choose another"
             )
         context = RunContext(
-            prepared.tool,
+            entry.prepared.tool,
             request.options,
             self.engines,
-            _Ports(self, run_id, request, redactor),
+            LivePorts(run_id, request, redactor, self.connections.tokens, self),
             systems=loaded.systems,
             guarded_systems=tuple(systems.values()),
             systems_below=below.systems,
@@ -248,21 +265,22 @@ class Service:
             spans=self.engines.spans,
             traceparent=traceparent,
             logs=loaded.log(request.options.mode),
-            replay=self._replay_client(replay, redactor),
+            replay=self._replay_client(derivation.replay, redactor),
         )
         execution = Execution(
-            prepared,
+            entry.prepared,
             request.inputs,
             context,
             refused=loaded.problem or below.problem,
             taken=derivation.taken,
         )
+        inputs = redactor.json(execution.inputs)
         new_run = NewRun(
             run_id,
-            prepared.definition,
+            entry.prepared.definition,
             entry.stored.version_number or None,
-            context.redactor.json(execution.inputs),
-            context.redactor.json(_recorded_options(request)),
+            inputs,
+            redactor.json(_recorded_options(request)),
             request.source,
             self._owner.id,
             now_ms(),
@@ -275,32 +293,25 @@ class Service:
             source_run_id=derivation.source_run_id,
             source_kind=derivation.kind,
             idempotency_key=request.idempotency_key,
+            queued=_queued(request, derivation, inputs == execution.inputs),
             webhook_target=request.webhook_target,
             chain=request.ancestors,
         )
-        if request.is_async:
-            # What no record holds, only this process has.
-            is_whole = (
-                not request.credentials
-                and derivation.source_run_id is None
-                and new_run.inputs == execution.inputs
-            )
-            new_run = replace(new_run, queued="resumable" if is_whole else "bound")
-        if self._group is None:
-            raise AssertionError("the service is open while it is used")
-        # Between the commit and the task there must be no way out: the run would never end.
-        active = ActiveRun(run_id, entry, execution)
-        active.waits = request.is_async
-        active.is_resumable = new_run.queued == "resumable"
-        with anyio.CancelScope(shield=True):
-            try:
-                active.seq = request.resumes or await self._runs.start(new_run)
-            except KeyTakenError as taken:
-                return await self._join(taken.run_id, new_run, entry)
-            self._active[run_id] = active
-            self._newest_own_seq = active.seq
-            self._group.start_soon(self._drive, active)
-        return active
+        return execution, new_run
+
+    async def _load_systems(
+        self, request: RunRequest, derivation: Derivation, entry: CatalogEntry
+    ) -> tuple[LoadedSystems, LoadedSystems]:
+        """The systems of the tool, and those of the called tools whose results are taken over."""
+        mode, replay = request.options.mode, derivation.replay
+        is_offline = replay is not None and not replay.is_lenient
+        loaded = await self.connections.load_for(
+            entry.prepared.tool, mode, request.credentials, marks_only=is_offline
+        )
+        if derivation.taken is None or is_offline:
+            return loaded, LoadedSystems({})
+        called = derivation.taken.sub_tools.values()
+        return loaded, await self.connections.load_for_all(called, mode, request.credentials)
 
     async def _handed_over(self, request: RunRequest) -> Carriers:
         """Those of the inputs that show short credentials of the run whose result they are."""
@@ -615,122 +626,6 @@ class Service:
                 self._unrecorded.pop(0)
             _tell(self.runs_changed)
 
-    # Other processes
-
-    async def _watch(self) -> None:
-        """Notice what other processes on the home wrote."""
-        seen = -1
-        while True:
-            await anyio.sleep(self.settings.poll_seconds)
-            try:
-                await self._record_late()
-            except StorageError as error:
-                _log.warning("the ends of some runs cannot be recorded yet: %s", error)
-            try:
-                version = await self._database.data_version()
-                if version == seen:
-                    continue
-                seen = version
-                await self._look_around()
-            except StorageError as error:
-                _log.warning("cannot look for changes: %s", error)
-                if not isinstance(error, DamageError):
-                    seen = -1
-
-    async def _look_around(self) -> None:
-        """Act on what others wrote. The tools come last: damage to them hides nothing else."""
-        await self._cancel_on_request()
-        await self._step_notes.look(self._active)
-        mark = await self._runs.list_mark(self._owner.id)
-        _tell(self.home_changed)
-        if self._others_changed_list(mark):
-            _tell(self.runs_changed)
-        await self.tools.refresh()
-
-    def _others_changed_list(self, mark: ListMark) -> bool:
-        before, self._list_mark = self._list_mark, mark
-        known = max(before.newest_seq, self._newest_own_seq)
-        elsewhere = (mark.running_elsewhere, mark.deletions)
-        return mark.newest_seq > known or elsewhere != (before.running_elsewhere, before.deletions)
-
-    async def _cancel_on_request(self) -> None:
-        if not self._active:
-            return
-        for run_id, reason in (await self._runs.cancel_requests()).items():
-            active = self._active.get(run_id)
-            if active is not None:
-                active.cancel(reason)
-
-    async def _end_orphans_forever(self) -> None:
-        while True:
-            await anyio.sleep(_ORPHAN_CHECK_SECONDS)
-            try:
-                if await end_orphans(self._runs, self._owner):
-                    _tell(self.runs_changed)
-            except StorageError as error:
-                _log.warning("cannot look for interrupted runs: %s", error)
-
-
-class _Ports:
-    """What a run needs from above."""
-
-    def __init__(
-        self, service: Service, run_id: str, request: RunRequest, redactor: Redactor
-    ) -> None:
-        self._service = service
-        self._run_id = run_id
-        self._request = request
-        self._redactor = redactor
-        self._step_id: str | None = None
-        self._own_tokens: dict[str, Token] = {}
-        self._token_lock = anyio.Lock()
-
-    def emit(self, event: RunEvent) -> None:
-        if event.step_id != self._step_id:
-            self._step_id = event.step_id
-            self._service.tell_of_run(self._run_id)
-        if self._request.on_event is not None:
-            self._request.on_event(event)
-
-    async def access_token(self, system: System, rejected: str | None) -> str:
-        derivation = self._request.derivation
-        replay = derivation and derivation.replay
-        if replay is not None and not replay.is_lenient:
-            mark = credential_mark(f"{system.id}.accessToken")
-            self._redactor.add(f"{system.id}.accessToken", mark)
-            return mark
-        if self._brings_credentials_of(system):
-            token = await self._own_token(system, rejected)
-        else:
-            token = await self._service.connections.tokens.token(system, rejected)
-        self._redactor.add(f"{system.id}.accessToken", token.access_token)
-        if token.refresh_token is not None:
-            self._redactor.add(f"{system.id}.refreshToken", token.refresh_token)
-        return token.access_token
-
-    def _brings_credentials_of(self, system: System) -> bool:
-        run_time = self._request.credentials
-        names = auth_credential_names(system.auth, optional=True)
-        return any(name in run_time or f"{system.id}_{name}" in run_time for name in names)
-
-    async def _own_token(self, system: System, rejected: str | None) -> Token:
-        """The token for run-time credentials: of this run alone, and never stored."""
-        async with self._token_lock:
-            token = self._own_tokens.get(system.id)
-            if token is None or not token.is_fresh() or token.access_token == rejected:
-                renewed = await self._service.connections.tokens.ask(system, token)
-                if renewed.refresh_token is None and token is not None:
-                    renewed = replace(renewed, refresh_token=token.refresh_token)
-                token = self._own_tokens[system.id] = renewed
-        return token
-
-    async def start_child(
-        self, tool_id: str, inputs: JsonObject, context: RunContext, carriers: Carriers
-    ) -> ChildRun:
-        return await self._service.start_child(
-            tool_id, inputs, self._request, context, self._run_id, carriers
-        )
-
 
 async def _cut_off(active: ActiveRun) -> RunOutcome:
     """The outcome of a run that was cancelled."""
@@ -752,6 +647,17 @@ def _fault_outcome(active: ActiveRun, fault: Exception) -> RunOutcome:
             hint="the log of the server has the trace; please report it",
         ),
     )
+
+
+def _queued(
+    request: RunRequest, derivation: Derivation, has_all_inputs: bool
+) -> Literal["resumable", "bound"] | None:
+    """Whether a run waits for its turn, and whether another process could execute it then."""
+    if not request.is_async:
+        return None
+    # What no record holds, only this process has.
+    is_whole = has_all_inputs and not request.credentials and derivation.source_run_id is None
+    return "resumable" if is_whole else "bound"
 
 
 def _recorded_options(request: RunRequest) -> JsonObject:

@@ -6,17 +6,20 @@ from dataclasses import dataclass, field
 
 from storage.search import forget
 from storage.snapshots import drop_unused_snapshots
-from tools.run import RunStatus
+from tools.run import RunStatus, now_ms
 
 __all__ = [
     "BATCH_RUNS",
+    "Pruned",
     "RetentionPolicy",
+    "all_runs",
     "delete_runs",
     "expired",
     "give_back_space",
     "home_bytes",
     "oldest",
     "unused_space_pages",
+    "would_prune",
 ]
 
 #: More in one transaction would keep the writer from others for too long.
@@ -51,6 +54,15 @@ class RetentionPolicy:
         ]
         size = f"{self.max_bytes / 1024**3:g} GB in all" if self.max_bytes else "any size"
         return ", ".join([*ages, size])
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What pruning took out, or would: runs, and bytes of the home before and after."""
+
+    runs: int
+    bytes_before: int
+    bytes_after: int
 
 
 def expired(
@@ -152,3 +164,23 @@ def unused_space_pages(connection: sqlite3.Connection) -> int:
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+def would_prune(connection: sqlite3.Connection, policy: RetentionPolicy) -> Pruned:
+    """What the policy would take out; its bytes are an estimate from the average run."""
+    before = home_bytes(connection)
+    there = all_runs(connection)
+    average = before / there if there else 0.0
+    runs = len(expired(connection, policy, now_ms(), there))
+    after = before - round(runs * average)
+    if policy.max_bytes is not None and after > policy.max_bytes and average:
+        too_many = -(-(after - policy.max_bytes) // average)
+        more = min(int(too_many), max(0, len(oldest(connection, there)) - runs))
+        runs += more
+        after -= round(more * average)
+    return Pruned(runs, before, max(after, 0))
+
+
+def all_runs(connection: sqlite3.Connection) -> int:
+    """How many runs there are, by the counters."""
+    return connection.execute("SELECT coalesce(sum(runs), 0) FROM run_counts").fetchone()[0]

@@ -19,8 +19,8 @@ from server.commands.output import (
 from server.commands.runner import run_with_service
 from server.service import Service
 from server.views import tool_view
+from storage.retention import Pruned
 from storage.run_lists import RunFilter
-from storage.runs import Pruned
 from storage.search import SearchError
 from storage.statistics import ToolStatistics
 from tools.json_text import JsonObject, encode_json_text

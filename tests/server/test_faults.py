@@ -13,7 +13,7 @@ import pytest
 from server.app import open_service
 from server.settings import Settings
 from storage.run_lists import RunFilter
-from storage.runs import INTERRUPTED
+from storage.run_writes import INTERRUPTED
 from tests.server.helpers import request_tool, script_tool, silent_upstream, start, store, until
 from tests.server.raw_client import RawClient, run_command, serving, store_tools
 from tests.web import Answer, Web

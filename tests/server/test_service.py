@@ -17,7 +17,7 @@ from server.views import tool_view
 from storage.database import open_database
 from storage.errors import HomeError, RunExistsError, StorageError
 from storage.run_lists import RunFilter
-from storage.runs import INTERRUPTED
+from storage.run_writes import INTERRUPTED
 from tests.server.helpers import (
     WAIT_SECONDS,
     SilentUpstream,

@@ -11,10 +11,10 @@ import pytest
 
 from storage.database import Database
 from storage.objects import ObjectStore
-from storage.retention import RetentionPolicy
+from storage.retention import Pruned, RetentionPolicy
 from storage.run_lists import RunFilter
 from storage.run_record import NewRun
-from storage.runs import Pruned, RunStore
+from storage.runs import RunStore
 from tests.server.helpers import until_async
 from tools.run import RequestSource, RunOutcome, RunStatus, now_ms
 

@@ -17,7 +17,8 @@ from storage.errors import KeyTakenError, RunExistsError
 from storage.objects import ObjectStore
 from storage.run_lists import RunFilter
 from storage.run_record import NewRun, StoredRun
-from storage.runs import INTERRUPTED, RunStore
+from storage.run_writes import INTERRUPTED
+from storage.runs import RunStore
 from tools.errors import ErrorDetail, ErrorKind
 from tools.json_pieces import weighs_much
 from tools.json_text import encode_json
