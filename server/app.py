@@ -1,5 +1,6 @@
 """Opens everything a server or a command needs, and closes it. The one place that constructs."""
 
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -14,6 +15,7 @@ from storage.database import open_database
 from storage.keys import KeyKeeper, KeyPlaces
 from storage.objects import ObjectStore
 from storage.owners import hold_ownership
+from storage.read_only import read_only_error
 from storage.runs import RunStore
 from storage.systems import SystemStore
 from storage.tools import ToolStore
@@ -22,12 +24,14 @@ from tools.context import Engines
 from tools.http import HttpClient
 from tools.scripts import ScriptEngine
 
-__all__ = ["open_service"]
+__all__ = ["open_service", "warn_if_read_only"]
+
+_log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
 async def open_service(settings: Settings) -> AsyncGenerator[Service]:
-    """The service of a home, with its background work under way.
+    """The service of a home, with its background work under way; it may only be readable.
 
     On leaving, runs that are still running end `aborted`, and everything is closed. Raises
     `storage.errors.HomeError`.
@@ -42,7 +46,8 @@ async def open_service(settings: Settings) -> AsyncGenerator[Service]:
         ScriptEngine(workers=settings.script_workers) as scripts,
         open_spans(settings) as spans,
     ):
-        with hold_ownership(settings.locks_directory) as owner:
+        owns_runs = not database.is_read_only
+        with hold_ownership(settings.locks_directory, owns_runs=owns_runs) as owner:
             engines = Engines(
                 http,
                 scripts,
@@ -67,3 +72,9 @@ async def open_service(settings: Settings) -> AsyncGenerator[Service]:
                 finally:
                     await service.close()
                     group.cancel_scope.cancel()
+
+
+def warn_if_read_only(service: Service) -> None:
+    """Say it in the log of a server, whose callers are told when they call."""
+    if service.is_read_only:
+        _log.warning("%s", read_only_error(service.settings.database_path))

@@ -43,7 +43,9 @@ class Automation:
         self._outbox = service.outbox
 
     async def run(self) -> None:
-        """Start what is due, and deliver, until cancelled."""
+        """Start what is due, and deliver, until cancelled; nothing where it cannot be noted."""
+        if self._service.is_read_only:
+            return
         secret = self._service.settings.webhook_secret
         async with anyio.create_task_group() as group:
             group.start_soon(WebhookSender(self._service, self._outbox, secret).run)

@@ -141,6 +141,7 @@ class Connections:
 
         Raises `RunError` of kind `credential`, `StorageError`.
         """
+        self.store.require_writable()
         redactor = redactor_for([system], {})
         try:
             token = await sign_in(system, self._engines.http, self.policy_for(system), show)

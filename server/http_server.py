@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from server.app import open_service
+from server.app import open_service, warn_if_read_only
 from server.automation import Automation
 from server.callers import Authenticator, NotAllowedError
 from server.collector import relax_collector
@@ -116,6 +116,7 @@ async def serve_http(
     """
     ended_by: list[signal.Signals] = []
     async with open_service(settings) as service, anyio.create_task_group() as group:
+        warn_if_read_only(service)
         server = HttpServer(service, selection, options)
         with _signals() as signals:
             address = await group.start(server.serve)

@@ -172,18 +172,26 @@ class Service:
             lambda: _tell(self.home_changed),
         )
 
+    @property
+    def is_read_only(self) -> bool:
+        """Whether the home can only be read: all that would write is refused, or left undone."""
+        return self._database.is_read_only
+
     async def open(self, group: TaskGroup) -> None:
         """Read what is there, end orphans and start watching for other processes."""
         self._group = group
         self.connections.open(group)
         # A damaged page of one table must not close the history of the others.
         with _told("runs of processes that are gone cannot be ended"):
-            await self._others.end_orphans()
+            if not self.is_read_only:
+                await self._others.end_orphans()
         with _told("the stored tools cannot be read"):
             await self.catalog.refresh()
         with _told("changes of other processes cannot be seen"):
             await self._others.look_first()
         group.start_soon(self._others.watch_forever, self.settings.poll_seconds, self._record_late)
+        if self.is_read_only:
+            return
         group.start_soon(self._step_notes.write_forever)
         group.start_soon(self._others.end_orphans_forever)
         group.start_soon(self.history.index_forever)
@@ -328,7 +336,7 @@ class Service:
 
     async def serve_queue(self) -> None:
         """Execute the runs that other processes accepted and did not begin, until cancelled."""
-        while True:
+        while not self.is_read_only:
             try:
                 for run_id in await self._queue.claim(self._owner.id):
                     await self._resume(run_id)

@@ -58,6 +58,8 @@ class TokenKeeper:
         return None if wire is None else Token.of(wire)
 
     async def _renewed(self, system: System, rejected: str | None) -> Token:
+        # A token that replaces the one before must be kept.
+        self._store.require_writable()
         self._locks.mkdir(parents=True, exist_ok=True)
         lock = AsyncFileLock(self._locks / f"token-{system.id}-{system.environment}.lock")
         try:

@@ -104,7 +104,9 @@ class ApiKeyStore:
         """The stored key with this text, unless it is revoked; that it was used is noted."""
         digest = _hash(key)
         found = await self._database.read(lambda connection: _find(connection, digest))
-        if found is not None and now_ms() - (found.last_used_at or 0) >= _USED_INTERVAL_MS:
+        if found is None or self._database.is_read_only:
+            return found
+        if now_ms() - (found.last_used_at or 0) >= _USED_INTERVAL_MS:
             await self._database.write(
                 lambda connection: connection.execute(
                     "UPDATE api_keys SET last_used_at = ? WHERE key_id = ?",

@@ -3,7 +3,6 @@
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import anyio
 
 from storage.blobs import ElsewhereError, load_blob, unpack, unpack_text
 from storage.objects import ObjectStore
+from storage.read_only import reading
 from tools.redaction import MINIMUM_SECRET_LENGTH, secret_forms
 
 __all__ = ["AuditReport", "audit"]
@@ -91,7 +91,7 @@ class _Search:
 
     def everything(self, home: Path, database: Path) -> None:
         if database.exists():
-            with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+            with reading(database) as connection:
                 self._tables(connection)
         for path in sorted(home.rglob("*")):
             if path.is_file():

@@ -1,4 +1,4 @@
-"""The database of a home: one writer with group commit, readers beside it, migrations.
+"""The database of a home: one writer with group commit and readers beside it, or readers alone.
 
 SQLite in WAL mode. Any number of processes may have the same home open. Functions handed to
 `read` and `write` get a `sqlite3.Connection` and run on that connection's thread; brief ones of the
@@ -9,10 +9,10 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, Callable
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -20,16 +20,18 @@ import aiosqlite
 import anyio
 
 from storage.errors import DamageError, HomeError, RunExistsError, StorageError
+from storage.read_only import Sight, can_only_be_read, connect_to_read, read_only_error
+from storage.schema import migrate, refuse_strange, require_current
 
-__all__ = ["SCHEMA_VERSION", "Database", "open_database"]
+__all__ = ["Database", "open_database"]
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
-#: "CSLP" in ASCII, so that `file` and other programs can tell what this is.
-_APPLICATION_ID = 0x43534C50
 _BUSY_TIMEOUT_SECONDS = 10.0
 _READERS = 2
+#: Of a database that others change while it is opened or read, and that has no log to show it.
+_READ_TRIES = 5
 _PAGE_BYTES = 2048
 #: The log of changes is moved into the database when it is longer, and cut to this on the way.
 _LONG_WAL_BYTES = 4 * 1024 * 1024
@@ -73,31 +75,16 @@ class _Pending:
     is_brief: bool
 
 
-class Database:
+class Database(ABC):
     """An open database; made by `open_database`."""
 
-    def __init__(
-        self,
-        path: Path,
-        writer: _Connection,
-        readers: list[_Connection],
-        *,
-        syncs_commits: bool,
-    ) -> None:
+    #: Whether every `write` is refused: the home can only be read.
+    is_read_only = False
+
+    def __init__(self, path: Path, readers: list[_Connection]) -> None:
         self.path = path
-        self._writer = writer
-        #: A commit waits for the disk, which the event loop must not.
-        self._syncs_commits = syncs_commits
         self._readers = readers
         self._next_reader = 0
-        self._pending: list[_Pending] = []
-        self._wake = anyio.Event()
-        self._committed = anyio.Event()
-        self._is_closing = False
-        #: Brief functions are about to be committed by `_commit_brief`.
-        self._is_scheduled = False
-        #: `flush_forever` has taken functions that are not committed yet.
-        self._is_flushing = False
 
     async def read(self, work: Work[T]) -> T:
         """Run a function that reads, in one snapshot. Raises `StorageError`."""
@@ -108,6 +95,7 @@ class Database:
         except (sqlite3.Error, UnicodeEncodeError) as error:
             raise _storage_error(error, self.path) from error
 
+    @abstractmethod
     async def write(self, work: Work[T], *, is_brief: bool = False) -> T:
         """Run a function that writes; returns after the commit. Raises `StorageError`.
 
@@ -116,6 +104,45 @@ class Database:
         cancelled while it waits does not stop the write. A brief function executes a few
         statements on few rows and writes a few kilobytes.
         """
+
+    async def data_version(self) -> int:
+        """A number that changes with every commit of any process. Raises `StorageError`."""
+        try:
+            return await self._readers[0].run(
+                lambda connection: connection.execute("PRAGMA data_version").fetchone()[0]
+            )
+        except sqlite3.Error as error:
+            raise _storage_error(error, self.path) from error
+
+    def require_writable(self) -> None:
+        """For what comes before a write and cannot be undone. Raises `HomeError`."""
+        if self.is_read_only:
+            raise read_only_error(self.path)
+
+
+class _WritableDatabase(Database):
+    def __init__(
+        self,
+        path: Path,
+        writer: _Connection,
+        readers: list[_Connection],
+        *,
+        syncs_commits: bool,
+    ) -> None:
+        super().__init__(path, readers)
+        self._writer = writer
+        #: A commit waits for the disk, which the event loop must not.
+        self._syncs_commits = syncs_commits
+        self._pending: list[_Pending] = []
+        self._wake = anyio.Event()
+        self._committed = anyio.Event()
+        self._is_closing = False
+        #: Brief functions are about to be committed by `_commit_brief`.
+        self._is_scheduled = False
+        #: `flush_forever` has taken functions that are not committed yet.
+        self._is_flushing = False
+
+    async def write(self, work: Work[T], *, is_brief: bool = False) -> T:
         if self._is_closing:
             raise StorageError("the database is closing")
         loop = asyncio.get_running_loop()
@@ -128,15 +155,6 @@ class Database:
             self._is_scheduled = True
             loop.call_soon(self._commit_brief)
         return await done
-
-    async def data_version(self) -> int:
-        """A number that changes with every commit of any process. Raises `StorageError`."""
-        try:
-            return await self._readers[0].run(
-                lambda connection: connection.execute("PRAGMA data_version").fetchone()[0]
-            )
-        except sqlite3.Error as error:
-            raise _storage_error(error, self.path) from error
 
     async def flush_forever(self) -> None:
         """Commit what is pending until the database closes; shielded, so nothing is lost."""
@@ -227,6 +245,75 @@ class Database:
             return None
 
 
+class _ReadOnlyDatabase(Database):
+    """Follows what a process that may write makes of the database."""
+
+    is_read_only = True
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, [])
+        self._sight: Sight | None = None
+        self._times_opened = 0
+        self._opening = anyio.Lock()
+
+    async def open(self) -> None:
+        """Open what is there now, in place of what was there before. Raises `HomeError`."""
+        await self.close()
+        for _ in range(_READ_TRIES):
+            sight = Sight.of(self.path)
+            try:
+                for _ in range(_READERS):
+                    self._readers.append(await _connect_to_read(self.path, sight))
+            except sqlite3.Error as error:
+                # Its last process may be taking the log away.
+                if sight == Sight.of(self.path):
+                    raise _unreadable(error, self.path) from error
+            if len(self._readers) == _READERS and sight.is_current(self.path):
+                self._sight = sight
+                self._times_opened += 1
+                return
+            await self.close()
+        raise HomeError(f"{self.path} is being changed all the time; try again")
+
+    async def close(self) -> None:
+        """Close before anything is opened: a connection without locks takes away those of others.
+
+        https://www.sqlite.org/howtocorrupt.html, section 2.2.
+        """
+        closed = self._readers.copy()
+        self._readers.clear()
+        self._sight = None
+        await _close(closed)
+
+    async def read(self, work: Work[T]) -> T:
+        for _ in range(_READ_TRIES):
+            sight = await self._keep_up()
+            try:
+                found = await super().read(work)
+            except StorageError:
+                if sight.is_current(self.path):
+                    raise
+                continue
+            if sight.is_current(self.path):
+                return found
+        raise StorageError(f"{self.path} is being changed all the time; try again")
+
+    async def write(self, work: Work[T], *, is_brief: bool = False) -> T:
+        raise read_only_error(self.path)
+
+    async def data_version(self) -> int:
+        await self._keep_up()
+        # Each connection counts for itself.
+        return (self._times_opened << 32) + await super().data_version()
+
+    async def _keep_up(self) -> Sight:
+        async with self._opening:
+            if self._sight is None or not self._sight.is_current(self.path):
+                await self.open()
+            assert self._sight is not None
+            return self._sight
+
+
 def _is_busy(error: Exception) -> bool:
     return getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
 
@@ -277,9 +364,29 @@ async def open_database(
 ) -> AsyncGenerator[Database]:
     """Open (or create) the database at `path` and bring it to this program's schema.
 
-    `normal` survives `kill -9`, `full` a power cut too. Raises `HomeError`: the directory cannot be
-    made or written, the file is not a database, is damaged, or is newer than this program.
+    `normal` survives `kill -9`, `full` a power cut too. One that is there and cannot be written is
+    opened read-only. Raises `HomeError`: the directory cannot be made, the file is not a database,
+    is damaged, newer than this program, or older and cannot be written.
     """
+    opened = _open_to_read(path) if can_only_be_read(path) else _open_to_write(path, durability)
+    async with opened as database:
+        yield database
+
+
+@asynccontextmanager
+async def _open_to_read(path: Path) -> AsyncGenerator[Database]:
+    database = _ReadOnlyDatabase(path)
+    try:
+        await database.open()
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def _open_to_write(
+    path: Path, durability: Literal["normal", "full"]
+) -> AsyncGenerator[Database]:
     _make_home(path.parent)
     _make_private(path)
     connections: list[_Connection] = []
@@ -287,15 +394,14 @@ async def open_database(
         try:
             writer = await _connect(path, durability)
             connections.append(writer)
-            await writer.run(_migrate)
+            await writer.run(migrate)
             await writer.run(lambda connection: connection.execute("PRAGMA busy_timeout=0"))
             for _ in range(_READERS + 1):
                 connections.append(await _connect(path, durability))
         except sqlite3.Error as error:
-            found = _storage_error(error, path)
-            raise (found if isinstance(found, HomeError) else HomeError(str(found))) from error
+            raise _home_error(error, path) from error
         *readers, checkpointer = connections[1:]
-        database = Database(path, writer, readers, syncs_commits=durability == "full")
+        database = _WritableDatabase(path, writer, readers, syncs_commits=durability == "full")
         async with anyio.create_task_group() as group:
             group.start_soon(database.flush_forever)
             async with anyio.create_task_group() as beside:
@@ -306,9 +412,13 @@ async def open_database(
                     beside.cancel_scope.cancel()
                     database.stop()
     finally:
-        with anyio.CancelScope(shield=True):
-            for connection in reversed(connections):
-                await connection.close()
+        await _close(connections)
+
+
+async def _close(connections: Sequence[_Connection]) -> None:
+    with anyio.CancelScope(shield=True):
+        for connection in reversed(connections):
+            await connection.close()
 
 
 def _make_home(directory: Path) -> None:
@@ -346,11 +456,33 @@ async def _connect(path: Path, durability: str) -> _Connection:
         except BaseException:
             connection.close()
             raise
+        return connection
+
+    return await _opened(connector)
+
+
+async def _connect_to_read(path: Path, sight: Sight) -> _Connection:
+    def connector() -> sqlite3.Connection:
+        connection = connect_to_read(path, sight)
+        try:
+            refuse_strange(connection, path)
+            require_current(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    return await _opened(connector)
+
+
+async def _opened(connector: Callable[[], sqlite3.Connection]) -> _Connection:
+    def readable() -> sqlite3.Connection:
+        connection = connector()
         # A text that is no UTF-8 any more must not make its whole row unreadable.
         connection.text_factory = _text
         return connection
 
-    connection = _Connection(connector, iter_chunk_size=64)
+    connection = _Connection(readable, iter_chunk_size=64)
     await connection.open()
     return connection
 
@@ -360,7 +492,7 @@ def _set_up(connection: sqlite3.Connection, path: Path, durability: str) -> None
     while True:
         try:
             # Before the first pragma: those below change the file.
-            _refuse_strange(connection, path)
+            refuse_strange(connection, path)
             # Both take effect only while the file is empty. A run's commits change a few rows in
             # many trees, and writing each page is most of what they cost.
             connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
@@ -384,82 +516,30 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
-def _migrations() -> list[tuple[int, str]]:
-    """The migrations in order, as number and SQL."""
-    folder = files("storage") / "migrations"
-    scripts = sorted(
-        (entry for entry in folder.iterdir() if entry.name.endswith(".sql")),
-        key=lambda entry: entry.name,
-    )
-    return [(int(entry.name[:4]), entry.read_text("utf-8")) for entry in scripts]
-
-
-#: The newest schema this program knows.
-SCHEMA_VERSION = 8
-
-
-def _migrate(connection: sqlite3.Connection) -> None:
-    """Apply what is missing; each migration and its number are one transaction."""
-    if _schema_version(connection) == SCHEMA_VERSION:
-        return
-    connection.execute("BEGIN EXCLUSIVE")
-    try:
-        # Another process may have migrated while this one waited.
-        version = _schema_version(connection)
-        for number, script in _migrations():
-            if number > version:
-                for statement in _statements(script):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version={number}")
-        connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _schema_version(connection: sqlite3.Connection) -> int:
-    return connection.execute("PRAGMA user_version").fetchone()[0]
-
-
-def _refuse_strange(connection: sqlite3.Connection, path: Path) -> None:
-    # One snapshot: another process may be making this database right now.
-    connection.execute("BEGIN")
-    try:
-        version = _schema_version(connection)
-        owner = connection.execute("PRAGMA application_id").fetchone()[0]
-        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    finally:
-        connection.execute("COMMIT")
-    if owner != _APPLICATION_ID and (owner or version or tables):
-        raise HomeError(
-            f"{path} is a database of another program; set CALLSLIP_HOME to a directory of its own"
-        )
-    if version > SCHEMA_VERSION:
-        raise HomeError(
-            f"{path} has schema {version}, written by a newer callslip; this one knows "
-            f"{SCHEMA_VERSION}. Upgrade callslip, or set CALLSLIP_HOME to another directory"
-        )
-
-
-def _statements(script: str) -> list[str]:
-    statements: list[str] = []
-    text = ""
-    for line in script.splitlines(keepends=True):
-        text += line
-        if sqlite3.complete_statement(text):
-            statements.append(text)
-            text = ""
-    return statements
-
-
 def _wrapped(error: Exception, path: Path) -> Exception:
     if isinstance(error, sqlite3.Error | UnicodeEncodeError):
         wrapped = _storage_error(error, path)
         wrapped.__cause__ = error
         return wrapped
     return error
+
+
+def _unreadable(error: sqlite3.Error, path: Path) -> HomeError:
+    """Why a database that cannot be written cannot be read either."""
+    if (error.sqlite_errorname or "").startswith(
+        ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")
+    ):
+        return HomeError(
+            f"{path} cannot be written, and not be read whole ({error}): what was recorded last is "
+            f"in {path.name}-wal and {path.name}-shm; make all of them readable, or set "
+            "CALLSLIP_HOME to a directory you can write"
+        )
+    return _home_error(error, path)
+
+
+def _home_error(error: sqlite3.Error, path: Path) -> HomeError:
+    found = _storage_error(error, path)
+    return found if isinstance(found, HomeError) else HomeError(str(found))
 
 
 def _storage_error(error: sqlite3.Error | UnicodeEncodeError, path: Path) -> StorageError:

@@ -51,9 +51,15 @@ class Owner:
 
 
 @contextmanager
-def hold_ownership(directory: Path) -> Generator[Owner]:
-    """Hold a lock file of this process in `directory`. Raises `HomeError`."""
+def hold_ownership(directory: Path, *, owns_runs: bool = True) -> Generator[Owner]:
+    """Hold a lock file of this process in `directory`. Raises `HomeError`.
+
+    A process that cannot have runs of its own writes none.
+    """
     owner = Owner(uuid.uuid4().hex, directory)
+    if not owns_runs:
+        yield owner
+        return
     path = directory / f"{owner.id}.lock"
     try:
         directory.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from storage.run_record import COLUMNS, StoredRun, run_of_row
-from storage.search import match_expression
+from storage.search import hold_waiting, match_expression
 from storage.snapshots import load_snapshot
 from tools.json_text import JsonObject
 from tools.run import RequestSource, RunStatus
@@ -47,17 +47,20 @@ def list_runs(
     limit: int,
     offset: int,
     before_seq: int | None,
+    *,
+    is_indexed: bool = True,
 ) -> RunPage:
-    """See `RunStore.list`."""
+    """See `RunStore.list`. Without `is_indexed` a search looks at runs that wait for it, too."""
     offset = min(offset, _MOST)
+    holds_waiting = bool(wanted.search) and not is_indexed and hold_waiting(connection)
     try:
-        query = _Query(connection, wanted)
+        query = _Query(connection, wanted, holds_waiting)
         rows, total = query.newest(limit + 1, offset, before_seq), query.total()
     except sqlite3.DatabaseError as error:
         if not getattr(error, "sqlite_errorname", "").startswith("SQLITE_CORRUPT"):
             raise
         # Indexes and counters are made of the runs: without them it only takes longer.
-        query = _Query(connection, wanted, reads_indexes=False)
+        query = _Query(connection, wanted, holds_waiting, reads_indexes=False)
         rows, total = query.newest(limit + 1, offset, before_seq), query.total()
     executions = _executions(connection, [row[0] for row in rows[:limit]])
     runs: list[StoredRun] = []
@@ -96,13 +99,27 @@ class _Query:
     """A filter as SQL. Every text below is a constant; values are bound."""
 
     def __init__(
-        self, connection: sqlite3.Connection, wanted: RunFilter, *, reads_indexes: bool = True
+        self,
+        connection: sqlite3.Connection,
+        wanted: RunFilter,
+        holds_waiting: bool,
+        *,
+        reads_indexes: bool = True,
     ) -> None:
         self._connection = connection
         self._wanted = wanted
         self._reads_indexes = reads_indexes
         self._runs = "runs" if reads_indexes else "runs NOT INDEXED"
-        self._match = match_expression(wanted.search) if wanted.search else None
+        self._matches: list[str] = []
+        self._found = "run_search (?)"
+        if wanted.search:
+            self._matches.append(match_expression(wanted.search))
+        if holds_waiting:
+            self._matches *= 2
+            self._found = (
+                "(SELECT rowid FROM run_search (?) UNION ALL SELECT rowid FROM waiting_search (?)) "
+                "AS run_search"
+            )
         self._from_seq = None
         if wanted.started_after is not None:
             # A clock that was set back does not hide the runs it stamped.
@@ -116,13 +133,13 @@ class _Query:
     def newest(self, limit: int, offset: int, before_seq: int | None) -> list[Sequence[Any]]:
         """Rows in the order of `COLUMN_NAMES`."""
         before_seq = None if before_seq is None else min(before_seq, _MOST)
-        if self._match is not None:
+        if self._matches:
             conditions, parameters = self._conditions(self._wanted.request_sources, before_seq)
             return self._connection.execute(
-                f"SELECT {COLUMNS} FROM run_search CROSS JOIN runs ON runs.seq = run_search.rowid "  # noqa: S608 - see above
-                f"WHERE run_search MATCH ? AND {conditions} "
-                "ORDER BY run_search.rowid DESC LIMIT ? OFFSET ?",
-                (self._match, *parameters, limit, offset),
+                f"SELECT {COLUMNS} FROM {self._found} "  # noqa: S608 - see above
+                "CROSS JOIN runs ON runs.seq = run_search.rowid "
+                f"WHERE {conditions} ORDER BY run_search.rowid DESC LIMIT ? OFFSET ?",
+                (*self._matches, *parameters, limit, offset),
             ).fetchall()
         # One branch a source, each read in index order up to the limit: `IN (…)` would sort all.
         branches: list[str] = []
@@ -139,15 +156,15 @@ class _Query:
         return self._connection.execute(statement, (*bound, limit, offset)).fetchall()
 
     def total(self) -> int:
-        if self._match is not None:
+        if self._matches:
             conditions, parameters = self._conditions(self._wanted.request_sources, None)
             # Every indexed run is there; without another condition its row need not be seen.
             join = "CROSS JOIN runs ON runs.seq = run_search.rowid " if conditions != "1" else ""
             statement = (
-                f"SELECT count(*) FROM (SELECT 1 FROM run_search {join}"  # noqa: S608 - see above
-                f"WHERE run_search MATCH ? AND {conditions} LIMIT {MOST_COUNTED})"
+                f"SELECT count(*) FROM (SELECT 1 FROM {self._found} {join}"  # noqa: S608 - see above
+                f"WHERE {conditions} LIMIT {MOST_COUNTED})"
             )
-            return self._connection.execute(statement, (self._match, *parameters)).fetchone()[0]
+            return self._connection.execute(statement, (*self._matches, *parameters)).fetchone()[0]
         if self._from_seq is not None or not self._reads_indexes:
             conditions, parameters = self._conditions(self._wanted.request_sources, None)
             statement = f"SELECT count(*) FROM {self._runs} WHERE {conditions}"  # noqa: S608 - see above

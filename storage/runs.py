@@ -187,12 +187,17 @@ class RunStore:
 
         Raises `storage.search.SearchError`.
         """
+        is_indexed = not self._database.is_read_only
         return await self._database.read(
-            lambda connection: list_runs(connection, wanted, limit, offset, before_seq)
+            lambda connection: list_runs(
+                connection, wanted, limit, offset, before_seq, is_indexed=is_indexed
+            )
         )
 
     async def index_waiting(self) -> bool:
-        """Make some ended runs searchable; whether more wait."""
+        """Make some ended runs searchable; whether more wait to be made so here."""
+        if self._database.is_read_only:
+            return False
         indexed = await self._database.write(
             lambda connection: index_waiting(connection, _INDEXED_AT_ONCE)
         )
@@ -239,6 +244,7 @@ class RunStore:
 
         In small transactions: other writers wait for milliseconds. Raises `StorageError`.
         """
+        self._database.require_writable()
         before = await self._database.read(home_bytes)
         runs = 0
         while seqs := await self._database.read(

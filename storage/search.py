@@ -16,6 +16,7 @@ __all__ = [
     "drop_forgotten_words",
     "enqueue",
     "forget",
+    "hold_waiting",
     "index_waiting",
     "match_expression",
 ]
@@ -23,6 +24,8 @@ __all__ = [
 #: How much of each text is searched.
 SEARCHED_BYTES = 64 * 1024
 
+#: Waiting runs that `hold_waiting` takes: a second or two.
+_MOST_HELD = 2000
 #: Pages of the index that are rewritten in one transaction: a few milliseconds.
 _PAGES_AT_ONCE = 200
 _TERM = re.compile(r'"([^"]*)"|(\S+)')
@@ -60,12 +63,7 @@ def enqueue(connection: sqlite3.Connection, seq: int) -> None:
 
 def index_waiting(connection: sqlite3.Connection, limit: int) -> int:
     """Index up to `limit` of the runs that wait, the newest first; how many there were."""
-    seqs = [
-        row[0]
-        for row in connection.execute(
-            "SELECT seq FROM search_queue ORDER BY seq DESC LIMIT ?", (limit,)
-        )
-    ]
+    seqs = _waiting(connection, limit)
     for seq in seqs:
         if (texts := _texts(connection, seq)) is not None:
             connection.execute(
@@ -75,6 +73,27 @@ def index_waiting(connection: sqlite3.Connection, limit: int) -> int:
             )
         connection.execute("DELETE FROM search_queue WHERE seq = ?", (seq,))
     return len(seqs)
+
+
+def hold_waiting(connection: sqlite3.Connection) -> bool:
+    """Index the runs that wait for this transaction alone, as `waiting_search`; whether any wait.
+
+    For a database that can only be read.
+    """
+    seqs = _waiting(connection, _MOST_HELD)
+    if seqs:
+        connection.execute(
+            "CREATE VIRTUAL TABLE temp.waiting_search "
+            "USING fts5 (tool, inputs, error, result, content = '')"
+        )
+    for seq in seqs:
+        if (texts := _texts(connection, seq)) is not None:
+            connection.execute(
+                "INSERT INTO waiting_search (rowid, tool, inputs, error, result) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (seq, *texts),
+            )
+    return bool(seqs)
 
 
 def forget(connection: sqlite3.Connection, seq: int) -> None:
@@ -100,6 +119,12 @@ def drop_forgotten_words(connection: sqlite3.Connection, *, begins: bool) -> boo
     pages = -_PAGES_AT_ONCE if begins else _PAGES_AT_ONCE
     connection.execute("INSERT INTO run_search (run_search, rank) VALUES ('merge', ?)", (pages,))
     return connection.total_changes - before > 1
+
+
+def _waiting(connection: sqlite3.Connection, limit: int) -> list[int]:
+    """The newest runs that are not indexed yet."""
+    rows = connection.execute("SELECT seq FROM search_queue ORDER BY seq DESC LIMIT ?", (limit,))
+    return [row[0] for row in rows]
 
 
 def _texts(connection: sqlite3.Connection, seq: int) -> Sequence[str] | None:

@@ -74,6 +74,10 @@ class SystemStore:
         self._database = database
         self._keys = keys
 
+    def require_writable(self) -> None:
+        """For what comes before a change and cannot be undone. Raises `HomeError`."""
+        self._database.require_writable()
+
     async def put(self, definition: JsonObject, values: Mapping[str, str | JsonObject]) -> bool:
         """Store a checked definition and credentials; True when the system is new.
 
@@ -165,6 +169,7 @@ class SystemStore:
 
         Raises `KeyProblemError`, `KeyringProblemError`.
         """
+        self.require_writable()
         with self._keys.exclusively():
             old = await self._box()
             async with self._keys.replacement(old.key) as new:
@@ -217,6 +222,7 @@ class SystemStore:
             )
             return write(connection, box)
 
+        self.require_writable()
         for _ in range(_ATTEMPTS):
             box = await self._box_for_writing()
             try:

@@ -12,7 +12,7 @@ import pytest
 import server
 import storage
 import tools
-from storage.database import SCHEMA_VERSION
+from storage.schema import SCHEMA_VERSION
 from tools.model import PAGINATION_TYPES, Pagination, RequestConfig, SubToolConfig, TransformConfig
 from tools.paginators import build_paginator
 

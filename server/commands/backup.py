@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +18,7 @@ from server.commands.output import (
 from server.commands.runner import read_settings
 from storage.errors import StorageError
 from storage.objects import ObjectStore, take_in
+from storage.read_only import reading
 
 __all__ = ["backup"]
 
@@ -42,7 +42,7 @@ def backup(
     except OSError as error:
         fail(f"{source} cannot be copied to {file}: {error.strerror}", HOME)
     try:
-        with closing(sqlite3.connect(source)) as connection:
+        with reading(source) as connection:
             # One consistent copy without the space that deleted runs left.
             connection.execute("VACUUM INTO ?", (str(file),))
         objects = ObjectStore(settings.results_directory, settings.results_url)

@@ -105,8 +105,14 @@ def _check_program() -> Iterator[Check]:
 
 
 def _check_home(settings: Settings) -> Iterator[Check]:
+    from storage.read_only import can_only_be_read
+
     home = settings.home
     advice = "set CALLSLIP_HOME to a directory you can write, or correct its permissions"
+    if can_only_be_read(settings.database_path):
+        found = f"{home} can only be read: its history is shown, and nothing can be run or changed"
+        yield Check("home", "problem", found, advice)
+        return
     if home.is_dir():
         if (why := _why_not_writable(home)) is not None:
             yield Check("home", "problem", f"{home} cannot be written: {why}", advice)
@@ -158,18 +164,16 @@ def _megabytes(size: int) -> str:
 
 
 def _check_database(settings: Settings) -> Iterator[Check]:
-    from storage.database import SCHEMA_VERSION
+    from storage.read_only import Sight, connect_to_read
+    from storage.schema import SCHEMA_VERSION
 
     path = settings.database_path
     try:
         if not path.exists():
             yield Check("database", "ok", "not there yet; it is made when something is stored")
             return
-        # Without a log beside it nobody has it open; then reading must not leave files behind that
-        # could belong to another user.
-        is_at_rest = not path.with_name(f"{path.name}-wal").exists()
-        uri = f"{path.absolute().as_uri()}?{'immutable=1' if is_at_rest else 'mode=ro'}"
-        with closing(sqlite3.connect(uri, uri=True, timeout=2, isolation_level=None)) as connection:
+        # Files that it left behind could belong to another user.
+        with closing(connect_to_read(path, Sight.of(path))) as connection:
             schema = connection.execute("PRAGMA user_version").fetchone()[0]
             if schema > SCHEMA_VERSION:
                 yield Check(

@@ -19,7 +19,7 @@ from server.service import (
     Service,
     UnknownToolError,
 )
-from storage.errors import RunExistsError, StorageError
+from storage.errors import HomeError, RunExistsError, StorageError
 from tools.context import RunEvent
 from tools.errors import ErrorDetail, ErrorKind
 from tools.json_text import JsonObject, encode_json_text
@@ -115,7 +115,8 @@ async def _answer_run(
     except RunExistsError as error:
         return _refusal(f"{error}; leave callslip/runId out, or choose another")
     except StorageError as error:
-        detail = ErrorDetail(kind=ErrorKind.INTERNAL, retryable=True)
+        is_passing = not isinstance(error, HomeError)
+        detail = ErrorDetail(kind=ErrorKind.INTERNAL, retryable=is_passing)
         return render_error(
             f"nothing was run, because it could not be recorded: {error}", detail, None
         )

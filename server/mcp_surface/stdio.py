@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from server.app import open_service
+from server.app import open_service, warn_if_read_only
 from server.collector import relax_collector
 from server.mcp_surface.direct import DirectAnswers
 from server.mcp_surface.pipes import Pipes, can_wait_for_pipes, standard_pipes
@@ -48,14 +48,15 @@ async def serve_stdio(settings: Settings, selection: Selection) -> None:
 
 
 async def _until_signal(
-    serve: Callable[..., Awaitable[None]], *arguments: Any
+    serve: Callable[..., Awaitable[None]], service: Service, *arguments: Any
 ) -> signal.Signals | None:
     """Serve to the end; the signal that came before it."""
     ended_by: list[signal.Signals] = []
+    warn_if_read_only(service)
     async with anyio.create_task_group() as group:
         if sys.platform != "win32":
             group.start_soon(_end_on_signal, group.cancel_scope, ended_by)
-        await serve(*arguments, group)
+        await serve(service, *arguments, group)
         group.cancel_scope.cancel()
     return ended_by[0] if ended_by else None
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from storage.database import SCHEMA_VERSION, Database, open_database
+from storage.database import Database, open_database
 from storage.errors import HomeError, StorageError
+from storage.schema import SCHEMA_VERSION
 from tests.server.helpers import until
 
 WAIT_SECONDS = 20
@@ -458,7 +459,7 @@ def remount_read_only(disk: Path) -> "subprocess.CompletedProcess[bytes]":
     return subprocess.run(command, capture_output=True, check=False)
 
 
-async def test_a_disk_that_is_mounted_for_reading_only_is_refused(small_disk: Path) -> None:
+async def test_a_disk_that_is_mounted_for_reading_only_gets_no_new_home(small_disk: Path) -> None:
     remounted = remount_read_only(small_disk)
     if remounted.returncode != 0:
         pytest.skip("a file system cannot be mounted for reading only here")
@@ -466,6 +467,26 @@ async def test_a_disk_that_is_mounted_for_reading_only_is_refused(small_disk: Pa
         with pytest.raises(HomeError, match="CALLSLIP_HOME"):
             async with open_database(home / "callslip.db"):
                 pass
+
+
+async def test_what_lies_on_a_disk_that_is_mounted_for_reading_only_is_read(
+    small_disk: Path, tmp_path: Path
+) -> None:
+    async with open_database(small_disk / "closed" / "callslip.db") as database:
+        await database.write(put("kept"))
+    async with open_database(tmp_path / "home" / "callslip.db") as database:
+        await database.write(put("kept"))
+        # With the log of changes that a process leaves when it is killed.
+        shutil.copytree(tmp_path / "home", small_disk / "killed")
+    remounted = remount_read_only(small_disk)
+    if remounted.returncode != 0:
+        pytest.skip("a file system cannot be mounted for reading only here")
+    for home in (small_disk / "closed", small_disk / "killed"):
+        async with open_database(home / "callslip.db") as database:
+            assert database.is_read_only
+            assert "kept" in await database.read(subjects)
+            with pytest.raises(HomeError, match=f"{home} can only be read"):
+                await database.write(put("more"))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file modes")

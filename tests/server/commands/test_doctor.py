@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from server.app import open_service
 from server.commands.doctor import doctor
 from server.settings import Settings
-from storage.database import SCHEMA_VERSION
+from storage.schema import SCHEMA_VERSION
 
 TOOL: dict[str, Any] = {"id": "one", "steps": [], "outputTransform": "$"}
 
