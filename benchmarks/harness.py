@@ -40,10 +40,10 @@ T = TypeVar("T")
 
 
 @contextmanager
-def upstream(size: int) -> Generator[str]:
+def upstream(size: int, shape: str = "rows") -> Generator[str]:
     """The origin of an upstream (`benchmarks.upstream`) whose documents have about `size` bytes."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.upstream", str(size)], stdout=subprocess.PIPE
+        [sys.executable, "-m", "benchmarks.upstream", str(size), shape], stdout=subprocess.PIPE
     )
     assert process.stdout is not None
     try:

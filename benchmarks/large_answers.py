@@ -1,10 +1,12 @@
 """Large answers through `callslip serve`: time, the longest stall of its event loop, peak memory.
 
-python -m benchmarks.large_answers [--megabytes 1 10 50] [--rounds 3] [--whole] [--json]
+python -m benchmarks.large_answers [--megabytes 1 10 50] [--shape rows] [--rounds 3]
+                                   [--whole] [--json]
 
 Each call has a server of its own, so that no memory is left over from the one before. While it runs
 the client sends `ping` after `ping`: the longest answer is the longest time in which the server did
-nothing else. With `--whole` the client is sent the answer itself and not its preview.
+nothing else. With `--shape` the answer is another one (`benchmarks.upstream`) than a list of rows,
+with `--whole` the client is sent the answer itself and not its preview.
 """
 
 import argparse
@@ -61,7 +63,7 @@ class PeakMemory:
             self.megabytes = max(self.megabytes, self._client.memory_megabytes())
 
 
-def measure(sizes: list[int], rounds: int, whole: bool) -> dict[str, dict[str, float]]:
+def measure(sizes: list[int], rounds: int, shape: str, whole: bool) -> dict[str, dict[str, float]]:
     settings: dict[str, object] = {"max_response_bytes": 2 * max(sizes) * 1_000_000}
     if whole:
         settings["inline_limit_characters"] = 1_000_000_000
@@ -69,7 +71,7 @@ def measure(sizes: list[int], rounds: int, whole: bool) -> dict[str, dict[str, f
     for _ in range(rounds):
         for size in sizes:
             with (
-                upstream(size * 1_000_000) as origin,
+                upstream(size * 1_000_000, shape) as origin,
                 home(get_items(f"{origin}/items")) as path,
                 serve(path, soft_deadline_seconds=600, **settings) as client,
             ):
@@ -132,11 +134,12 @@ def _ping(client: RawClient, call: int | None) -> tuple[float, float | None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="large answers: time, stalls, memory")
     parser.add_argument("--megabytes", type=int, nargs="+", default=[1, 10, 50])
+    parser.add_argument("--shape", choices=["rows", "by-id", "file", "text"], default="rows")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--whole", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    figures = measure(options.megabytes, options.rounds, options.whole)
+    figures = measure(options.megabytes, options.rounds, options.shape, options.whole)
     show("large_answers", figures, as_json=options.json)
 
 

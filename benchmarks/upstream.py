@@ -1,7 +1,7 @@
 """The upstream of the benchmarks, as fast as asyncio allows.
 
-`/items` is one JSON document; `/slow?id=3` the same after 20 ms; `/pages?page=3&of=25` is a page of
-500 rows, of which the last has one row less.
+`/items` is one document, of JSON rows or of another shape; `/slow?id=3` the same after 20 ms;
+`/pages?page=3&of=25` is a page of 500 rows, of which the last has one row less.
 """
 
 import asyncio
@@ -50,27 +50,38 @@ class Upstream(asyncio.Protocol):
         return answer_of(b'{"rows":[' + b",".join(rows) + b"]}")
 
 
-def answer_of(body: bytes) -> bytes:
-    head = (
-        f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    )
+def answer_of(body: bytes, content_type: str = "application/json") -> bytes:
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ncontent-length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
-def document(size: int) -> bytes:
-    """A JSON document of about `size` bytes."""
+def document(size: int, shape: str = "rows") -> bytes:
+    """An answer whose body has about `size` bytes.
+
+    Of JSON `rows`, or the same rows `by-id`; a `file` in base64 in an object of JSON; plain `text`.
+    """
+    if shape == "file":
+        return answer_of(json.dumps({"name": "a.pdf", "content": "QUJD" * (size // 4)}).encode())
     rows: list[bytes] = []
     length = 0
     while length < size or not rows:
         number = len(rows)
         row = {"id": number, "name": f"item {number}", "price": number * 1.25}
         rows.append(json.dumps(row).encode())
+        if shape == "by-id":
+            rows[-1] = b'"item %d": %s' % (number, rows[-1])
         length += len(rows[-1]) + 1
-    return b'{"items":[' + b",".join(rows) + b"]}"
+    match shape:
+        case "by-id":
+            return answer_of(b"{" + b",".join(rows) + b"}")
+        case "text":
+            return answer_of(b"item: " + b"\n".join(rows), "text/plain")
+        case _:
+            return answer_of(b'{"items":[' + b",".join(rows) + b"]}")
 
 
-async def main(size: int) -> None:
-    Upstream.document = answer_of(document(size))
+async def main(size: int, shape: str) -> None:
+    Upstream.document = document(size, shape)
     Upstream.row = json.dumps({"id": 12345, "name": "item 12345", "price": 15431.25}).encode()
     server = await asyncio.get_running_loop().create_server(
         Upstream, "127.0.0.1", 0, backlog=CONNECTIONS_AT_ONCE
@@ -80,4 +91,4 @@ async def main(size: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    asyncio.run(main(int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "rows"))

@@ -1,5 +1,6 @@
 """A large result in small: its shape, its counts and its first items."""
 
+from itertools import islice
 from typing import Any, cast
 
 from tools.json_text import Json, JsonObject, encode_json_text
@@ -35,7 +36,7 @@ def shape_of(value: Json, depth: int = _MAX_DEPTH) -> Json:
         fields = cast("dict[str, Any]", value)
         if depth == 0:
             return "object"
-        shape = {key: shape_of(fields[key], depth - 1) for key in list(fields)[:_MAX_KEYS]}
+        shape = {key: shape_of(fields[key], depth - 1) for key in islice(fields, _MAX_KEYS)}
         if len(fields) > _MAX_KEYS:
             shape["…"] = f"{len(fields) - _MAX_KEYS} more keys"
         return shape
@@ -65,7 +66,7 @@ def _counts(value: Json) -> dict[str, int]:
         return {"$": len(cast("list[Any]", value))}
     if not isinstance(value, dict):
         return {}
-    entries = list(cast("dict[str, Any]", value).items())[:_MAX_KEYS]
+    entries = islice(cast("dict[str, Any]", value).items(), _MAX_KEYS)
     return {
         f"$.{key}": len(cast("list[Any]", entry))
         for key, entry in entries
@@ -77,7 +78,7 @@ def _first(value: Json, items: int, text: int, depth: int) -> Json:
     if isinstance(value, dict):
         if depth == 0:
             return {}
-        entries = list(cast("dict[str, Any]", value).items())[:_MAX_KEYS]
+        entries = islice(cast("dict[str, Any]", value).items(), _MAX_KEYS)
         return {key: _first(entry, items, text, depth - 1) for key, entry in entries}
     if isinstance(value, list):
         if depth == 0:

@@ -12,7 +12,7 @@ from storage.errors import StorageError
 from storage.objects import LARGE_BYTES, ObjectStore
 from tools.json_pieces import LARGE_BYTES as LARGE_JSON_BYTES
 from tools.json_pieces import PIECE_BYTES, json_pieces
-from tools.json_rows import decode_json_pieces
+from tools.json_reader import decode_json_pieces
 from tools.json_text import Json, decode_json
 
 if sys.version_info >= (3, 14):

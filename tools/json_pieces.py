@@ -1,6 +1,6 @@
 """JSON text written in pieces: that of a large value is never whole beside it.
 
-Between two pieces other threads go on. `tools.json_rows` reads in pieces.
+Between two pieces other threads go on. `tools.json_reader` reads in pieces.
 """
 
 from collections.abc import Iterator

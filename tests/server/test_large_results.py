@@ -79,23 +79,38 @@ MANY_ROWS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("content_type", "value", "path", "part"),
+    [
+        (None, {"page": 1, "rows": MANY_ROWS, "next": None}, "$.rows[-1].id", 89_999),
+        (None, {f"id {row['id']}": row for row in MANY_ROWS}, "$['id 89999'].id", 89_999),
+        (None, {"a": MANY_ROWS, "b": {"c": MANY_ROWS}}, "$.b.c[-1].id", 89_999),
+        (None, {"name": "a.pdf", "content": "QUJD" * 1_200_000, "pages": 2}, "$.pages", 2),
+        ("text/plain", "item: one of caf\u00e9\n" * 300_000, None, None),
+    ],
+    ids=["rows", "by id", "two lists", "a file in it", "plain text"],
+)
 async def test_one_of_megabytes_is_the_same_after_it_was_read_recorded_and_found(
-    service: Service, web: Web
+    service: Service, web: Web, content_type: str | None, value: Any, path: str | None, part: Any
 ) -> None:
-    value = {"page": 1, "rows": MANY_ROWS, "next": None}
-    web.responds(lambda seen: Answer(value))
+    headers = {"Content-Type": content_type} if content_type else {}
+    web.responds(lambda seen: Answer(value, headers=headers))
     await store(service, request_tool("rows", web.url, retries=0))
     active = await start(service, "rows", run_id="r")
     outcome = await active.wait()
     assert outcome.data == value
+    # Its text is made in pieces, and there is one value: in the step, as the result, and as stored.
     assert outcome.data_json is None
+    assert outcome.steps[0].data["data"] is outcome.data
     assert outcome.data_bytes == len(encode_json(value))
     run = await service.get_run("r", with_large=True)
     assert run.data == value
     assert run.steps[0]["data"]["data"] is run.data
+    if path is None:
+        return
     async with connected(service, MODERN) as client:
-        part = await call(client, "read_result", {"runId": "r", "path": "$.rows[-1].id"})
-        assert part["structuredContent"]["value"] == 89_999
+        found = await call(client, "read_result", {"runId": "r", "path": path})
+        assert found["structuredContent"]["value"] == part
 
 
 async def test_a_credential_in_one_of_megabytes_is_taken_out_wherever_it_is(

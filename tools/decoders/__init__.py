@@ -4,22 +4,25 @@
 belong in a thread when bodies are large: they compute and do not wait.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
-from io import BytesIO
+from collections.abc import Callable
+from io import StringIO
+from typing import TextIO
 
 from tools.decoders.archive import check_archive, gunzip, inner_name, zip_entries
 from tools.decoders.compression import Decompressor, supported_encodings
 from tools.decoders.json_body import (
     decode_json_body,
+    decode_json_body_pieces,
     decode_ndjson,
-    is_utf8,
+    decode_ndjson_lines,
+    is_no_json,
     looks_like_ndjson,
     read_json,
 )
 from tools.decoders.media_type import (
     MediaType,
     decode_text,
+    encoding_of,
     media_type_of_name,
     parse_media_type,
 )
@@ -27,10 +30,11 @@ from tools.decoders.pdf import decode_pdf
 from tools.decoders.result import Decoded, DecodeLimits, StoredFile
 from tools.decoders.spreadsheet import decode_xlsx
 from tools.decoders.table import decode_table, looks_like_table
+from tools.decoders.text_pieces import TextBody, is_text, text_head, text_lines, text_of
 from tools.decoders.xml_body import decode_xml, looks_like_xml
 from tools.decoders.yaml_body import decode_yaml
 from tools.errors import ErrorKind, RunError
-from tools.json_rows import read_rows
+from tools.json_reader import is_json
 from tools.json_text import Json, JsonObject
 
 __all__ = [
@@ -83,19 +87,14 @@ def decode(
     return _Body(body, content_type, filename, limits, depth=0).decode()
 
 
-def decode_pieces(pieces: Iterable[bytes], content_type: str | None) -> Decoded:
-    """The value of a large body, text in UTF-8, that comes in pieces, as `decode` gives it.
+def decode_pieces(body: TextBody, content_type: str | None) -> Decoded:
+    """The value of a large body that came in pieces, as `decode` gives it.
 
-    Of JSON, the text is let go while the value is made. Raises `RunError`.
+    Of JSON, tables and plain text the pieces are let go while the value is made; what is neither,
+    or not in its encoding, is read whole. Raises `RunError`.
     """
-    body = _Body(b"", content_type, None, DEFAULT_LIMITS, depth=0)
-    if not body.is_json_in_utf8():
-        whole = BytesIO()
-        whole.writelines(pieces)
-        return decode(whole.getvalue(), content_type)
-    rows = read_rows(pieces)
-    decoded = decode_json_body(rows.rest, body.label, body.media.charset, rows)
-    return replace(decoded, value=rows.put_into(decoded.value))
+    decoded = _Body(b"", content_type, None, DEFAULT_LIMITS, depth=0).decode_pieces(body)
+    return decode(body.whole(), content_type) if decoded is None else decoded
 
 
 class _Body:
@@ -170,9 +169,35 @@ class _Body:
             case _:
                 return self.look
 
-    def is_json_in_utf8(self) -> bool:
-        """Whether it says that it is JSON, in the encoding that JSON has."""
-        return self._reader() == self.json and is_utf8(self.media.charset)
+    def decode_pieces(self, body: TextBody) -> Decoded | None:
+        """The same of a body in pieces; None, and none is taken, where it has to be whole."""
+        try:
+            encoding = encoding_of(self.media.charset or "utf-8")
+        except (LookupError, ValueError):
+            return None
+        if not is_text(body, encoding):
+            return None
+        reader = self._reader()
+        head = text_head(body, encoding)
+        if reader == self.text and is_no_json(head):
+            return Decoded(text_of(body.take(), encoding))
+        return self._decode_utf8_pieces(body, head) if encoding == "utf-8" else None
+
+    def _decode_utf8_pieces(self, body: TextBody, head: str) -> Decoded | None:
+        reader = self._reader()
+        if reader == self.json:
+            return decode_json_body_pieces(body.take(), self.label)
+        if reader == self.ndjson:
+            lines = text_lines(body.take(), "\n")
+            return Decoded(decode_ndjson_lines(lines, self.label, self.limits))
+        if reader == self.tsv:
+            return self._table(text_lines(body.take(), ""), "\t", [])
+        if reader == self.csv and (head.lstrip()[:1] not in "{[" or is_no_json(head)):
+            return self._table(text_lines(body.take(), ""), None, [])
+        # Read twice: only the end says whether it is JSON, and what is none is text.
+        if reader in (self.csv, self.text, self.look) and not is_no_json(head) and is_json(body):
+            return decode_json_body_pieces(body.take(), self.label)
+        return None
 
     # One method a kind of body.
 
@@ -186,13 +211,13 @@ class _Body:
         text, warnings = decode_text(self.body, self.media.charset)
         if (found := self._json_in_text(text, containers_only=True)) is not None:
             return Decoded(found.value, (*warnings, *found.warnings))
-        return self._table(text, None, warnings)
+        return self._table(StringIO(text, newline=""), None, warnings)
 
     def tsv(self) -> Decoded:
         text, warnings = decode_text(self.body, self.media.charset)
-        return self._table(text, "\t", warnings)
+        return self._table(StringIO(text, newline=""), "\t", warnings)
 
-    def _table(self, text: str, delimiter: str | None, warnings: list[str]) -> Decoded:
+    def _table(self, text: TextIO, delimiter: str | None, warnings: list[str]) -> Decoded:
         rows, remarks = decode_table(text, self.limits, delimiter)
         return Decoded(rows, (*warnings, *remarks))
 
@@ -270,7 +295,7 @@ class _Body:
                 if error.kind is not ErrorKind.DECODE:
                     raise
         if looks_like_table(text):
-            return self._table(text, None, warnings)
+            return self._table(StringIO(text, newline=""), None, warnings)
         return Decoded(text, tuple(warnings))
 
     # Helpers.

@@ -1,5 +1,7 @@
 """JSON and newline-delimited JSON."""
 
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 import orjson
@@ -7,10 +9,18 @@ import orjson
 from tools.decoders.media_type import decode_text
 from tools.decoders.result import Decoded, DecodeLimits, undecodable
 from tools.errors import ErrorKind, RunError
-from tools.json_rows import Rows
+from tools.json_reader import Unread, read_pieces
 from tools.json_text import Json, decode_json
 
-__all__ = ["decode_json_body", "decode_ndjson", "looks_like_ndjson", "read_json"]
+__all__ = [
+    "decode_json_body",
+    "decode_json_body_pieces",
+    "decode_ndjson",
+    "decode_ndjson_lines",
+    "is_no_json",
+    "looks_like_ndjson",
+    "read_json",
+]
 
 _NEAR_CHARS = 120
 
@@ -20,31 +30,43 @@ def read_json(text: str) -> Json:
     return decode_json(text.encode())
 
 
-def is_utf8(charset: str | None) -> bool:
+def _is_utf8(charset: str | None) -> bool:
     """Whether a charset, or none, means the encoding that JSON has."""
     return (charset or "utf-8").lower() in {"utf-8", "utf8"}
 
 
-def decode_json_body(
-    body: bytes, label: str, charset: str | None, rows: Rows | None = None
-) -> Decoded:
-    """A body labelled as JSON; only white space is null. Raises `RunError` (decode).
-
-    `rows` are what was read of it before: then `body` is the rest.
-    """
-    if is_utf8(charset):
+def decode_json_body(body: bytes, label: str, charset: str | None) -> Decoded:
+    """A body labelled as JSON; only white space is null. Raises `RunError` (decode)."""
+    if _is_utf8(charset):
         # As it came: a text in between would be two more copies.
         with suppress(ValueError):
-            return Decoded(decode_json(body.removeprefix(b"\xef\xbb\xbf")))
+            return Decoded(decode_json(body.removeprefix(BOM_UTF8)))
     text, warnings = decode_text(body, charset)
     if not text.strip():
         return Decoded(None, tuple(warnings))
     try:
         return Decoded(read_json(text), tuple(warnings))
     except ValueError as error:
-        if rows is not None and rows.bytes_read:
-            raise undecodable(label, "JSON", *_fault_after_rows(error, text, rows)) from None
         raise undecodable(label, "JSON", *_fault(error, text)) from None
+
+
+def decode_json_body_pieces(pieces: Iterable[bytes], label: str) -> Decoded:
+    """The same of a large body in UTF-8, whose text is let go while the value is made."""
+    unread = read_pieces(_without_mark(iter(pieces)))
+    if not unread.bytes_read:
+        return decode_json_body(unread.text, label, None)
+    try:
+        return Decoded(unread.complete(decode_json(unread.text)))
+    except ValueError as error:
+        raise undecodable(label, "JSON", *_fault_in_rest(error, unread)) from None
+
+
+def _without_mark(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    head = b""
+    while len(head) < len(BOM_UTF8) and (piece := next(pieces, None)) is not None:
+        head += piece
+    yield head.removeprefix(BOM_UTF8)
+    yield from pieces
 
 
 def decode_ndjson(body: bytes, label: str, charset: str | None, limits: DecodeLimits) -> Decoded:
@@ -53,8 +75,14 @@ def decode_ndjson(body: bytes, label: str, charset: str | None, limits: DecodeLi
     Raises `RunError` (decode with the line, size_limit over `max_rows`).
     """
     text, warnings = decode_text(body, charset)
+    return Decoded(decode_ndjson_lines(text.split("\n"), label, limits), tuple(warnings))
+
+
+def decode_ndjson_lines(lines: Iterable[str], label: str, limits: DecodeLimits) -> list[Json]:
+    """The same of lines, with or without their ends."""
     rows: list[Json] = []
-    for number, line in enumerate(text.replace("\x1e", "\n").split("\n"), start=1):
+    single = (part for line in lines for part in line.removesuffix("\n").split("\x1e"))
+    for number, line in enumerate(single, start=1):
         if not line.strip():
             continue
         if len(rows) >= limits.max_rows:
@@ -68,7 +96,29 @@ def decode_ndjson(body: bytes, label: str, charset: str | None, limits: DecodeLi
             raise undecodable(
                 label, "one JSON value a line", f"line {number}, {position}", near
             ) from None
-    return Decoded(rows, tuple(warnings))
+    return rows
+
+
+def is_no_json(head: str) -> bool:
+    """Whether a long text that begins so is surely neither JSON nor one JSON value a line.
+
+    A fault in the first half of its head is one of the text; one behind that may be that it is cut.
+    """
+    head = head.strip()
+    line = head.partition("\n")[0]
+    try:
+        if line.startswith(("{", "[")):
+            read_json(line)
+            return False
+    except ValueError:
+        pass
+    try:
+        read_json(head)
+    except orjson.JSONDecodeError as error:
+        return error.pos < len(head) // 2
+    except ValueError:
+        pass
+    return False
 
 
 def looks_like_ndjson(text: str) -> bool:
@@ -97,12 +147,15 @@ def _fault(error: ValueError, text: str) -> tuple[str, str]:
     return f"{reason} at line {line} column {column}", text[start : start + _NEAR_CHARS + 1]
 
 
-def _fault_after_rows(error: ValueError, text: str, rows: Rows) -> tuple[str, str]:
+def _fault_in_rest(error: ValueError, unread: Unread) -> tuple[str, str]:
     """The same where the lines before are gone."""
-    position: int = getattr(error, "pos", 0)
-    place = rows.place_of(len(text[:position].encode()))
-    near = text[max(0, position - 20) : position + _NEAR_CHARS - 19]
-    return f"{_reason_of(error)} at byte {place:,}", near.replace(rows.marking.decode(), "")
+    characters = getattr(error, "pos", None)
+    if characters is None:
+        return str(error), ""
+    position = len(unread.text.decode()[:characters].encode())
+    start = max(position - 20, unread.marking_bytes)
+    near = unread.text[start : position + _NEAR_CHARS - 19].decode(errors="ignore")
+    return f"{_reason_of(error)} at byte {unread.place_of(position):,}", near
 
 
 def _reason_of(error: ValueError) -> str:

@@ -6,7 +6,13 @@ from email.message import Message
 from functools import lru_cache
 from pathlib import PurePosixPath
 
-__all__ = ["MediaType", "decode_text", "media_type_of_name", "parse_media_type"]
+__all__ = [
+    "MediaType",
+    "decode_text",
+    "encoding_of",
+    "media_type_of_name",
+    "parse_media_type",
+]
 
 # Codecs of Python that are no character sets of documents, are slow on hostile input, or (UTF-7)
 # give lone surrogates.
@@ -89,6 +95,16 @@ def media_type_of_name(filename: str | None) -> MediaType:
     return MediaType(_BY_SUFFIX.get(PurePosixPath(filename).suffix.lower(), ""))
 
 
+def encoding_of(charset: str) -> str:
+    """The one name of an encoding of text. Raises `LookupError`, `ValueError` where it is none."""
+    codec = codecs.lookup(charset)
+    # A codec that is not of text refuses to encode one.
+    " ".encode(charset)
+    if codec.name in _NOT_CHARSETS:
+        raise LookupError(charset)
+    return codec.name
+
+
 def decode_text(body: bytes, charset: str | None) -> tuple[str, list[str]]:
     """The text of a body and warnings about it. Never raises.
 
@@ -98,10 +114,7 @@ def decode_text(body: bytes, charset: str | None) -> tuple[str, list[str]]:
     warnings: list[str] = []
     if charset:
         try:
-            codec = codecs.lookup(charset)
-            if codec.name in _NOT_CHARSETS:
-                raise LookupError(charset)
-            return body.decode(charset).removeprefix("\ufeff"), warnings
+            return body.decode(encoding_of(charset)).removeprefix("\ufeff"), warnings
         except (LookupError, ValueError):
             # ValueError is also what bytes that break the character set raise.
             warnings.append(f"The body is not text in the character set {charset!r} of its header.")

@@ -1,10 +1,11 @@
 """Tables of text: CSV, TSV and the like, as a list of objects by the header row."""
 
 import csv
-import io
 import sys
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from io import StringIO
+from itertools import chain, islice
+from typing import TextIO
 
 from tools.decoders.result import DecodeLimits
 from tools.errors import ErrorKind, RunError
@@ -18,18 +19,21 @@ _SAMPLE_ROWS = 50
 
 
 def decode_table(
-    text: str, limits: DecodeLimits, delimiter: str | None = None
+    text: TextIO, limits: DecodeLimits, delimiter: str | None = None
 ) -> tuple[list[JsonObject], list[str]]:
     """The rows of a delimited text, all cells as strings, and warnings.
 
-    Without a `delimiter` the one that makes the most even table is taken; `sep=;` on a line of its
-    own, as spreadsheets write it, is obeyed. Raises `RunError` (size_limit, decode).
+    The text is one that gives line ends as they are. Without a `delimiter` the one that makes the
+    most even table is taken; `sep=;` on a line of its own, as spreadsheets write it, is obeyed.
+    Raises `RunError` (size_limit, decode).
     """
-    first, _, rest = text.partition("\n")
+    head = text.read(2 * _SAMPLE_CHARS) + text.readline()
+    first, _, rest = head.partition("\n")
     if first.startswith("sep=") and len(first.rstrip("\r")) == 5:
-        delimiter, text = first[4], rest
-    delimiter = delimiter or _best_delimiter(text) or ","
-    return rows_by_header(_records(text, delimiter), limits, missing="")
+        delimiter, head = first[4], rest
+    delimiter = delimiter or _best_delimiter(head) or ","
+    records = _records(chain(StringIO(head, newline=""), text), delimiter)
+    return rows_by_header(records, limits, missing="")
 
 
 def looks_like_table(text: str) -> bool:
@@ -39,7 +43,7 @@ def looks_like_table(text: str) -> bool:
         return False
     width = 0
     rows = 0
-    for record in _records(text, delimiter):
+    for record in _records(StringIO(text, newline=""), delimiter):
         if not record:
             continue
         width = width or len(record)
@@ -59,7 +63,11 @@ def _best_delimiter(text: str) -> str | None:
     for delimiter in _DELIMITERS:
         if delimiter not in sample:
             continue
-        rows = [row for row in islice(_records(sample, delimiter), _SAMPLE_ROWS) if row]
+        rows = [
+            row
+            for row in islice(_records(StringIO(sample, newline=""), delimiter), _SAMPLE_ROWS)
+            if row
+        ]
         if len(sample) < len(text) and len(rows) > 1:
             rows = rows[:-1]
         width = len(rows[0]) if rows else 0
@@ -71,10 +79,10 @@ def _best_delimiter(text: str) -> str | None:
     return chosen
 
 
-def _records(text: str, delimiter: str) -> Iterator[list[str]]:
+def _records(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
     # The default bound on a field, 128 KB, is a setting of the whole module.
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    return csv.reader(lines, delimiter=delimiter)
 
 
 def rows_by_header(

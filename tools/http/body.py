@@ -1,6 +1,5 @@
 """The body of an answer: the pieces in which it came, until somebody wants it whole."""
 
-from codecs import getincrementaldecoder
 from collections import deque
 from collections.abc import Iterator
 from hashlib import blake2b
@@ -19,6 +18,10 @@ class Body:
     def __len__(self) -> int:
         """How many bytes there were, taken or not."""
         return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The pieces that were not taken, each of which stays."""
+        return iter(self._pieces)
 
     def append(self, piece: bytes) -> None:
         if piece:
@@ -52,17 +55,6 @@ class Body:
         for piece in self._pieces:
             hashed.update(piece)
         return hashed.digest()
-
-    def is_utf8(self) -> bool:
-        """Whether all of it is text in UTF-8."""
-        decoder = getincrementaldecoder("utf-8")()
-        try:
-            for piece in self._pieces:
-                decoder.decode(piece)
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return False
-        return True
 
     def take(self) -> Iterator[bytes]:
         """The pieces, each let go as it is given."""

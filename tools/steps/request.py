@@ -111,9 +111,8 @@ class _PageReader:
 
 
 def _decode_in_thread(body: Body, content_type: str | None) -> Decoded:
-    # What a text in another encoding means is known at its end.
-    if len(body) > LARGE_BYTES and body.is_utf8():
-        return decode_pieces(body.take(), content_type)
+    if len(body) > LARGE_BYTES:
+        return decode_pieces(body, content_type)
     return decode(body.whole(), content_type)
 
 

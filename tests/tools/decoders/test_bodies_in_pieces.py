@@ -1,0 +1,154 @@
+"""Large bodies, decoded in pieces: what comes out is what the whole body gives."""
+
+import tracemalloc
+from ast import literal_eval
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tools.decoders import Decoded, decode, decode_pieces
+from tools.errors import RunError
+from tools.http import Body
+from tools.json_pieces import PIECE_BYTES
+from tools.json_text import JsonObject, encode_json, encode_json_text
+
+CONTENT_TYPES = [
+    None,
+    "application/json",
+    "application/json; charset=latin-1",
+    "application/octet-stream",
+    "application/x-ndjson",
+    "application/yaml",
+    "text/csv",
+    "text/csv; charset=ascii",
+    "text/html; charset=no-such",
+    "text/plain",
+    "text/plain; charset=base64",
+    "text/plain; charset=latin-1",
+    "text/plain; charset=shift_jis",
+    "text/plain; charset=utf-16",
+    "text/plain; charset=utf-8",
+    "text/plain; charset=utf-8-sig",
+    "text/tab-separated-values",
+]
+
+SIGNS = ["a", "b,c", ";", "\t", "\n", "\r", "\r\n", '"', "\u00e9", "\U0001f600", " ", "1", "[", "]"]
+WORDS = [
+    "{",
+    "}",
+    '{"a":1}\n',
+    '{"a":1},',
+    "[1,2]",
+    '"a":',
+    "true",
+    "\x1e",
+    "\x85",
+    "\x0b",
+    "\u2028",
+]
+TEXTS = (
+    st.tuples(
+        st.sampled_from(["", "", "\ufeff", "sep=;\n", "a,b\n", "[", '[{"a":1},', "log: "]),
+        st.lists(st.sampled_from([*SIGNS, *WORDS]), max_size=12).map("".join),
+        st.sampled_from([1, 1, 2, 30]),
+        st.sampled_from(["", "", "]", "1]", "\n"]),
+    )
+    .map(lambda parts: parts[0] + parts[1] * parts[2] + parts[3])
+    .filter(bool)
+)
+ENCODINGS = st.sampled_from(["utf-8", "utf-8", "utf-8", "latin-1", "utf-16", "utf-16-be"])
+
+
+#: Beside the value, or the body, there are a few pieces; the parser takes twelve times one.
+ROOM = 5 * PIECE_BYTES
+
+
+def in_pieces(body: bytes, size: int) -> Body:
+    # A slice would be a part of the text that is there anyway.
+    starts = range(0, len(body), size)
+    return Body(*(bytes(bytearray(body[start : start + size])) for start in starts))
+
+
+def outcome_of(decoded: Any) -> Decoded | str:
+    try:
+        return decoded()
+    except RunError as error:
+        return str(error)
+
+
+@settings(max_examples=400, deadline=None)
+@given(TEXTS, ENCODINGS, st.sampled_from(CONTENT_TYPES), st.integers(1, 300))
+def test_a_body_in_pieces_is_what_it_is_whole(
+    text: str, encoding: str, content_type: str | None, size: int
+) -> None:
+    body = text.encode(encoding, "replace")
+    with patch("tools.decoders.text_pieces._HEAD_CHARACTERS", 64):
+        found = outcome_of(lambda: decode_pieces(in_pieces(body, size), content_type))
+    assert found == outcome_of(lambda: decode(body, content_type))
+
+
+def lines() -> str:
+    words = "caf\u00e9 " * 20
+    return "".join(f'{n} {words}, the "{n % 7}th" of them\t{n}\n' for n in range(90_000))
+
+
+def rows() -> list[JsonObject]:
+    return [{"id": number, "name": f"{number} " + "caf\u00e9 " * 20} for number in range(90_000)]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "make"),
+    [
+        ("text/plain", lines),
+        ("text/plain", lambda: "[" + lines()),
+        ("text/html; charset=utf-8", lambda: "<p>" + lines()),
+        ("text/plain; charset=iso-8859-1", lines),
+        ("text/plain", lambda: encode_json_text(rows())),
+        ("text/plain", lambda: encode_json_text({"content": "QUJD" * 3_000_000})),
+        (None, lambda: encode_json_text(rows())),
+        ("text/csv", lambda: "a,b,c\n" + lines()),
+        ("text/tab-separated-values", lambda: "a\tb\n" + lines()),
+        ("application/x-ndjson", lambda: "\n".join(map(encode_json_text, rows()))),
+    ],
+    ids=["text", "log", "html", "latin-1", "json", "one text", "untyped", "csv", "tsv", "ndjson"],
+)
+def test_the_body_is_let_go_while_the_value_is_made(
+    content_type: str | None, make: Callable[[], str]
+) -> None:
+    content = make().encode("latin-1" if content_type and "8859" in content_type else "utf-8")
+    tracemalloc.start()
+    try:
+        body = in_pieces(content, 64 * 1024)
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        decoded = decode_pieces(body, content_type)
+        after, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert decoded == decode(content, content_type)
+    assert len(content) > 2 * ROOM
+    assert peak < max(before, after) + ROOM
+
+
+@pytest.mark.parametrize("end", ["", "}", ",]", "] and so on"])
+def test_text_that_looks_like_json_up_to_its_end_is_text(end: str) -> None:
+    text = encode_json_text(rows())[:-1] + end
+    assert decode_pieces(in_pieces(text.encode(), 64 * 1024), "text/plain").value == text
+
+
+def test_a_large_body_that_is_no_json_says_at_which_byte() -> None:
+    cut_off = encode_json({"rows": rows()})[:-1]
+    in_a_row = encode_json(rows()).replace(b'{"id":60000', b'{"id";60000')
+    in_a_text = encode_json({"\u00e9": "y" * 5_000_000}).replace(b'y"', b'y\n"')
+    places = len(cut_off), in_a_row.index(b";"), in_a_text.index(b"\n")
+    for broken, place in zip((cut_off, in_a_row, in_a_text), places, strict=True):
+        with pytest.raises(RunError) as caught:
+            decode_pieces(in_pieces(broken, 64 * 1024), "application/json")
+        assert f"at byte {place:,}: " in caught.value.message
+        # Of what stands for what was read nothing is shown.
+        near = caught.value.message.partition(f"{place:,}: ")[2]
+        assert literal_eval(near).removesuffix("\u2026") in broken.decode()
