@@ -31,7 +31,7 @@ from tools.decoders.result import Decoded, DecodeLimits, StoredFile
 from tools.decoders.spreadsheet import decode_xlsx
 from tools.decoders.table import decode_table, looks_like_table
 from tools.decoders.text_pieces import TextBody, is_text, text_head, text_lines, text_of
-from tools.decoders.xml_body import decode_xml, looks_like_xml
+from tools.decoders.xml_body import decode_xml, decode_xml_pieces, looks_like_xml
 from tools.decoders.yaml_body import decode_yaml
 from tools.errors import ErrorKind, RunError
 from tools.json_reader import is_json
@@ -192,6 +192,9 @@ class _Body:
             return Decoded(decode_ndjson_lines(lines, self.label, self.limits))
         if reader == self.tsv:
             return self._table(text_lines(body.take(), ""), "\t", [])
+        if reader == self.xml:
+            encoding = None if self.media.charset is None else "utf-8"
+            return decode_xml_pieces(body.take(), encoding, self.label, self.limits)
         if reader == self.csv and (head.lstrip()[:1] not in "{[" or is_no_json(head)):
             return self._table(text_lines(body.take(), ""), None, [])
         # Read twice: only the end says whether it is JSON, and what is none is text.
