@@ -11,9 +11,9 @@ from server.settings import Settings
 from server.telemetry import open_spans
 from server.version import VERSION
 from storage.api_keys import ApiKeyStore
-from storage.database import open_database
 from storage.keys import KeyKeeper, KeyPlaces
 from storage.objects import ObjectStore
+from storage.opening import open_database
 from storage.owners import hold_ownership
 from storage.read_only import read_only_error
 from storage.runs import RunStore

@@ -16,7 +16,7 @@ from server.app import open_service
 from server.mcp_surface.surface import McpSurface
 from server.service import Service
 from server.settings import Settings
-from storage.database import open_database
+from storage.opening import open_database
 from tests.server.helpers import WAIT_SECONDS, request_tool, script_tool, store, until
 from tests.web import Answer, Web
 

@@ -14,8 +14,8 @@ from server.app import open_service
 from server.service import ArchivedToolError, Service, UnknownRunError, UnknownToolError
 from server.settings import Settings
 from server.views import tool_view
-from storage.database import open_database
 from storage.errors import HomeError, RunExistsError, StorageError
+from storage.opening import open_database
 from storage.run_lists import RunFilter
 from storage.run_writes import INTERRUPTED
 from tests.server.helpers import (

@@ -9,8 +9,8 @@ import pytest
 
 from storage.audit import AuditReport, audit, named
 from storage.blobs import pack, pack_column
-from storage.database import open_database
 from storage.objects import ObjectStore
+from storage.opening import open_database
 
 SECRET = "plan/ted+0123~456"
 FORMS = {

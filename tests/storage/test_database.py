@@ -13,8 +13,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.errors import HomeError, StorageError
+from storage.opening import open_database
 from storage.schema import SCHEMA_VERSION
 from tests.server.helpers import until
 
@@ -194,7 +195,7 @@ async def test_a_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> 
 _OPEN = """
 import pathlib, sys
 import anyio
-from storage.database import open_database
+from storage.opening import open_database
 
 async def main():
     sys.stdin.readline()
@@ -324,7 +325,7 @@ async def test_a_closed_database_refuses_to_write_and_says_so(path: Path) -> Non
 async def test_a_write_that_waits_for_another_program_says_who_is_in_the_way(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.database._BUSY_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr("storage.writable.BUSY_TIMEOUT_SECONDS", 0.05)
     async with open_database(path) as database:
         other = sqlite3.connect(path, isolation_level=None)
         try:
@@ -341,7 +342,7 @@ async def test_a_write_that_waits_for_another_program_says_who_is_in_the_way(
 async def test_writes_that_wait_for_another_program_wait_once_for_all(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.database._BUSY_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr("storage.writable.BUSY_TIMEOUT_SECONDS", 0.05)
     async with open_database(path) as database:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")

@@ -10,8 +10,9 @@ import pytest
 
 from storage import keys as module
 from storage import systems as systems_module
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.keys import KeyKeeper, KeyPlaces
+from storage.opening import open_database
 from storage.os_keyring import KeyringProblemError, OsKeyring
 from storage.secrets import KeyProblemError, new_master_key, read_key_file, write_key_file
 from storage.systems import SystemStore

@@ -13,8 +13,9 @@ from typing import Any
 import anyio
 import pytest
 
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.objects import ObjectStore
+from storage.opening import open_database
 from storage.read_only import Sight, connect_to_read, reading
 from storage.run_lists import RunFilter, list_runs
 from storage.run_record import NewRun
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 _READER = """
 import json, pathlib, sys
 import anyio
-from storage.database import open_database
+from storage.opening import open_database
 from storage.errors import StorageError
 
 def subjects(connection):
@@ -63,7 +64,7 @@ except StorageError as error:
 _KILLED = """
 import os, pathlib, signal, sys
 import anyio
-from storage.database import open_database
+from storage.opening import open_database
 
 async def main():
     async with open_database(pathlib.Path(sys.argv[1])) as database:

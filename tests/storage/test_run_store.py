@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.views import tool_view
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.errors import KeyTakenError, RunExistsError
 from storage.objects import ObjectStore
+from storage.opening import open_database
 from storage.run_lists import RunFilter
 from storage.run_record import NewRun, StoredRun
 from storage.run_writes import INTERRUPTED

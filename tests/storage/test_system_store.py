@@ -9,8 +9,9 @@ import anyio
 import pytest
 
 from storage import systems as module
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.keys import KeyKeeper, KeyPlaces
+from storage.opening import open_database
 from storage.secrets import KeyProblemError, read_key_file
 from storage.systems import SystemStore
 
