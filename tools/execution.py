@@ -16,6 +16,7 @@ from tools.carriers import NOTHING_CARRIED, TakenCredential, shown_in
 from tools.context import RunContext
 from tools.errors import ErrorDetail, ErrorKind, RunError
 from tools.faults import trace_of
+from tools.filtered_answers import drop_answers, filter_answers
 from tools.json_pieces import weighs_much
 from tools.json_text import Json, JsonObject
 from tools.looping import DEFAULT_READING_CONCURRENCY, run_items
@@ -139,6 +140,8 @@ class Execution:
         masked = bool(self._tool.response_filters)
         for record in self._steps:
             # Filters need the script engine, which a cancelled run no longer waits for.
+            if masked:
+                drop_answers(record)
             if masked and record.has_data:
                 record.data, record.has_data, record.altered = None, False, True
             record.data = redactor.json(record.data)
@@ -407,14 +410,16 @@ class Execution:
         return outcome
 
     async def _filter_steps(self, steps: Sequence[StepRecord]) -> None:
-        """Filter and redact the step data that is stored; FAIL masks here."""
+        """Filter and redact what is stored of the steps; FAIL masks here."""
         filters = self._tool.response_filters
+        matcher = self._context.engines.scripts
         for record in steps:
+            if filters:
+                await filter_answers(record, filters, matcher)
             if not record.has_data:
                 continue
             data = record.data
             if filters:
-                matcher = self._context.engines.scripts
                 try:
                     outcome = await apply_response_filters(
                         data, filters, matcher, fail_as_mask=True

@@ -10,6 +10,7 @@ from tools.auth import authorize
 from tools.context import RunContext
 from tools.decoders.media_type import decode_text, parse_media_type
 from tools.errors import ErrorKind, HttpFailure, RunError
+from tools.filtered_answers import filtered_excerpt
 from tools.http import Body, NotSentError, OutgoingRequest, Received
 from tools.model import Step
 from tools.redaction import without_user_information
@@ -90,7 +91,7 @@ async def send(
             rejected_token = _bearer_of(request)
             attempt -= 1
             continue
-        error = _status_error(received, request, entry, context)
+        error = await _status_error(received, request, entry, context)
         if not retries.retries_status(received.status) or attempt > retries.retries:
             raise _used_up(received, error, attempt - 1)
         asked = parse_retry_after(received.header("retry-after"))
@@ -167,11 +168,12 @@ def _kept_head(body: Body, context: RunContext) -> bytes:
     return kept[:most]
 
 
-def _status_error(
+async def _status_error(
     received: Received, request: OutgoingRequest, entry: RequestRecord, context: RunContext
 ) -> RunError:
     media_type = parse_media_type(received.header("content-type"))
     text, _ = decode_text(received.body.whole(), media_type.charset)
+    text = await filtered_excerpt(text, context.tool.response_filters, context.engines.scripts)
     excerpt = context.redactor.text(text)[:_EXCERPT_CHARACTERS]
     status = received.status
     return RunError(

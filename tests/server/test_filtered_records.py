@@ -1,0 +1,105 @@
+"""What a response filter takes out of a result stands nowhere in the record either."""
+
+from typing import Any
+
+import pytest
+
+from server.reruns import RerunRequest
+from server.service import Service
+from storage.run_record import StoredRun
+from tests.server.helpers import start, store
+from tests.web import Answer, Web
+from tools.json_text import encode_json_text
+from tools.run import RequestSource
+
+NO_SSN = {"id": "a", "target": "KEYS", "pattern": "^ssn$", "action": "REMOVE"}
+NO_MAIL = {"id": "b", "target": "VALUES", "pattern": r"\S+@\S+", "action": "MASK"}
+
+
+async def recorded(service: Service, web: Web, answer: Answer, *filters: Any) -> StoredRun:
+    """The record of a run of one request."""
+    web.answers(answer)
+    tool = {
+        "id": "people",
+        "steps": [{"id": "p", "config": {"url": f"{web.url}/people"}, "retries": 0}],
+        "responseFilters": list(filters),
+    }
+    await store(service, tool)
+    run = await start(service, "people")
+    await run.wait()
+    return await service.get_run(run.run_id, with_large=True)
+
+
+def request_of(run: StoredRun) -> dict[str, Any]:
+    (step,) = run.steps or []
+    return step["requests"][0]["exchange"]
+
+
+PEOPLE = [{"id": 1, "ssn": "123-45", "note": "write to ann@x.io"}]
+
+
+async def test_a_recorded_answer_is_filtered_as_the_data_is(service: Service, web: Web) -> None:
+    run = await recorded(service, web, Answer(PEOPLE), NO_SSN, NO_MAIL)
+    kept = encode_json_text([{"id": 1, "note": "write to [filtered]"}])
+    assert request_of(run)["responseBody"] == kept
+    assert run.data == [{"id": 1, "note": "write to [filtered]"}]
+    assert "ann@x.io" not in encode_json_text(run.steps)
+
+
+@pytest.mark.parametrize("spec", [NO_SSN, NO_MAIL], ids=["keys", "values"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer("id,ssn\n1,123-45 ann@x.io\n", headers={"content-type": "text/csv"}),
+        Answer('[{"ssn": "123-45 ann@x.io"}', headers={"content-type": "application/json"}),
+    ],
+    ids=["csv", "cut off"],
+)
+async def test_an_answer_that_is_no_whole_json_is_not_kept_where_a_filter_may_find_something(
+    answer: Answer, spec: dict[str, Any], service: Service, web: Web
+) -> None:
+    run = await recorded(service, web, answer, spec)
+    exchange = request_of(run)
+    assert (exchange.get("responseBody", ""), exchange["truncated"]) == ("", True)
+    (step,) = run.steps or []
+    assert any("1 answers are not kept" in one for one in step["warnings"])
+
+
+async def test_an_answer_in_which_a_filter_finds_nothing_is_kept_as_it_is(
+    service: Service, web: Web
+) -> None:
+    text = '[ {"id": 1, "note": "none"} ]'
+    run = await recorded(
+        service, web, Answer(text, headers={"content-type": "application/json"}), NO_SSN, NO_MAIL
+    )
+    assert request_of(run)["responseBody"] == text
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        ({"ssn": "123-45", "why": "no"}, '{"why":"no"}'),
+        ("write to ann@x.io", "[filtered]"),
+        ("Not Found", "Not Found"),
+    ],
+)
+async def test_an_error_shows_no_more_of_an_answer_than_the_filters_let_through(
+    body: Any, shown: str, service: Service, web: Web
+) -> None:
+    run = await recorded(service, web, Answer(body, status=404), NO_SSN, NO_MAIL)
+    assert run.error == f"Step p failed: HTTP 404: {shown}"
+    assert run.error_detail is not None
+    assert run.error_detail["http"]["bodyExcerpt"] == shown
+    text = encode_json_text(run.steps) + encode_json_text(run.error_detail)
+    assert "123-45" not in text
+    assert "ann@x.io" not in text
+
+
+async def test_a_run_whose_answers_were_filtered_can_be_replayed(
+    service: Service, web: Web
+) -> None:
+    run = await recorded(service, web, Answer(PEOPLE), NO_SSN, NO_MAIL)
+    again = await service.rerun(RerunRequest(run.run_id, RequestSource.CLI, mode="replay"))
+    outcome = await again.run.wait()
+    assert (outcome.error, outcome.data) == (None, run.data)
+    assert len(web.seen) == 1
