@@ -13,6 +13,7 @@ from server.run_facts import (
     request_brief,
     requests_of,
     result_of,
+    sent_differences,
     step_duration_ms,
     step_of,
 )
@@ -216,13 +217,20 @@ def _step_facts(step: JsonObject) -> JsonObject:
 def _first_difference(
     before: Sequence[JsonObject], after: Sequence[JsonObject]
 ) -> JsonObject | None:
-    """The first request whose method, url or status differs; one side may have no more of them."""
+    """The first request that sent something else, or whose status differs.
+
+    One side may have no more of them. `sent` names what differs beside the url.
+    """
     for position in range(max(len(before), len(after))):
         old = before[position] if position < len(before) else None
         new = after[position] if position < len(after) else None
-        if old is None or new is None or _identity(old) != _identity(new):
+        sent = sent_differences(old, new) if old is not None and new is not None else []
+        if old is None or new is None or sent or _identity(old) != _identity(new):
             sides = {"a": old, "b": new}
-            return {side: _short_request(one) for side, one in sides.items() if one is not None}
+            found: JsonObject = {
+                side: _short_request(one) for side, one in sides.items() if one is not None
+            }
+            return {**found, "sent": sent} if sent else found
     return None
 
 
@@ -261,7 +269,8 @@ def _step_sentence(step_id: Json, entry: JsonObject, a: StoredRun, b: StoredRun)
             f"{side}: {_line(request[side])}" if side in request else f"{side} has no such request"
             for side in ("a", "b")
         )
-        parts.append(f"first request that differs: {'; '.join(shown)}")
+        sent = f" (another {', '.join(request['sent'][:3])})" if "sent" in request else ""
+        parts.append(f"first request that differs: {'; '.join(shown)}{sent}")
     return f"Step {step_id}: {', '.join(parts) or 'another error'}."
 
 

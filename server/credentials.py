@@ -43,6 +43,8 @@ class LoadedSystems:
 
     systems: dict[str, System]
     problem: RunError | None = None
+    #: Ids that steps name and nothing is stored under.
+    missing: tuple[str, ...] = ()
 
     def mode_used(self, asked: Environment) -> Environment:
         """Whose credentials the run uses: `prod` also where every system fell back to it."""
@@ -50,18 +52,18 @@ class LoadedSystems:
         return asked if asked in used or not used else "prod"
 
     def log(self, asked: Environment) -> list[LogLine]:
-        """A line for each system that fell back."""
-        return [
-            LogLine(
-                now_ms(),
-                "warn",
-                None,
-                f"system {system.id} is not stored for {asked}; "
-                f"its definition and credentials for {system.environment} are used",
-            )
+        """A line for each system that fell back, or is not there."""
+        lines = [
+            f"system {system.id} is not stored for {asked}; "
+            f"its definition and credentials for {system.environment} are used"
             for system in self.systems.values()
             if system.environment != asked
         ]
+        lines += [
+            f"system {system_id} is not stored: requests of steps that name it are not signed in"
+            for system_id in self.missing
+        ]
+        return [LogLine(now_ms(), "warn", None, line) for line in lines]
 
 
 async def load_systems(
@@ -73,7 +75,7 @@ async def load_systems(
     run_time: Mapping[str, str] | None = None,
     marks_only: bool = False,
 ) -> LoadedSystems:
-    """The stored systems of these ids with their credentials; ids that are not stored are left out.
+    """The stored systems of these ids with their credentials; other ids are `missing`.
 
     With `falls_back` a system that has no such environment is taken from `prod`; without, its lack
     is a problem. Sources of credentials that the run brings itself are not asked. With `marks_only`
@@ -81,6 +83,7 @@ async def load_systems(
     """
     systems: dict[str, System] = {}
     problems: list[RunError] = []
+    missing: list[str] = []
     for system_id in system_ids:
         stored = await store.get(system_id, environment)
         other: Environment = "dev" if environment == "prod" else "prod"
@@ -96,7 +99,9 @@ async def load_systems(
                 if marks_only
                 else await _with_credentials(store, stored, run_time or {}, problems)
             )
-    return LoadedSystems(systems, problems[0] if problems else None)
+        elif elsewhere is None:
+            missing.append(system_id)
+    return LoadedSystems(systems, problems[0] if problems else None, tuple(missing))
 
 
 def _not_in(environment: Environment, stored: StoredSystem) -> RunError:

@@ -16,6 +16,7 @@ from server.run_facts import (
     object_in,
     request_brief,
     requests_of,
+    sent_differences,
     step_duration_ms,
     step_of,
 )
@@ -42,6 +43,8 @@ _MOST_CHANGED_SHAPES = 4
 _FIRST_ROW = re.compile(r"(?<!')\[0\]")
 _MOST_CHANGES = 8
 _VALUE_CHARACTERS = 100
+#: Unauthorized, and forbidden.
+_REFUSED_SIGN_INS = (401, 403)
 #: Parts that give way, the first ones first, when the whole is too long.
 _EXPENDABLE = (
     ("exchange", "requestHeaders"),
@@ -275,12 +278,18 @@ class _Changes:
         self.good = good
         self.inputs = _difference(good.inputs, run.inputs)
         self.tool = _difference(definition_of(good), definition_of(run))
+        self.modes = (good.execution_mode, run.execution_mode)
         self.request_before = self.request_now = None
+        #: What differs in what the two requests sent, beside their urls.
+        self.sent: list[str] = []
         self.step_before = step_of(good, failing.get("stepId")) if failing is not None else None
         self.step_now = failing
         if request is not None:
             self.request_now = request_brief(request)
-            self.request_before = _same_request(self.step_before, request)
+            before = _request_there(self.step_before, request)
+            if before is not None:
+                self.request_before = request_brief(before)
+                self.sent = sent_differences(before, request)
         #: Shapes of earlier steps' data that are not what they were, by step.
         self.data: dict[str, Difference] = {}
         for step in _earlier_steps(run, failing):
@@ -333,13 +342,12 @@ def _difference(before: JsonObject | None, after: JsonObject | None) -> Differen
     return json_diff(before, after, most_changes=_MOST_CHANGES) or None
 
 
-def _same_request(step: JsonObject | None, request: JsonObject) -> JsonObject | None:
-    """The request of the same item and page, or the first of the step."""
+def _request_there(step: JsonObject | None, request: JsonObject) -> JsonObject | None:
+    """The request of another run for the same item and page, or the first of the step."""
     candidates = requests_of(step)
     place = (request.get("iteration"), request.get("page"))
     same = [one for one in candidates if (one.get("iteration"), one.get("page")) == place]
-    found = (same[-1:] or candidates[:1] or [None])[0]
-    return None if found is None else request_brief(found)
+    return (same[-1:] or candidates[:1] or [None])[0]
 
 
 def _short_request(request: JsonObject) -> JsonObject:
@@ -394,25 +402,45 @@ def _what_changed(changes: _Changes, request: JsonObject | None) -> list[str]:
             f"The data of step {step_id} has another shape {since}: "
             f"{_shape_places(difference)}. What reads it has to follow."
         )
-    before, now = changes.request_before, changes.request_now
-    if before is not None and now is not None:
-        if before.get("url") != now.get("url"):
-            sentences.append(
-                f"The request went to {abridged_text(now.get('url', ''), 200)}; in the last good "
-                f"run it went to {abridged_text(before.get('url', ''), 200)}."
-            )
-        elif before.get("status") != now.get("status"):
-            sentences.append(
-                f"The same request was answered with {before.get('status', 'nothing')} then and "
-                f"{now.get('status', 'nothing')} now"
-                + (": the upstream changed." if not (changes.tool or changes.inputs) else ".")
-            )
+    if changes.modes[0] != changes.modes[1]:
+        before, now = changes.modes
+        sentences.append(f"It used the systems of {now}; the last good run those of {before}.")
+    if changes.request_before is not None and changes.request_now is not None:
+        sentences += _what_changed_of_request(
+            changes, changes.request_before, changes.request_now, is_all=not sentences
+        )
     if not sentences and request is not None:
         sentences.append(
             f"Tool, inputs and request are as in run {changes.good.run_id}, which succeeded: "
             "the upstream behaves differently."
         )
     return sentences
+
+
+def _what_changed_of_request(
+    changes: _Changes, before: JsonObject, now: JsonObject, *, is_all: bool
+) -> list[str]:
+    """`is_all` when nothing else is known to have changed."""
+    if before.get("url") != now.get("url"):
+        return [
+            f"The request went to {abridged_text(now.get('url', ''), 200)}; in the last good "
+            f"run it went to {abridged_text(before.get('url', ''), 200)}."
+        ]
+    if changes.sent:
+        parts = ", ".join(abridged_text(part, 60) for part in changes.sent[:3])
+        return [f"The request to the same url is not what it was in the last good run: {parts}."]
+    was, status = before.get("status"), now.get("status")
+    if was == status:
+        return []
+    answered = f"was answered with {was or 'nothing'} then and {status or 'nothing'} now"
+    if not is_all:
+        return [f"A request to the same url {answered}."]
+    if status in _REFUSED_SIGN_INS:
+        return [
+            f"The same request {answered}: its credential or its system, which no record holds, or "
+            "the upstream changed."
+        ]
+    return [f"The same request {answered}: the upstream changed."]
 
 
 def _places(difference: Difference) -> str:
@@ -436,8 +464,14 @@ def _shape_places(difference: Difference) -> str:
 def _what_to_do(run: StoredRun, failing: JsonObject | None, detail: JsonObject) -> list[str]:
     status = object_in(detail, "http").get("status")
     match detail.get("kind"):
-        case "http_status" if status in (401, 403):
+        case "http_status" if status in _REFUSED_SIGN_INS:
             system = _system_of(run, failing)
+            is_missing = f"system {system} is not stored:"
+            if any(is_missing in encode_json_text(line) for line in run.logs):
+                return [
+                    f"System {system} was not stored, so that nothing signed the request in "
+                    f"({status}): store it, or set the systemId of the step to one that is."
+                ]
             credential = f"the credential of system {system}" if system else "the credential"
             return [f"The upstream refused the sign-in ({status}): check {credential}."]
         case "http_status" if status in (404, 410):

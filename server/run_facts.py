@@ -9,7 +9,7 @@ from typing import cast
 
 from storage.run_record import StoredRun
 from tools.json_text import Json, JsonObject
-from tools.run import RunStatus, rfc3339
+from tools.run import RunStatus, SourceKind, rfc3339
 
 __all__ = [
     "brief",
@@ -18,15 +18,21 @@ __all__ = [
     "is_dry",
     "list_in",
     "object_in",
+    "ran_whole",
     "request_brief",
     "requests_of",
     "result_of",
+    "sent_differences",
     "step_duration_ms",
     "step_of",
 ]
 
 #: What storing a tool writes into its definition; no change of the tool.
 _BOOKKEEPING = frozenset({"createdAt", "updatedAt"})
+#: Headers that tell requests apart and mean nothing to the upstream.
+_HEADERS_OF_ONE_REQUEST = frozenset(
+    {"content-length", "date", "traceparent", "tracestate", "user-agent", "x-amz-date"}
+)
 _REQUEST_FIELDS = ("method", "url", "status", "ms", "page", "iteration", "attempt", "error")
 
 
@@ -83,6 +89,32 @@ def result_of(run: StoredRun) -> tuple[bool, Json]:
 def is_dry(run: StoredRun) -> bool:
     """Whether the run sent nothing: its success says little of the upstream."""
     return (run.options or {}).get("execution") == "dry"
+
+
+def ran_whole(run: StoredRun) -> bool:
+    """Whether the run asked its upstream for all that the tool says; else success says little."""
+    is_live = (run.options or {}).get("execution", "live") == "live"
+    return is_live and run.source_kind != SourceKind.REPLAY
+
+
+def sent_differences(before: JsonObject, now: JsonObject) -> list[str]:
+    """What differs in what two requests sent beside their url, as far as it is recorded."""
+    found = ["method"] if before.get("method") != now.get("method") else []
+    exchanges = [object_in(one, "exchange") for one in (before, now)]
+    if not all(exchanges):
+        return found
+    if exchanges[0].get("requestBody") != exchanges[1].get("requestBody"):
+        found.append("body")
+    headers = [_headers_of(one) for one in exchanges]
+    names = sorted(headers[0].keys() | headers[1].keys())
+    return found + [
+        f"header {name}" for name in names if headers[0].get(name) != headers[1].get(name)
+    ]
+
+
+def _headers_of(exchange: JsonObject) -> dict[str, Json]:
+    given = {str(name).lower(): value for name, value in list_in(exchange, "requestHeaders")}
+    return {name: value for name, value in given.items() if name not in _HEADERS_OF_ONE_REQUEST}
 
 
 def step_of(run: StoredRun, step_id: Json) -> JsonObject | None:

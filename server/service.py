@@ -40,7 +40,7 @@ from server.reruns import (
     child_run_ids,
     plan_rerun,
 )
-from server.run_facts import is_dry
+from server.run_facts import ran_whole
 from server.run_ports import LivePorts
 from server.settings import Settings
 from server.step_notes import StepNotes
@@ -91,7 +91,7 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-#: Successes that sent nothing are passed over; a tool with more of them has no last good run.
+#: Successes that say little are passed over; a tool with more of them has no last good run.
 _LAST_GOOD_TRIES = 10
 #: How often accepted runs that nobody has begun are looked for.
 _QUEUE_CHECK_SECONDS = 5.0
@@ -494,7 +494,7 @@ class Service:
         page = await self.list_runs(succeeded, limit=_LAST_GOOD_TRIES, before_seq=run.seq)
         for candidate in page.runs:
             found = await self._runs.get(candidate.run_id)
-            if found is not None and found.source_kind != "replay" and not is_dry(found):
+            if found is not None and ran_whole(found):
                 return found
         return None
 

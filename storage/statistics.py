@@ -8,7 +8,7 @@ from tools.run import RunStatus
 
 __all__ = ["SAMPLED_RUNS", "ToolStatistics", "tool_statistics"]
 
-#: Durations are those of the newest runs of a tool, up to this many.
+#: Durations are those of the newest runs of a tool, up to this many; a replay waits for nobody.
 SAMPLED_RUNS = 10_000
 
 
@@ -56,7 +56,7 @@ def _statistics(
         for row in connection.execute(
             """SELECT completed_at - started_at FROM (
                  SELECT completed_at, started_at FROM runs
-                 WHERE tool_id = ? ORDER BY seq DESC LIMIT ?)
+                 WHERE tool_id = ? AND source_kind IS NOT 'replay' ORDER BY seq DESC LIMIT ?)
                WHERE completed_at IS NOT NULL""",
             (tool_id, SAMPLED_RUNS),
         )

@@ -72,6 +72,20 @@ def test_the_first_request_that_differs_is_found_whatever_order_a_loop_ran_in() 
     }
 
 
+def test_requests_to_one_url_differ_in_what_they_sent() -> None:
+    def sending(body: str, agent: str) -> Any:
+        headers = [["User-Agent", agent], ["X-Kind", "a"]]
+        return request(exchange={"requestBody": body, "requestHeaders": headers})
+
+    a = stored_run("a", steps=[step("s", sending("1", "one"))])
+    b = stored_run("b", steps=[step("s", sending("2", "two"))])
+    comparison = compare_runs(a, b)
+    assert comparison["steps"][0]["firstRequestThatDiffers"]["sent"] == ["body"]
+    assert "-> 200 (another body)." in " ".join(comparison["summary"])
+    same = stored_run("c", steps=[step("s", sending("1", "two"))])
+    assert "firstRequestThatDiffers" not in compare_runs(a, same)["steps"][0]
+
+
 def test_a_failure_is_compared_with_a_success() -> None:
     comparison = compare_runs(
         stored_run("a", steps=[step("s", request()), step("z")]), failed_run("b")

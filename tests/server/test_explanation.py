@@ -81,6 +81,29 @@ def test_an_upstream_that_changed_is_told_from_inputs_and_tools_that_did() -> No
     assert "the upstream behaves differently" in likely(same, good)
 
 
+def sending(body: str, status: int, *headers: list[str]) -> Any:
+    exchange = {"requestBody": body, "requestHeaders": list(headers)}
+    return request("https://a.example/x", status, exchange=exchange)
+
+
+def test_an_upstream_is_not_said_to_have_changed_where_something_else_was_sent() -> None:
+    good = stored_run("good", steps=[step("s", sending("1", 200, ["X-Kind", "a"]))])
+    other_body = failed_run(steps=[failed_step("s", sending("2", 422, ["x-kind", "a"]))])
+    assert "is not what it was in the last good run: body." in likely(other_body, good)
+    other_header = failed_run(steps=[failed_step("s", sending("1", 422, ["X-Kind", "b"]))])
+    assert "is not what it was in the last good run: header x-kind." in likely(other_header, good)
+    same = failed_run(steps=[failed_step("s", sending("1", 422, ["X-Kind", "a"]))])
+    assert "200 then and 422 now: the upstream changed" in likely(same, good)
+    refused = failed_run(steps=[failed_step("s", sending("1", 401, ["X-Kind", "a"]))])
+    assert "its credential or its system, which no record holds, or" in likely(refused, good)
+    dev = failed_run(
+        steps=[failed_step("s", sending("1", 422, ["X-Kind", "a"]))], execution_mode="dev"
+    )
+    text = likely(dev, good)
+    assert "It used the systems of dev; the last good run those of prod." in text
+    assert "the upstream changed" not in text
+
+
 def test_data_of_another_shape_is_found_where_a_later_step_breaks() -> None:
     def run(run_id: str, row: Any, **fields: Any) -> Any:
         earlier = step("rows", request(), data={"rows": [row, row]})

@@ -521,6 +521,21 @@ async def test_a_run_of_which_one_system_fell_back_says_which(service: Service, 
     assert "logs" not in await run(service, "ask")
 
 
+@pytest.mark.parametrize("mode", ["prod", "dev"])
+async def test_a_system_that_is_not_stored_is_told_in_the_record_and_the_explanation(
+    mode: str, service: Service, web: Web
+) -> None:
+    web.answers(Answer("who are you?", status=401))
+    config = {"systemId": "acme", "url": f"{web.url}/x"}
+    await store(service, {"id": "t", "steps": [{"id": "s", "config": config}]})
+    active = await start(service, "t", options={"mode": mode})
+    await active.wait()
+    run = await service.get_run(active.run_id)
+    assert "system acme is not stored: requests" in str(run.logs)
+    likely = " ".join((await service.explain_run(active.run_id))["likely"])
+    assert "System acme was not stored, so that nothing signed the request in (401)" in likely
+
+
 async def test_each_environment_has_its_own_credentials(service: Service, web: Web) -> None:
     web.answers(Answer({}))
     auth = {"type": "bearer", "credential": "token"}

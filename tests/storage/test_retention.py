@@ -16,7 +16,7 @@ from storage.run_lists import RunFilter
 from storage.run_record import NewRun
 from storage.runs import RunStore
 from tests.server.helpers import until_async
-from tools.run import RequestSource, RunOutcome, RunStatus, now_ms
+from tools.run import RequestSource, RunOutcome, RunStatus, SourceKind, now_ms
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -44,10 +44,13 @@ async def record(
     result: Any = None,
     status: RunStatus = RunStatus.SUCCESS,
     tool: Mapping[str, Any] | None = None,
+    kind: SourceKind | None = None,
 ) -> None:
     started_at = now_ms() - round(days_old * DAY_MS)
     definition = dict(tool or {"id": "t"})
-    new = NewRun(run_id, definition, 1, {}, {}, RequestSource.MCP, "me", started_at)
+    new = NewRun(
+        run_id, definition, 1, {}, {}, RequestSource.MCP, "me", started_at, source_kind=kind
+    )
     seq = await runs.start(new)
     if status is not RunStatus.RUNNING:
         outcome = RunOutcome(status, {})
@@ -242,6 +245,16 @@ async def test_statistics_count_every_run_and_measure_those_that_ended(runs: Run
     assert a.p50_ms <= a.p95_ms
     assert (b.tool_id, b.running, b.success_rate, b.p50_ms) == ("b", 1, None, None)
     assert [one.tool_id for one in await runs.statistics("b")] == ["b"]
+
+
+async def test_a_replay_is_counted_and_not_measured(runs: RunStore) -> None:
+    await record(runs, "long", days_old=1)
+    for number in range(5):
+        await record(runs, f"replay {number}", kind=SourceKind.REPLAY)
+    (found,) = await runs.statistics()
+    assert found.runs == 6
+    assert found.p50_ms is not None
+    assert found.p50_ms > DAY_MS / 2
 
 
 async def test_something_is_announced_once(runs: RunStore) -> None:

@@ -46,7 +46,7 @@ async def render_url(
             raise RunError(
                 ErrorKind.UNRESOLVED_VARIABLE,
                 f"url: {parsed.text} has no host, and the step has no system to continue",
-                hint="write the whole url, or set systemId to a system that has a url",
+                hint="write the whole url, or set systemId to a stored system that has a url",
             )
         pieces = [_Piece(system_url.rstrip("/"), trusted=True), *pieces]
         url = pieces[0].text + url
