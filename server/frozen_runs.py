@@ -25,6 +25,7 @@ from server.run_facts import object_in
 from server.service import Service
 from storage.run_record import StoredRun
 from tools.carriers import Carriers
+from tools.check import CheckedTool, check_definition
 from tools.context import ChildRun, Engines, RunContext, RunEvent
 from tools.errors import ErrorKind, RunError
 from tools.execution import Execution
@@ -192,6 +193,8 @@ class FrozenResult:
     problems: tuple[str, ...]
     #: What differs in the data.
     difference: Difference | None = None
+    #: Whether a definition is none that can be stored: nothing was run.
+    is_refused: bool = False
 
     @property
     def has_passed(self) -> bool:
@@ -217,11 +220,8 @@ class FrozenRun:
             options = object_in(marker, "options")
             self._options = _options_of(options)
             self._credentials = run_time_marks(options)
-            self._tool = PreparedTool.of(_read_object(directory, _TOOL))
-            sub_tools = _read_object(directory, _SUB_TOOLS, optional=True)
-            self._sub_tools = {
-                tool_id: PreparedTool.of(definition) for tool_id, definition in sub_tools.items()
-            }
+            self._definition = _read_object(directory, _TOOL)
+            self._sub_definitions = _read_object(directory, _SUB_TOOLS, optional=True)
             self._systems = [
                 marked_system(
                     {name: value for name, value in one.items() if name != "credentialNames"},
@@ -240,16 +240,39 @@ class FrozenRun:
 
     @property
     def tool_id(self) -> str:
-        return self._tool.tool.id
+        tool_id = self._definition.get("id")
+        return tool_id if isinstance(tool_id, str) else "(no id)"
 
     async def test(self, engines: Engines) -> FrozenResult:
-        """Run it and compare. Raises `FreezeError` when what is ignored is no path."""
-        ports = _FrozenPorts(self._sub_tools, self._systems, Recording(self._exchanges), engines)
-        outcome = await ports.run(self._tool, self._inputs, self._options, self._credentials)
+        """Run it and compare, unless a definition is refused as it is when it is stored.
+
+        Raises `FreezeError` when what is ignored is no path.
+        """
+        tool = await self._checked(self._definition, engines)
+        sub_tools = {
+            tool_id: await self._checked(definition, engines)
+            for tool_id, definition in self._sub_definitions.items()
+        }
+        problems = [f"{_TOOL}: {one}" for one in tool.errors]
+        for tool_id, checked in sub_tools.items():
+            problems.extend(f"{_SUB_TOOLS}: {tool_id}: {one}" for one in checked.errors)
+        if problems:
+            return FrozenResult(tuple(problems), is_refused=True)
+        prepared = {tool_id: _prepared(one) for tool_id, one in sub_tools.items()}
+        ports = _FrozenPorts(prepared, self._systems, Recording(self._exchanges), engines)
+        outcome = await ports.run(_prepared(tool), self._inputs, self._options, self._credentials)
         try:
             return await anyio.to_thread.run_sync(self._compare, outcome)
         except ReadingError as error:
             raise FreezeError(f"{self.directory / _EXPECTED}: ignore: {error}") from None
+
+    async def _checked(self, definition: Json, engines: Engines) -> CheckedTool:
+        return await check_definition(
+            definition,
+            engines.scripts,
+            known_tool_ids=self._sub_definitions.keys(),
+            known_system_ids=[one.id for one in self._systems],
+        )
 
     def _compare(self, outcome: RunOutcome) -> FrozenResult:
         expected, problems = self._expected, list[str]()
@@ -344,6 +367,12 @@ class _FrozenPorts:
             prepared, inputs, context.options, context.run_time_credentials, context
         )
         return ChildRun("frozen", prepared.definition, outcome)
+
+
+def _prepared(checked: CheckedTool) -> PreparedTool:
+    if checked.definition is None:
+        raise AssertionError("a definition without errors is there")
+    return PreparedTool.of(checked.definition)
 
 
 def _options_of(options: JsonObject) -> RunOptions:

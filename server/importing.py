@@ -5,14 +5,14 @@ and the hash of what was stored, so that a tool that was edited since is left as
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from server.importing_identity import PROVENANCE, STDIN, Systems, mark_of
+from server.importing_identity import STDIN, Systems
+from server.provenance import PROVENANCE, content_hash, is_edited, mark_of
 from server.service import Service
 from storage.systems import StoredSystem
 from storage.tools import BOOKKEEPING, StoredTool, ToolChange
@@ -240,7 +240,7 @@ class _Origin:
             "operation": tool.key,
             "operationId": tool.operation_id,
             "label": tool.label,
-            "hash": _hash(definition),
+            "hash": content_hash(definition),
         }
         return {
             **definition,
@@ -271,7 +271,7 @@ class _Placement:
             else:
                 known, key = self._by_key, mark.get("operation")
             # Of copies, the one that is as it was imported.
-            if key not in known or not _is_edited(one.definition):
+            if key not in known or not is_edited(one.definition):
                 known[str(key)] = one
 
     def _owned(self, key: str, operation_id: str | None) -> StoredTool | None:
@@ -347,11 +347,12 @@ def _compare(
     if before is None:
         report.added.append(entry)
         return ToolChange(definition["id"], None, marked)
-    if _hash(before.definition) == _hash(definition):
+    if content_hash(before.definition) == content_hash(definition):
         report.unchanged.append(entry)
         return None
-    if not origin.owns(before.definition) or _is_edited(before.definition):
-        is_new = mark_of(before.definition).get("hash") != _hash(definition)
+    if not origin.owns(before.definition) or is_edited(before.definition):
+        given = mark_of(before.definition).get("hash")
+        is_new = given is not None and given != content_hash(definition)
         report.edited.append({**entry, "documentChanged": is_new})
         return None
     report.changed.append({**entry, **_what_changes(before, definition)})
@@ -405,7 +406,7 @@ def _removals(report: ImportReport, gone: Sequence[StoredTool]) -> list[ToolChan
     for one in gone:
         mark = mark_of(one.definition)
         entry: JsonObject = {"id": one.id, "operation": str(mark.get("label"))}
-        if _is_edited(one.definition):
+        if is_edited(one.definition):
             report.edited.append({**entry, "gone": True})
         else:
             report.removed.append(entry)
@@ -491,15 +492,3 @@ def _missing_values(
         for name, value in found.values.items()
         if value and name in names and names[name] not in known
     }
-
-
-def _is_edited(definition: JsonObject) -> bool:
-    return mark_of(definition).get("hash") != _hash(definition)
-
-
-def _hash(definition: JsonObject) -> str:
-    """A hash of what a tool does, whatever version it is."""
-    apart = BOOKKEEPING | {PROVENANCE}
-    content = {key: value for key, value in definition.items() if key not in apart}
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

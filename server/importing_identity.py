@@ -5,8 +5,9 @@ A title alone says little: many frameworks give every API the same one.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
+from server.provenance import mark_of
 from server.service import Service
 from storage.systems import StoredSystem
 from storage.tools import StoredTool
@@ -15,19 +16,11 @@ from tools.importers.openapi import DescribedApi
 from tools.json_text import JsonObject
 from tools.urls import origin_of
 
-__all__ = ["PROVENANCE", "STDIN", "Systems", "mark_of"]
+__all__ = ["STDIN", "Systems"]
 
-#: The member of a tool that says what it was imported from.
-PROVENANCE = "x-callslip-import"
 #: The source that says nothing about the document.
 STDIN = "stdin"
 _MOST_OF_ONE_TITLE = 1_000
-
-
-def mark_of(definition: JsonObject) -> JsonObject:
-    """What a tool was imported from; empty where it was not."""
-    mark = definition.get(PROVENANCE)
-    return cast("JsonObject", mark) if isinstance(mark, dict) else {}
 
 
 class Systems:

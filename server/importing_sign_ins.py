@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from server.importing_identity import STDIN, mark_of
+from server.importing_identity import STDIN
+from server.provenance import mark_of
 from server.service import Service
 from storage.keys import KeyProblemError
 from storage.systems import StoredSystem

@@ -1,5 +1,6 @@
 """One tool made of the steps of several recorded runs."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -39,14 +40,16 @@ def join_runs(
 ) -> JoinedRuns:
     """A definition with the steps of the runs, in order, and the inputs of all of them.
 
-    A run's own output transform becomes a step, unless it is the last run's. A step whose id
-    another one has gets an id of its own. Filters and limits that the tools of all runs have are
-    those of the tool; else limits are those of their steps, and filters are named in the notes.
-    Raises `JoinError`.
+    A run's own output transform becomes a step where something reads it; the last run's is that of
+    the tool. A step whose id another one has gets an id of its own. Filters and limits that the
+    tools of all runs have are those of the tool; else limits are those of their steps, and filters
+    are named in the notes. Raises `JoinError`.
     """
     joining = _Joining(runs)
     for run in runs:
         joining.add(run)
+    transform = output_transform or joining.last_transform
+    joining.leave_out_unread_results(transform or "")
     definition: JsonObject = {"id": tool_id, "steps": joining.steps}
     if instruction:
         definition["instruction"] = instruction
@@ -56,7 +59,6 @@ def join_runs(
             "properties": joining.properties,
             "required": joining.required,
         }
-    transform = output_transform or joining.last_transform
     if transform is not None:
         definition["outputTransform"] = transform
     definition |= joining.fields_of_tool(has_own_result=output_transform is not None)
@@ -77,6 +79,8 @@ class _Joining:
         self._last = runs[-1]
         #: The ids that steps of the run that was added last got, where those are others.
         self._ids: dict[str, str] = {}
+        #: Steps that make the results of runs, by their ids.
+        self._results: dict[str, StoredRun] = {}
         self._inputs = {run.run_id: set(_declared(run)) | set(run.inputs or {}) for run in runs}
 
         self._shared = {
@@ -101,6 +105,20 @@ class _Joining:
             self._leave_out("outputSchema", self._last, "the result is another one")
         return fields
 
+    def leave_out_unread_results(self, transform: str) -> None:
+        """Leave out the steps for results that neither another step nor `transform` names."""
+        for result_id, run in self._results.items():
+            others = [one for one in self.steps if one["id"] != result_id]
+            texts = [transform, *map(encode_json_text, others)]
+            word = re.compile(rf"(?<![\w$-]){re.escape(result_id)}(?![\w$-])")
+            if not any(map(word.search, texts)):
+                self.steps = others
+                self._leave_out(
+                    "outputTransform",
+                    run,
+                    f"nothing reads its result; an outputTransform that names {result_id} does",
+                )
+
     def _leave_out(self, name: str, run: StoredRun, reason: str) -> None:
         self.notes.append(f"{name} of the tool of run {run.run_id} is left out: {reason}")
 
@@ -123,7 +141,10 @@ class _Joining:
             self.last_transform = transform
         elif transform is not None:
             config = {"type": "transform", "transformCode": transform}
-            self._add_step({"id": f"{run.tool_id}_result", "config": config}, run, {})
+            result_id = f"{run.tool_id}_result"
+            ids_of_result = dict[str, str]()
+            self._add_step({"id": result_id, "config": config}, run, ids_of_result)
+            self._results[ids_of_result.get(result_id, result_id)] = run
         if tool.get("responseFilters") and "responseFilters" not in self._shared:
             self._leave_out("responseFilters", run, "the tools of other runs have not the same")
         if tool.get("outputSchema") and run is not self._last:

@@ -8,7 +8,7 @@ from urllib.request import getproxies
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-__all__ = ["Settings", "SettingsError"]
+__all__ = ["PREFIX", "Settings", "SettingsError"]
 
 PREFIX = "CALLSLIP_"
 #: What is read from other variables than ours.

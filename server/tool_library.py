@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
 from server.catalog import Catalog, CatalogEntry
+from server.provenance import mark_of, restored_over
 from storage.errors import StorageError
 from storage.systems import SystemStore
 from storage.tools import (
@@ -70,9 +71,13 @@ class ToolLibrary:
         return await check_definition(
             definition,
             self._scripts,
-            known_tool_ids=frozenset((*self.catalog.ids(), *new_tool_ids)),
+            known_tool_ids=frozenset((*self._known_ids(), *new_tool_ids)),
             known_system_ids=await self._systems.ids(),
         )
+
+    def _known_ids(self) -> Collection[str]:
+        """The tools that a definition may name without a warning."""
+        return self.catalog.ids()
 
     async def put(
         self,
@@ -191,15 +196,26 @@ class ToolLibrary:
     async def restore(self, tool_id: str, version_number: int) -> PutOutcome:
         """Make an earlier version the newest one; brings a removed tool back.
 
-        Raises `UnknownToolError`, `UnknownVersionError`.
+        Imports leave it as it is. Raises `UnknownToolError`, `UnknownVersionError`.
         """
-        restored = await self.store.restore(tool_id, version_number, Author(self._author_name))
-        if restored is None:
-            numbers = [one.version_number for one in await self.versions(tool_id)]
+        versions = {one.version_number: one for one in await self.versions(tool_id)}
+        numbers = list(versions)
+        if version_number not in versions:
             raise UnknownVersionError(
                 f"version {version_number} of tool {tool_id} not found; "
                 f"there are {min(numbers)} to {max(numbers)}"
             )
+        definition = versions[version_number].definition
+        author = Author(self._author_name)
+        if definition is not None and mark_of(definition):
+            await self.catalog.refresh()
+            is_removed = tool_id not in self.catalog.ids()
+            current = None if is_removed else versions[max(numbers)].definition
+            restored = await self.store.put(restored_over(definition, current), author)
+        else:
+            restored = await self.store.restore(tool_id, version_number, author)
+        if restored is None:
+            raise await self._unknown(tool_id)
         await self.refresh()
         return restored
 

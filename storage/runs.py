@@ -30,7 +30,6 @@ from storage.run_reads import (
     read_list_mark,
     read_run,
     read_status,
-    run_id_by_key,
 )
 from storage.run_record import NewRun, StoredRun
 from storage.run_writes import FinishedDetails, finish_run, interrupt_runs, start_run
@@ -136,10 +135,6 @@ class RunStore:
                 raise
         await reader.fetch()
         return await self._database.read(read)
-
-    async def by_idempotency_key(self, tool_id: str, key: str) -> str | None:
-        """The id of the run that was started with this key."""
-        return await self._database.read(lambda connection: run_id_by_key(connection, tool_id, key))
 
     async def status(self, run_id: str) -> RunStatus | None:
         return await self._database.read(lambda connection: read_status(connection, run_id))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic_core import PydanticUndefined
 
 from server.active_run import RunRequest
 from server.service import Service
@@ -18,6 +19,14 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 _JSON_BLOCK = re.compile(r"^```json\n(.*?)^```", re.MULTILINE | re.DOTALL)
 EXAMPLES = _JSON_BLOCK.findall((DOCS / "tool-format.md").read_text("utf-8"))
+_DEFAULTS_IN_WORDS = {
+    "home": "~/.local/share/callslip",
+    "config_directory": "~/.config/callslip",
+    "master_key": "the keyring or the key file",
+    "allow_private": "1",
+    "retention_days_success": "as above",
+    "results_url": "files of the home",
+}
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
 
@@ -51,9 +60,18 @@ def test_every_setting_is_listed_with_its_default() -> None:
         if name in {"proxies", "exports_traces", "retention_days_failed", "retention_days_aborted"}:
             # The first two have variables of their own, the others share a row.
             continue
-        default = rows[f"CALLSLIP_{name.upper()}"]
-        if isinstance(setting.default, int | float) and not isinstance(setting.default, bool):
+        default = rows.pop(f"CALLSLIP_{name.upper()}").strip()
+        if name in _DEFAULTS_IN_WORDS:
+            # What is found when the program runs, or is made of other settings.
+            assert default == _DEFAULTS_IN_WORDS[name], name
+            assert setting.default in {None, PydanticUndefined}, name
+        elif isinstance(setting.default, bool):
+            assert default == ("1" if setting.default else "0"), name
+        elif isinstance(setting.default, int | float):
             assert float(default) == setting.default, name
+        else:
+            assert default == (setting.default or "none"), name
+    assert not rows
 
 
 def test_every_dependency_has_its_reason() -> None:

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
+from tools.destinations import has_no_destination
 from tools.json_text import Json, JsonObject, encode_json_text
 from tools.legacy import modernise
 from tools.literal_secrets import literal_secrets
@@ -246,7 +247,7 @@ def _content_problems(tool: Tool) -> Iterator[Problem]:
         if not step.id:
             yield Problem(f"steps[{index}].id", "the id is empty", valid="a text")
         if isinstance(step.config, RequestConfig):
-            yield from _request_problems(step.config, f"steps[{index}].config")
+            yield from _request_problems(tool, step.config, f"steps[{index}].config")
 
 
 def _duplicates(ids: Iterable[tuple[str, str]]) -> Iterator[Problem]:
@@ -294,7 +295,7 @@ def _are_properties(schema: Json) -> bool:
     )
 
 
-def _request_problems(config: RequestConfig, path: str) -> Iterator[Problem]:
+def _request_problems(tool: Tool, config: RequestConfig, path: str) -> Iterator[Problem]:
     if config.method not in METHODS:
         near = did_you_mean(config.method, METHODS)
         yield Problem(
@@ -324,6 +325,15 @@ def _request_problems(config: RequestConfig, path: str) -> Iterator[Problem]:
             "a url that begins with / continues the url of a system, and there is none",
             seen=seen(url),
             valid="a whole url, or a systemId beside it",
+        )
+    elif has_no_destination(tool, config):
+        yield Problem(
+            f"{path}.url",
+            "an input or a result cannot choose where a request goes: runs fail here",
+            seen=seen(url),
+            valid="the host written out, as in https://api.example.com/<<path>>; a systemId whose "
+            "system has that host; or a credential of the run that the url begins with",
+            severity="warning",
         )
     yield from literal_secrets(config, path)
     if config.pagination is not None:

@@ -3,6 +3,7 @@
 Times are milliseconds since the epoch inside the program and RFC 3339 (ms, UTC) on the wire.
 """
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from tools.json_pieces import LARGE_BYTES, json_length
 from tools.json_text import Json, JsonObject, encode_json
 
 __all__ = [
+    "RUN_ID_PATTERN",
     "Cost",
     "Exchange",
     "LogLine",
@@ -36,7 +38,12 @@ __all__ = [
     "milliseconds",
     "now_ms",
     "rfc3339",
+    "run_id_problem",
 ]
+
+#: The id of a run that a caller chooses: it stands in addresses, file names and log lines.
+RUN_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+_SHOWN_ID_CHARACTERS = 80
 
 
 def now_ms() -> int:
@@ -69,6 +76,17 @@ def milliseconds(moment: str) -> int:
         raise ValueError(
             f"{moment[:40]!r} is no time; valid are 2026-01-31 and 2026-01-31T08:00:00Z"
         ) from None
+
+
+def run_id_problem(run_id: str) -> str | None:
+    """Why a text cannot be the id of a run, with what is valid; None when it can."""
+    if re.fullmatch(RUN_ID_PATTERN.removesuffix("$"), run_id):
+        return None
+    shown = run_id if len(run_id) <= _SHOWN_ID_CHARACTERS else f"{run_id[:_SHOWN_ID_CHARACTERS]}…"
+    return (
+        f"{shown!r} cannot be the id of a run; "
+        "valid is 1 to 128 of A-Z a-z 0-9 _ . : - with a letter or digit first"
+    )
 
 
 class RequestSource(StrEnum):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, assert_never, cast
 
+from tools.destinations import has_no_destination
 from tools.json_text import Json
 from tools.methods import READING_METHODS, REPEATABLE_METHODS
 from tools.model import RequestConfig, Step, SubToolConfig, Tool, TransformConfig
@@ -21,6 +22,7 @@ ToolLoader = Callable[[str], Tool | None]
 
 _DESTRUCTIVE_METHODS = frozenset({"DELETE", "PUT", "PATCH"})
 _AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+_NO_DESTINATION = "nowhere: a value cannot choose the host"
 _CREDENTIAL = re.compile(r"\bcredentials\.([A-Za-z_$][\w$]*)")
 
 
@@ -39,6 +41,8 @@ class Touch:
     writes: bool
     destructive: bool
     repeatable: bool
+    #: Why no run can reach anything there.
+    problem: str | None = None
 
     def wire(self) -> dict[str, Any]:
         """The camelCase form, absent fields omitted."""
@@ -73,7 +77,7 @@ def touches(
     for step in tool.steps:
         match step.config:
             case RequestConfig() as config:
-                found.append(_of_request(step, config))
+                found.append(_of_request(tool, step, config))
             case SubToolConfig() as config:
                 found.extend(_of_sub_tool(step, config, load_tool, (*_above, tool.id)))
             case TransformConfig():
@@ -83,7 +87,7 @@ def touches(
     return found
 
 
-def _of_request(step: Step, config: RequestConfig) -> Touch:
+def _of_request(tool: Tool, step: Step, config: RequestConfig) -> Touch:
     writes = not is_reading(step)
     return Touch(
         step.id,
@@ -95,6 +99,7 @@ def _of_request(step: Step, config: RequestConfig) -> Touch:
         writes,
         destructive=writes and config.method in _DESTRUCTIVE_METHODS,
         repeatable=step.idempotent or not writes or config.method in REPEATABLE_METHODS,
+        problem=_NO_DESTINATION if has_no_destination(tool, config) else None,
     )
 
 
@@ -128,6 +133,7 @@ def _of_sub_tool(
             inner.writes,
             inner.destructive,
             inner.repeatable,
+            inner.problem,
         )
         for inner in touches(known, load_tool, above)
     ]

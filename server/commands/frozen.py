@@ -42,9 +42,17 @@ class _Tested:
             "passed": self.result.has_passed,
             "problems": list(self.result.problems),
         }
+        if self.result.is_refused:
+            view["refused"] = True
         if difference is not None:
             view["difference"] = difference.wire()
         return view
+
+    @property
+    def word(self) -> str:
+        if self.result.is_refused:
+            return "ERROR"
+        return "ok" if self.result.has_passed else "FAILED"
 
     def lines(self) -> list[str]:
         """What is not as expected, for people."""
@@ -60,7 +68,10 @@ def run_frozen(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
-    """Run frozen runs without network or home; exit 1 when one comes out differently."""
+    """Run frozen runs without network or home; exit 1 when one comes out differently.
+
+    A definition that could not be stored is not run: exit 2.
+    """
     try:
         runs = [FrozenRun(found) for found in find_frozen_runs(directory)]
         settings = read_settings()
@@ -74,10 +85,12 @@ def run_frozen(
         print_json({"runs": [one.wire() for one in tested], "failed": len(failed)})
     else:
         for one in tested:
-            typer.echo(f"{'ok    ' if one.result.has_passed else 'FAILED'} {one.name}")
+            typer.echo(f"{one.word:6} {one.name}")
             for line in one.lines():
                 typer.echo(f"       {line}")
     note(f"{len(tested) - len(failed)} of {len(tested)} frozen runs came out as expected")
+    if any(one.result.is_refused for one in failed):
+        raise typer.Exit(USAGE)
     if failed:
         raise typer.Exit(FAILED)
 
@@ -119,12 +132,13 @@ def _change_line(change: Change) -> str:
 
 
 def _write_junit(file: Path, tested: list[_Tested]) -> None:
-    failures = sum(not one.result.has_passed for one in tested)
+    errors = sum(one.result.is_refused for one in tested)
+    failures = sum(not one.result.has_passed for one in tested) - errors
     counts = {
         "name": "callslip",
         "tests": str(len(tested)),
         "failures": str(failures),
-        "errors": "0",
+        "errors": str(errors),
         "time": f"{sum(one.seconds for one in tested):.3f}",
     }
     root = ElementTree.Element("testsuites", counts)
@@ -141,8 +155,11 @@ def _write_junit(file: Path, tested: list[_Tested]) -> None:
         )
         if not one.result.has_passed:
             message = _NOT_XML.sub("?", one.result.problems[0])
+            kind = "definition" if one.result.is_refused else "difference"
             failure = ElementTree.SubElement(
-                case, "failure", {"message": message, "type": "difference"}
+                case,
+                "error" if one.result.is_refused else "failure",
+                {"message": message, "type": kind},
             )
             failure.text = _NOT_XML.sub("?", "\n".join(one.lines()))
     try:

@@ -25,6 +25,7 @@ from server.commands.output import (
     print_json,
 )
 from server.commands.runner import read_settings
+from server.settings import PREFIX, Settings
 from tools.json_text import Json, JsonObject
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Host",
     "Machine",
     "UnreadableError",
+    "chosen_paths",
     "configuration_path",
     "entry_for",
     "find_command",
@@ -169,13 +171,26 @@ def find_command(started_as: str, scripts: Path, platform: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def entry_for(host: Host, command: Path, home: Path | None) -> JsonObject:
-    """Our entry; `home` only where the user chose one."""
+def entry_for(host: Host, command: Path, variables: Mapping[str, str]) -> JsonObject:
+    """Our entry; the variables are those that a user chose."""
     entry: JsonObject = {"type": "stdio"} if HOSTS[host].is_typed else {}
     entry |= {"command": str(command), "args": ["serve"]}
-    if home is not None:
-        entry["env"] = {"CALLSLIP_HOME": str(home.absolute())}
+    if variables:
+        entry["env"] = dict(variables)
     return entry
+
+
+def chosen_paths(settings: Settings) -> dict[str, str]:
+    """The variables of the paths that were given: a host hands on nothing of this environment.
+
+    Secrets stay out of configurations.
+    """
+    given = {name: getattr(settings, name) for name in Settings.model_fields}
+    return {
+        f"{PREFIX}{name.upper()}": str(value.absolute())
+        for name, value in given.items()
+        if isinstance(value, Path) and name in settings.model_fields_set
+    }
 
 
 class UnreadableError(Exception):
@@ -301,8 +316,7 @@ def install(
             "install callslip with `uv tool install` or `pipx install` and try again",
             USAGE,
         )
-    home = settings.home if "home" in settings.model_fields_set else None
-    entry = entry_for(host, command, home)
+    entry = entry_for(host, command, chosen_paths(settings))
     machine = this_machine()
     path = configuration_path(host, machine)
     if print_only:
@@ -310,6 +324,11 @@ def install(
         note(f"this belongs into {path}")
         return
     _warn_of_short_lived(command)
+    if settings.master_key is not None:
+        note(
+            f"warning: {PREFIX}MASTER_KEY is a secret and is not written into the configuration; "
+            f"{facts.title} must hand it to callslip, or stored credentials cannot be read there"
+        )
     program = shutil.which("claude") if host is Host.CLAUDE_CODE else None
     previous = _read(path, facts, entry)
     change = _changed(lambda: with_entry(previous, facts.key, entry), path, facts, entry)

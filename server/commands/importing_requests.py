@@ -72,7 +72,7 @@ def har(
         typer.Option(
             "--include",
             metavar="PATTERN",
-            help="Only this url, path or `METHOD /path`, with * and ?; repeatable.",
+            help="Only calls of this url, path or `METHOD /path`, with * and ?; repeatable.",
         ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most this many tools.")] = 200,

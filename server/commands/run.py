@@ -20,7 +20,7 @@ from server.views import tool_view
 from tools.context import RunEvent
 from tools.errors import ErrorKind
 from tools.json_text import Json, JsonObject, decode_json
-from tools.run import RequestSource, RunOptions, RunOutcome, RunStatus
+from tools.run import RequestSource, RunOptions, RunOutcome, RunStatus, run_id_problem
 
 
 def run(
@@ -55,6 +55,8 @@ def run(
     """Run a stored tool: its result on stdout, status and run id on stderr."""
     if inputs == "-" and credentials == "-":
         fail("inputs and credentials cannot both be read from stdin", USAGE)
+    if run_id is not None and (problem := run_id_problem(run_id)) is not None:
+        fail(f"--run-id: {problem}", USAGE)
     request = RunRequest(
         tool_id,
         read_object(inputs, "inputs"),

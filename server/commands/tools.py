@@ -290,7 +290,11 @@ def _show_touches(found: list[Touch]) -> None:
             (
                 touch.step_id,
                 touch.method or "run",
-                touch.origin or touch.system_id or touch.tool_id or "chosen when it runs",
+                touch.problem
+                or touch.origin
+                or touch.system_id
+                or touch.tool_id
+                or "chosen when it runs",
                 ", ".join(touch.credentials),
                 "destructive" if touch.destructive else "writes" if touch.writes else "reads",
             )

@@ -292,13 +292,18 @@ async def test_runs_become_a_tool(era: str, service: Service, web: Web) -> None:
         saved = await ask(client, "save_runs_as_tool", runIds=made, id="both", instruction="Both.")
         assert saved["outcome"] == "added", saved["problems"]
         definition = saved["definition"]
-        assert [step["id"] for step in definition["steps"]] == ["item", "item_result", "owner"]
+        assert [step["id"] for step in definition["steps"]] == ["item", "owner"]
+        assert any("names item_result" in one for one in saved["notes"])
         properties = definition["inputSchema"]["properties"]
         assert properties["number"] == {"type": "integer", "examples": [7]}
         assert properties["who"] == {"type": "string", "examples": ["ann"]}
         assert definition["inputSchema"]["required"] == ["number"]
         answer = await call(client, "both", {"number": 7, "who": "ann"})
         assert answer["structuredContent"] == {"result": "Ann"}
+        reading = {"outputTransform": "(s) => [s.item_result, s.owner.data.name]"}
+        saved = await ask(client, "save_runs_as_tool", runIds=made, id="pair", **reading)
+        ids = [step["id"] for step in saved["definition"]["steps"]]
+        assert ids == ["item", "item_result", "owner"]
         again = await call(client, "save_runs_as_tool", {"runIds": [made[0], "nobody"], "id": "x"})
         assert "nobody not found" in text(again)
 

@@ -68,6 +68,7 @@ async def test_usage_errors_are_exit_code_2(home: Path) -> None:
         failing(home, "tools", "add", code=2),
         failing(home, "runs", "list", "--status", "odd", code=2),
         failing(home, "serve", "--log-level", "odd", code=2),
+        failing(home, "run", "t", "--run-id", "../../etc", code=2),
     )
 
 

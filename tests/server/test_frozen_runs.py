@@ -163,6 +163,47 @@ async def test_a_changed_tool_is_tested_with_the_recorded_answers(
     assert "/item/3 has no recorded answer" in problem
 
 
+async def test_a_definition_that_cannot_be_stored_is_not_run(
+    service: Service, engines: Engines, folder: Path
+) -> None:
+    async with serve() as web:
+        web.answers(Answer([1]))
+        await store(service, request_tool("get", web.url))
+        made = await run(service, "get")
+    await freeze_run(service, made.run_id, folder)
+    file = folder / "tool.json"
+    definition = json.loads(file.read_text())
+    (step,) = definition["steps"]
+    step["config"]["methd"] = "POST"
+    cases: list[tuple[dict[str, Any], list[str]]] = [
+        ({**definition, "retires": 3, "outptTransform": "$"}, ["config.methd", "retires", "outpt"]),
+        ({"id": "x"}, ["steps"]),
+        ({}, ["steps"]),
+        ({"id": 5, "steps": []}, ["id"]),
+    ]
+    for changed, places in cases:
+        file.write_text(json.dumps(changed))
+        result = await came_out(folder, engines)
+        assert result.is_refused
+        assert not result.has_passed
+        for place in places:
+            assert any(place in one for one in result.problems), (place, result.problems)
+        assert all(one.startswith("tool.json: ") for one in result.problems)
+    file.write_text(json.dumps({"id": "x", "outputTransform": "1"}))
+    (folder / "sub-tools.json").write_text('{"inner": 1}')
+    (problem,) = (await came_out(folder, engines)).problems
+    assert problem.startswith("sub-tools.json: inner: (root): a tool is a JSON object")
+
+
+async def test_a_definition_with_warnings_alone_is_run(
+    service: Service, engines: Engines, folder: Path
+) -> None:
+    call = {"id": "call", "config": {"type": "tool", "toolId": "nowhere"}}
+    await store(service, {"id": "t", "steps": [{**call, "failureBehavior": "continue"}]})
+    await freeze_run(service, (await run(service, "t")).run_id, folder)
+    assert (await came_out(folder, engines)).problems == ()
+
+
 async def test_a_failed_run_is_frozen_with_its_error(
     service: Service, engines: Engines, folder: Path
 ) -> None:
@@ -232,12 +273,11 @@ async def test_frozen_runs_are_found_below_a_folder(service: Service, tmp_path: 
         ("frozen-run.json", '{"format": 99}'),
         ("frozen-run.json", "[]"),
         ("frozen-run.json", '{"format": 1, "options": {"timeoutMs": "x"}}'),
-        ("tool.json", "{}"),
         ("tool.json", "{"),
         ("exchanges.json", "{}"),
         ("exchanges.json", '[{"exchange": 1}]'),
         ("exchanges.json", '[{"exchange": {"requestHeaders": [1]}}]'),
-        ("sub-tools.json", '{"x": 1}'),
+        ("sub-tools.json", "[1]"),
         ("systems.json", '[{"auth": 1}]'),
         ("expected.json", '{"ignore": 1}'),
     ],

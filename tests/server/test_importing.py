@@ -91,6 +91,42 @@ async def test_a_tool_that_was_edited_is_left_as_it_is(service: Service) -> None
     assert "listA" in await definitions(service)
 
 
+async def test_a_restored_version_is_left_as_it_is_until_it_is_what_the_document_gives(
+    service: Service,
+) -> None:
+    first = document("https://a.test", {"/x": {"get": operation()}})
+    second = document("https://a.test", {"/x": {"get": operation(), "post": {}}, "/y": {"get": {}}})
+    second["paths"]["/x"]["get"]["summary"] = "Now with words"
+    await imported(service, first)
+    (changed,) = (await imported(service, second)).changed
+    await service.tools.restore("it", changed["versionBefore"])
+    for _ in range(2):
+        report = await imported(service, second)
+        (edited,) = report.edited
+        assert (edited["id"], edited["documentChanged"]) == ("it", False)
+        assert report.changed == []
+    assert "summary" not in str((await service.tools.get("it")).definition)
+    second["paths"]["/x"]["get"]["summary"] = "Other words"
+    ((edited,), changes) = ((report := await imported(service, second)).edited, report.changed)
+    assert (edited["documentChanged"], changes) == (True, [])
+
+    # What the document gave last follows the document again.
+    await service.tools.restore("it", changed["versionBefore"] + 1)
+    (followed,) = (await imported(service, second)).changed
+    assert followed["id"] == "it"
+
+
+async def test_a_tool_whose_operation_is_gone_stays_when_it_was_restored(service: Service) -> None:
+    paths = {"/x": {"get": operation()}, "/y": {"get": {"operationId": "other"}}}
+    await imported(service, document("https://a.test", paths))
+    fewer = document("https://a.test", {"/x": {"get": operation()}})
+    assert [one["id"] for one in (await imported(service, fewer)).removed] == ["other"]
+    await service.tools.restore("other", 1)
+    report = await imported(service, fewer)
+    assert (report.removed, [one["id"] for one in report.edited]) == ([], ["other"])
+    assert (await service.tools.get("other")).id == "other"
+
+
 async def test_a_selection_neither_adds_nor_removes_the_others(service: Service) -> None:
     await imported(service, document(URL, PATHS), tags=["alpha"])
     assert set(await definitions(service)) == {"listA"}

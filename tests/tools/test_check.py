@@ -148,6 +148,21 @@ async def test_warnings_do_not_refuse(scripts: ScriptEngine) -> None:
     }
 
 
+@pytest.mark.parametrize("url", ["<<h>>", "http://<<h>>/x", "<<(s) => s.h>>/x", "<<s.data.url>>"])
+async def test_a_url_whose_host_only_a_value_could_name_is_warned_of(
+    scripts: ScriptEngine, url: str
+) -> None:
+    schema = {"type": "object", "properties": {"h": {"type": "string"}}}
+    checked = await check_definition({**step(url=url), "inputSchema": schema}, scripts)
+    (problem,) = checked.problems
+    assert (problem.path, problem.severity) == ("steps[0].config.url", "warning")
+    assert checked.is_valid
+    assert "runs fail here" in problem.message
+    assert "systemId" in (problem.valid or "")
+    named = {**step(url=url, systemId="acme"), "inputSchema": schema}
+    assert not (await check_definition(named, scripts, known_system_ids=["acme"])).problems
+
+
 async def test_legacy_spellings_are_rewritten(scripts: ScriptEngine) -> None:
     checked = await check_definition(
         {

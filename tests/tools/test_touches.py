@@ -52,6 +52,17 @@ def test_the_origin_is_what_the_template_writes(url: str, origin: str | None) ->
     assert (touch.origin, touch.system_id) == (origin, "acme")
 
 
+def test_a_request_that_no_run_can_send_says_so() -> None:
+    nowhere = tool("t", request(url="https://<<host>>/x"))
+    (touch,) = touches(nowhere)
+    assert touch.problem == "nowhere: a value cannot choose the host"
+    (written,) = touches(tool("t", request()))
+    assert "problem" not in written.wire()
+    call = {"id": "call", "config": {"type": "tool", "toolId": "t"}}
+    (inner,) = touches(tool("outer", call), {"t": nowhere}.get)
+    assert inner.problem == touch.problem
+
+
 def test_credentials_are_named() -> None:
     headers = {"Authorization": "Bearer <<acme_token>>", "X-Key": "<<(s) => s.credentials.key>>"}
     (touch,) = touches(tool("t", request(headers=headers, systemId="acme", url="<<acme_url>>/x")))

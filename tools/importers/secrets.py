@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Callable
 from typing import cast
+from urllib.parse import unquote
 
 from tools.importers import DocumentError
 from tools.importers.text import only_reference, references
@@ -138,6 +139,29 @@ _PASSWORD_OF_URL = re.compile(
 _USER_OF_URL = re.compile(
     r"(?P<open>\b[A-Za-z][A-Za-z0-9+.-]{0,30}://)(?P<value>[^/?#\s:@\"'<>]+)(?=:?@)"
 )
+#: The same inside of another url: each of its marks is percent-encoded as often.
+_PASSWORD_OF_ENCODED_URL = re.compile(
+    r"(?P<open>\b[A-Za-z][A-Za-z0-9+.-]{0,30}%(?P<times>(?:25){0,2})3A(?:%(?P=times)2F){2}"
+    r"(?:(?!%(?P=times)(?:3A|2F|3F|23|40))[^/?#\s:@\"'<>&]){0,200}%(?P=times)3A)"
+    r"(?P<value>(?:(?!%(?P=times)(?:2F|3F|23|40))[^/?#\s@\"'<>&])+)(?=%(?P=times)40)",
+    re.IGNORECASE,
+)
+_URL = re.compile(
+    r"\b[A-Za-z][A-Za-z0-9+.-]{0,30}(?::|%(?:25){0,2}3A)(?:/|%(?:25){0,2}2F){2}[^\s\"<>\\]*",
+    re.IGNORECASE,
+)
+#: The begin of a parameter in a url, or in one that is encoded inside of it.
+_PARAMETER_OF_URL = re.compile(
+    r"(?:[?&#]|%(?:25){0,2}(?:3F|26|23))"
+    r"(?P<name>(?:[\w.~$\[\]-]|%(?:25){0,2}(?:5B|5D|5F|2D|2E)){1,80})"
+    r"(?:=|%(?P<times>(?:25){0,2})3D)",
+    re.IGNORECASE,
+)
+#: What ends the value of a parameter, by how often the url that it is of is encoded.
+_ENDS_OF_VALUE = tuple(
+    re.compile("|".join(("[&#]", *(f"%{'25' * level}(?:26|23)" for level in range(times)))))
+    for times in range(4)
+)
 _WEBHOOK = re.compile(
     r"(?P<open>\b(?:hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)(?:/\w+){2,3}"
     r"|discord(?:app)?\.com/api/webhooks/\d+)/)(?P<value>[\w-]{8,})"
@@ -217,7 +241,11 @@ def mask_in_text(text: str) -> list[str]:
 
 
 def replace_in_urls(text: str, replaced: Callable[[str, str], str]) -> str:
-    """The text with `replaced(name, value)` for passwords and webhook tokens inside of its urls."""
+    """The text with `replaced(name, value)` for the secrets inside of its urls.
+
+    They are passwords, tokens of webhooks, and the values of parameters that are called so, also of
+    urls that stand encoded in others.
+    """
 
     def one(match: re.Match[str], name: str) -> str:
         value = match["value"]
@@ -228,9 +256,30 @@ def replace_in_urls(text: str, replaced: Callable[[str, str], str]) -> str:
     def user(match: re.Match[str]) -> str:
         return one(match, "token") if looks_secret(match["value"]) else match[0]
 
-    text = _PASSWORD_OF_URL.sub(lambda match: one(match, "password"), text)
+    for password in (_PASSWORD_OF_URL, _PASSWORD_OF_ENCODED_URL):
+        text = password.sub(lambda match: one(match, "password"), text)
     text = _USER_OF_URL.sub(user, text)
-    return _WEBHOOK.sub(lambda match: one(match, "webhook_token"), text)
+    text = _WEBHOOK.sub(lambda match: one(match, "webhook_token"), text)
+    return _URL.sub(lambda match: _without_parameters(match[0], replaced), text)
+
+
+def _without_parameters(url: str, replaced: Callable[[str, str], str]) -> str:
+    """A url with `replaced(name, value)` for its parameters that are secret by their names."""
+    parts: list[str] = []
+    position = looked_at = 0
+    for match in _PARAMETER_OF_URL.finditer(url):
+        name = unquote(unquote(unquote(match["name"])))
+        if match.start() < looked_at or not is_secret_name(name):
+            continue
+        times = 0 if match["times"] is None else 1 + len(match["times"]) // 2
+        end = _ENDS_OF_VALUE[times].search(url, match.end())
+        looked_at = end.start() if end else len(url)
+        value = url[match.end() : looked_at]
+        if not value or is_blank(value) or any(references(value)):
+            continue
+        parts += [url[position : match.end()], replaced(name, value)]
+        position = looked_at
+    return "".join((*parts, url[position:]))
 
 
 def replace_in_literals(text: str, replaced: Callable[[str, str], str]) -> str:

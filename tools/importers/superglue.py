@@ -248,7 +248,7 @@ class _Reader:
         if isinstance(config.get("body"), str):
             body = text_of(config["body"])
             is_json = body.lstrip()[:1] in {"{", "["}
-            body = replace_in_urls(self._json(body) if is_json else body, self._secret)
+            body = replace_in_urls(self._json(body) if is_json else body, self._in_url)
             pairs = _JSON_PAIR.finditer(body)
             hashes = {one[3].strip('"') for one in pairs if says_no_key(one[1].strip('"'))}
             self._hashes |= hashes
@@ -280,11 +280,14 @@ class _Reader:
             return value
         is_key = looks_secret(value) and not says_no_key(name)
         if not (is_secret_name(name) or is_key) or graphql_text({name: value}) is not None:
-            return replace_in_urls(value, self._secret)
+            return replace_in_urls(value, self._in_url)
         scheme = _SCHEME.fullmatch(value)
         if scheme is not None:
             return scheme[1] + self._secret("token", scheme[2])
         return self._named(name, value)
+
+    def _in_url(self, name: str, value: str) -> str:
+        return value if parse_template(value).placeholders else self._named(name, value)
 
     def _cookie(self, match: re.Match[str]) -> str:
         return match["open"] + self._secret("cookie", match["value"])
@@ -336,7 +339,7 @@ class _Reader:
             return f"{match['open']}{name}={self._secret(credential_name(name), value)}"
 
         base, mark, query = url.partition("?")
-        base = replace_in_urls(base, self._secret)
+        base = replace_in_urls(base, self._in_url)
         base = "/".join(
             self._secret("path_secret", unquote(one)) if looks_secret(unquote(one)) else one
             for one in base.split("/")

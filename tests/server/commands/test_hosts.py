@@ -15,6 +15,7 @@ from server.commands.hosts import (
     Host,
     Machine,
     UnreadableError,
+    chosen_paths,
     configuration_path,
     entry_for,
     find_command,
@@ -24,6 +25,7 @@ from server.commands.hosts import (
     with_entry,
     without_entry,
 )
+from server.settings import Settings
 
 ENTRY: dict[str, Any] = {"command": "/opt/callslip", "args": ["serve"]}
 POSIX_ONLY = pytest.mark.skipif(sys.platform == "win32", reason="starts a shell script")
@@ -96,9 +98,50 @@ def test_the_command_is_found_beside_python_when_started_another_way(tmp_path: P
 
 
 def test_an_entry_names_a_home_only_when_the_user_chose_one() -> None:
-    assert entry_for(Host.CURSOR, Path("/opt/callslip"), None) == ENTRY
-    entry = entry_for(Host.VSCODE, Path("/opt/callslip"), Path("/data"))
-    assert entry == {"type": "stdio", **ENTRY, "env": {"CALLSLIP_HOME": str(Path("/data"))}}
+    assert entry_for(Host.CURSOR, Path("/opt/callslip"), {}) == ENTRY
+    entry = entry_for(Host.VSCODE, Path("/opt/callslip"), {"CALLSLIP_HOME": "/data"})
+    assert entry == {"type": "stdio", **ENTRY, "env": {"CALLSLIP_HOME": "/data"}}
+
+
+def test_an_entry_takes_over_each_path_that_was_given_and_no_secret(tmp_path: Path) -> None:
+    assert chosen_paths(Settings.read({})) == {}
+    given = {
+        "CALLSLIP_HOME": str(tmp_path / "home"),
+        "CALLSLIP_CONFIG_DIRECTORY": str(tmp_path / "config"),
+        "CALLSLIP_MASTER_KEY": "c2VjcmV0",
+        "CALLSLIP_API_KEY": "secret",
+        "CALLSLIP_ASYNC_RUNS": "3",
+    }
+    assert chosen_paths(Settings.read(given)) == {
+        "CALLSLIP_HOME": str(tmp_path / "home"),
+        "CALLSLIP_CONFIG_DIRECTORY": str(tmp_path / "config"),
+    }
+    assert chosen_paths(Settings.read({"CALLSLIP_HOME": "here"})) == {
+        "CALLSLIP_HOME": str(Path.cwd() / "here")
+    }
+
+
+def test_the_printed_entry_finds_the_credentials_of_this_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables = {
+        "CALLSLIP_HOME": str(tmp_path / "home"),
+        "CALLSLIP_CONFIG_DIRECTORY": str(tmp_path / "config"),
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    result = invoke("install", "vscode", "--print")
+    assert json.loads(result.stdout)["servers"]["callslip"]["env"] == variables
+
+
+def test_a_master_key_is_named_and_not_written_into_a_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setenv("CALLSLIP_MASTER_KEY", "c2VjcmV0LW9mLXRoaXM=")
+    result = invoke("install", "cursor")
+    assert "CALLSLIP_MASTER_KEY is a secret" in result.stderr
+    assert "c2VjcmV0" not in result.stderr + (tmp_path / ".cursor/mcp.json").read_text()
 
 
 def test_everything_else_in_the_configuration_stays() -> None:

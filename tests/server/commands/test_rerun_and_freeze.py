@@ -98,6 +98,17 @@ async def test_frozen_runs_are_tested_without_home_and_upstream(tmp_path: Path) 
     code, output, _ = await run_command(nowhere, "test", str(frozen / "rows"))
     assert (code, output.splitlines()[0]) == (1, "FAILED rows")
 
+    tool = frozen / "rows" / "tool.json"
+    tool.write_text(json.dumps({**json.loads(tool.read_text()), "retires": 3}))
+    found = await as_json(nowhere, *arguments, code=2)
+    assert [one.get("refused") for one in found["runs"]] == [None, True]
+    suite = ElementTree.parse(junit).getroot()[0]
+    assert (suite.get("failures"), suite.get("errors")) == ("0", "1")
+    (error,) = suite.iter("error")
+    assert "retires" in (error.text or "")
+    code, output, _ = await run_command(nowhere, "test", str(frozen / "rows"))
+    assert (code, output.splitlines()[0]) == (2, "ERROR  rows")
+
     assert "holds no frozen run" in await failing(nowhere, "test", str(home), code=2)
     (frozen / "one" / "tool.json").write_text("{")
     assert "is not JSON" in await failing(nowhere, "test", str(frozen), code=2)

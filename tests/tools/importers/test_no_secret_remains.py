@@ -27,8 +27,20 @@ SECRETS = st.text(
 ).filter(lambda text: text == text.strip() and "planted" not in text)
 
 
+def _urls(secret: str) -> list[str]:
+    """Urls that hold it: as a parameter, and in a url that is encoded inside of another."""
+    inner = f"https://a.test/x?a=b&access_token={quote(secret, safe='')}&c=d"
+    signed_in = f"https://ann:{quote(secret, safe='')}@a.test/x"
+    once = [f"https://b.test/?next={quote(one, safe='')}&e=f" for one in (inner, signed_in)]
+    twice = f"https://c.test/#to={quote(once[0], safe='')}"
+    in_text = f"see {inner}#api_key={quote(secret)} there"
+    return [inner, in_text, *once, twice, quote(inner, safe="")]
+
+
 def _curl(secret: str, place: int) -> ImportResult:
     word = shlex.quote
+    urls = _urls(secret)
+    url = urls[place % len(urls)]
     places = [
         f"-H {word(f'Authorization: Bearer {secret}')}",
         f"-H {word(f'Authorization: {secret}')}",
@@ -43,6 +55,13 @@ def _curl(secret: str, place: int) -> ImportResult:
         f"--json {word(json.dumps({'a': [{'password': secret}], 'b': secret}))}",
         f"--unknown={word(secret)} -x {word(secret)} -E {word(secret)} -U {word(secret)}",
         f"-H {word(f'Cookie: a={secret}')} -H {word(f'X-Note: {secret}')}",
+        f"-H {word(f'Referer: {url}')} -H {word(f'X-Url: {url}')}",
+        f"-e {word(url)} -G --data-urlencode {word(f'callback={url}')}",
+        f"--json {word(json.dumps({'callback': [url]}))}",
+        f"-F {word(f'callback={url}')} -H {word(f'Link: <{url}>; rel=next')}",
+        f"-H 'Content-Type: text/plain' -d {word(f'Go to {url} now')}",
+        word(f"https://api.test/?callback={quote(url, safe='')}"),
+        word(f"https://api.test/{quote(url, safe='')}?{quote(url, safe='')}"),
     ]
     user = f"ann:{quote(secret, safe='')}@" if place == len(places) else ""
     options = places[place] if place < len(places) else ""
@@ -54,7 +73,7 @@ def _har(secret: str, place: int) -> ImportResult:
     request = {
         "method": "POST",
         "url": f"https://api.test/x?token={quote(secret, safe='')}",
-        "headers": named[: place % 4],
+        "headers": [*named[: place % 4], {"name": "X-Url", "value": _urls(secret)[place % 6]}],
         "cookies": [{"name": "sid", "value": secret}],
         "postData": {"mimeType": "application/json", "text": json.dumps({"password": secret})},
     }
@@ -77,7 +96,10 @@ def _postman(secret: str, place: int) -> ImportResult:
         "auth": auths[place % 4],
         "method": "POST",
         "url": "https://api.test/x",
-        "header": [{"key": "X-Token", "value": secret}],
+        "header": [
+            {"key": "X-Token", "value": secret},
+            {"key": "X-Url", "value": _urls(secret)[place % 6]},
+        ],
         "body": {"mode": "urlencoded", "urlencoded": [{"key": "password", "value": secret}]},
     }
     collection = {
@@ -220,7 +242,7 @@ def _everything(result: ImportResult | FoundTools) -> str:
 @settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     secret=SECRETS,
-    place=st.integers(0, 13),
+    place=st.integers(0, 20),
     make=st.sampled_from([_curl, _har, _postman, _openapi, _openapi_texts, _arazzo, _superglue]),
 )
 def test_no_secret_is_in_a_tool_a_system_or_a_note(

@@ -134,8 +134,41 @@ def test_a_selection_and_a_limit_narrow_an_archive() -> None:
     entries = [entry(f"https://a.test/{name}") for name in ("a/x", "a/y", "b/z")]
     assert len(har(*entries, include=["/a/*"]).tools) == 2
     assert len(har(*entries, limit=1).tools) == 1
-    with pytest.raises(DocumentError, match="none of its entries"):
-        har(*entries, include=["/nothing"])
+    said = r"none of its entries was chosen.*Of 3 other calls of an API, one is GET /a/x\."
+    with pytest.raises(DocumentError, match=said):
+        har(*entries, include=["/nothing/*"])
+
+
+def test_a_pattern_takes_calls_of_an_api_only_and_a_whole_path_takes_what_it_names() -> None:
+    broken, logo = entry("https://a.test/api/broken"), entry("https://a.test/api/logo.png")
+    broken["response"] |= {"status": 404}
+    logo["response"]["content"]["mimeType"] = "image/png"
+    entries = [
+        *(entry("https://a.test/api/orders/5"), broken, logo),
+        entry("https://a.test/other/logo.png", kind="image/png"),
+    ]
+    result = har(*entries, include=["/api/*"])
+    assert [one["url"] for one in configs_of(result)] == ["/api/orders/<<order_id>>"]
+    assert {one.reason for one in result.notes} == {
+        "1 left out: calls that failed",
+        "1 left out: pages, scripts, images and other files",
+        "1 left out: not among --include",
+    }
+    named = har(*entries, include=["/api/broken", "GET /api/logo.png"])
+    assert [one["url"] for one in configs_of(named)] == ["/api/broken", "/api/logo.png"]
+    with pytest.raises(DocumentError, match=r"1 left out: calls that failed\. Name one in full"):
+        har(broken, logo, include=["/api/b*"])
+    with pytest.raises(
+        DocumentError, match=r"chosen with --include.*1 left out: calls that failed"
+    ):
+        har(broken, include=["/api/*"])
+
+
+def test_the_example_of_an_entry_to_choose_shows_no_key() -> None:
+    key = "ghp_" + "a1B2c3D4e5" * 4
+    with pytest.raises(DocumentError) as refused:
+        har(entry(f"https://a.test/{key}/x"), include=["/nothing"])
+    assert "one is GET /*/x." in str(refused.value)
 
 
 def test_a_token_that_changes_during_a_session_is_one_sign_in() -> None:

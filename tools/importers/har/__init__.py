@@ -9,7 +9,7 @@ from email import message_from_string
 from email.message import Message
 from fnmatch import fnmatchcase
 from typing import cast
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tools.importers import DocumentError, ImportResult, NoteList
 from tools.importers.openapi.words import list_of, object_of, text_of
@@ -23,6 +23,7 @@ from tools.importers.requests import (
 from tools.importers.requests.document import read_json_object
 from tools.importers.requests.draft import VARYING
 from tools.importers.requests.operations import members_of, operations_of
+from tools.importers.secrets import looks_secret, replace_in_urls
 from tools.importers.text import reference, without_marks
 from tools.json_text import Json, JsonObject
 
@@ -48,12 +49,20 @@ _BROWSER_HEADERS = re.compile(
     re.IGNORECASE,
 )
 
+_NOT_CHOSEN = "not among --include"
+_FAILED = "calls that failed"
+_TRACKED = "tracking"
+_FILES = "pages, scripts, images and other files"
+_NO_CALLS = (_FAILED, _TRACKED, _FILES)
+_LONGEST_PATH_SHOWN = 200
+
 
 @dataclass(frozen=True)
 class HarOptions:
     """Which of the recorded calls, and what to make of them."""
 
-    #: Patterns (`*`, `?`) for urls, paths or `METHOD /path`; none: all API calls.
+    #: Patterns (`*`, `?`) for urls, paths or `METHOD /path`; none: all API calls. What is named in
+    #: full is taken even where it is no call of an API.
     include: Sequence[str] = ()
     limit: int = 200
     system_id: str | None = None
@@ -69,19 +78,24 @@ def import_har(content: bytes, options: HarOptions) -> ImportResult:
         raise DocumentError("this is no HTTP archive: it has no list of entries", place="#/log")
     notes = NoteList()
     left_out: Counter[str] = Counter()
+    not_chosen: list[SeenRequest] = []
     calls: dict[tuple[str, str], list[SeenRequest]] = {}
     for index, entry in enumerate(list_of(entries)):
         fields = object_of(entry)
         place = f"#/log/entries/{index}/request"
         request = _request(object_of(fields.get("request")), place)
-        reason = "no http url" if request is None else _left_out(fields, request, options)
+        reason = "no http url" if request is None else _left_out(fields, request, options.include)
         if request is None or reason is not None:
             left_out[str(reason)] += 1
+            if request is not None and reason == _NOT_CHOSEN and _no_call(fields, request) is None:
+                not_chosen.append(request)
         else:
             calls.setdefault((request.method, _template(request.url)), []).append(request)
     for reason, count in left_out.items():
         notes.add("#/log/entries", f"{count} left out: {reason}")
     if not calls:
+        if options.include:
+            raise _nothing_chosen(not_chosen, left_out)
         raise DocumentError("none of its entries is a call of an API", place="#/log/entries")
     merged: dict[tuple[str, str, str], list[SeenRequest]] = {}
     for (method, template), same in calls.items():
@@ -120,32 +134,67 @@ def _header_names(entries: Json) -> set[str]:
     }
 
 
-def _left_out(entry: JsonObject, request: SeenRequest, options: HarOptions) -> str | None:
-    """Why an entry is no call of an API; None when it is one."""
+def _nothing_chosen(not_chosen: Sequence[SeenRequest], left_out: Counter[str]) -> DocumentError:
+    """Says why no tool comes of an archive, with an entry that could be chosen."""
+    hints: list[str] = []
+    if not_chosen:
+        hints.append(f"Of {len(not_chosen)} other calls of an API, one is {_label(not_chosen[0])}.")
+    if others := [f"{left_out[one]} left out: {one}" for one in _NO_CALLS if left_out[one]]:
+        hints.append(f"{'; '.join(others)}. Name one in full to take it all the same.")
+    return DocumentError(
+        "none of its entries was chosen with --include",
+        place="#/log/entries",
+        hint=" ".join(hints) or None,
+    )
+
+
+def _label(request: SeenRequest) -> str:
+    """`METHOD /path` without what looks like a key in it."""
+    url = replace_in_urls(request.url, lambda _name, _value: "*")
+    segments = urlsplit(url).path.split("/")
+    path = "/".join("*" if looks_secret(unquote(one)) else one for one in segments)
+    return f"{request.method} {path[:_LONGEST_PATH_SHOWN]}"
+
+
+def _left_out(entry: JsonObject, request: SeenRequest, include: Sequence[str]) -> str | None:
+    """Why an entry makes no tool; None when it makes one."""
+    if not include:
+        return _never(entry, request) or _no_call(entry, request)
     parts = urlsplit(request.url)
-    label = f"{request.method} {parts.path}"
-    response = object_of(entry.get("response"))
-    status = response.get("status")
+    bare = f"{parts.scheme}://{parts.netloc}{parts.path}"
+    names = (request.url, bare, parts.path, f"{request.method} {parts.path}")
+    if not any(fnmatchcase(name, one) or name == one for one in include for name in names):
+        return _never(entry, request) or _NOT_CHOSEN
+    is_named = any(name in include for name in names)
+    return _never(entry, request) or (None if is_named else _no_call(entry, request))
+
+
+def _never(entry: JsonObject, request: SeenRequest) -> str | None:
+    """Why an entry is nothing that a person asked for; None when it may be."""
+    status = object_of(entry.get("response")).get("status")
     if request.method in {"OPTIONS", "CONNECT", "TRACE"}:
         return "questions of the browser (OPTIONS)"
     if isinstance(status, int) and 300 <= status < 400:
         return "redirects"
-    if options.include:
-        bare = f"{parts.scheme}://{parts.netloc}{parts.path}"
-        names = (request.url, bare, parts.path, label)
-        wanted = any(fnmatchcase(name, one) for one in options.include for name in names)
-        return None if wanted else "not among --include"
+    return None
+
+
+def _no_call(entry: JsonObject, request: SeenRequest) -> str | None:
+    """Why an entry is no call of an API; None when it is one."""
+    parts = urlsplit(request.url)
+    response = object_of(entry.get("response"))
+    status = response.get("status")
     if isinstance(status, int) and (status >= 400 or status == 0):
-        return "calls that failed"
+        return _FAILED
     if _TRACKING.search(parts.hostname or ""):
-        return "tracking"
+        return _TRACKED
     kind = text_of(object_of(response.get("content")).get("mimeType"))
     if _DATA.match(kind):
         return None
     is_call = text_of(entry.get("_resourceType")) in {"xhr", "fetch"} or request.method != "GET"
     if is_call and not _ASSET.search(parts.path) and not kind.startswith(("image/", "font/")):
         return None
-    return "pages, scripts, images and other files"
+    return _FILES
 
 
 def _request(fields: JsonObject, place: str) -> SeenRequest | None:

@@ -251,7 +251,7 @@ class _Reader:
         self._read_body()
         self._take_sign_in()
         self._take_keys()
-        whole = replace_in_urls(f"{origin}{draft.path}", draft.secret)
+        whole = replace_in_urls(f"{origin}{draft.path}", self._literal)
         draft.path = "/".join(map(self._segment, whole.removeprefix(origin).split("/")))
         draft.query = [(self._bind(name), self._value(name, one)) for name, one in draft.query]
         draft.bare_query = list(map(self._segment, draft.bare_query))
@@ -425,7 +425,7 @@ class _Reader:
     def _value(self, name: str, value: str) -> str:
         if self._is_key(name, value):
             return self._draft.secret(credential_name(name), self._secret_value(value) or None)
-        value = replace_in_urls(value, self._draft.secret)
+        value = replace_in_urls(value, self._literal)
         if _is_program(name, value) or _json_of(value) is not None:
             value = replace_in_literals(value, self._literal)
         return self._bind(value)
@@ -435,7 +435,7 @@ class _Reader:
 
     def _without_secrets(self, text: str) -> str:
         """A text that is neither JSON nor a form."""
-        text = replace_in_urls(text, self._draft.secret)
+        text = replace_in_urls(text, self._literal)
         body = self._request.body
         if body is not None and (body.media_type or "").lower().startswith("application/graphql"):
             return replace_in_literals(text, self._literal)
