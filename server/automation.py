@@ -9,7 +9,7 @@ import anyio
 
 from server.active_run import ActiveRun, JoinedRun, RunRequest
 from server.hooks import DEFAULT_HEADERS, proves
-from server.scheduler import Scheduler, next_time
+from server.scheduler import ScheduleError, Scheduler, next_time
 from server.service import Service
 from server.webhooks import WebhookSender
 from storage.hooks import Hook, Scheme
@@ -19,10 +19,15 @@ from tools.auth import missing_credential
 from tools.check_system import check_credential
 from tools.errors import RunError
 from tools.json_text import JsonObject
-from tools.problems import Problem
+from tools.prepared import PreparedTool
+from tools.problems import Problem, render_problems
 from tools.run import RequestSource, now_ms
+from tools.system import Environment
 
 __all__ = ["Automation", "UnknownHookError", "UnknownScheduleError"]
+
+#: Whose credentials prove senders.
+_ENVIRONMENT: Environment = "prod"
 
 
 class UnknownHookError(Exception):
@@ -74,6 +79,17 @@ class Automation:
         """The hook of a tool."""
         return await self._hooks.get(tool_id)
 
+    async def warnings_without(self, system_id: str, environment: Environment) -> list[str]:
+        """What to say of the hooks whose secret was a credential of a system that is gone."""
+        if environment != _ENVIRONMENT:
+            return []
+        return [
+            f"the hook of tool {hook.tool_id} asks for {system_id}.{hook.credential}, which is "
+            "gone: no sender is let in by it until the credential is stored again"
+            for hook in await self._hooks.list()
+            if hook.system_id == system_id
+        ]
+
     async def remove_hook(self, tool_id: str) -> None:
         """Raises `UnknownHookError`."""
         if not await self._hooks.delete(tool_id):
@@ -98,7 +114,7 @@ class Automation:
         return await self._service.start(request)
 
     async def _secret_of(self, hook: Hook) -> str:
-        system = await self._service.connections.load(hook.system_id, "prod")
+        system = await self._service.connections.load(hook.system_id, _ENVIRONMENT)
         secret = system.credentials.get(hook.credential)
         if secret is None:
             raise missing_credential(system, hook.credential)
@@ -111,7 +127,9 @@ class Automation:
 
         Raises `UnknownToolError`, `server.scheduler.ScheduleError`.
         """
-        await self._service.tools.get(wanted.tool_id)
+        stored = await self._service.tools.get(wanted.tool_id)
+        if wanted.enabled:
+            _require_inputs(PreparedTool.of(stored.definition), wanted.inputs)
         due = next_time(wanted.cron, wanted.time_zone, now_ms())
         schedule_id = wanted.schedule_id or uuid.uuid4().hex[:12]
         return await self._schedules.put(
@@ -143,3 +161,16 @@ class Automation:
     async def redeliver(self, delivery_id: int) -> bool:
         """Have a dead delivery made again. False when there is none of this number."""
         return await self._outbox.revive(delivery_id)
+
+
+def _require_inputs(tool: PreparedTool, inputs: JsonObject) -> None:
+    """Raises `ScheduleError` for inputs with which every run would fail."""
+    if tool.input_schema is None:
+        return
+    found = tool.input_schema.problems(tool.with_defaults(inputs))
+    if found:
+        problems = [replace(one, path=f"inputs{one.path}") for one in found]
+        raise ScheduleError(
+            f"the inputs break the inputSchema of {tool.tool.id}: {render_problems(problems)}",
+            problems,
+        )

@@ -8,6 +8,8 @@ from typing import cast
 import anyio
 
 from server.active_run import ActiveRun, JoinedRun, RunRequest
+from server.catalog import CatalogEntry
+from server.run_facts import list_in, object_in
 from server.service import Service, UnknownRunError
 from server.tool_library import ToolLibrary, UnknownToolError
 from storage.api_keys import ApiKeyStore, Scope, is_same_key
@@ -125,6 +127,11 @@ class CallersTools(ToolLibrary):
             raise UnknownToolError(f"tool {tool_id} not found")
         return stored
 
+    async def require(self, tool_id: str) -> CatalogEntry:
+        if self.caller.is_narrowed:
+            await self.get(tool_id)
+        return await self._whole.require(tool_id)
+
     async def _stored(self, tool_id: str) -> StoredTool | None:
         try:
             return await self._whole.get(tool_id)
@@ -134,6 +141,16 @@ class CallersTools(ToolLibrary):
     async def all(self) -> list[StoredTool]:
         stored = await self._whole.all()
         return [one for one in stored if self._shows(one)]
+
+    async def check(self, definition: Json, *, new_tool_ids: Collection[str] = ()) -> CheckedTool:
+        checked = await super().check(definition, new_tool_ids=new_tool_ids)
+        if checked.definition is not None:
+            self._require_called(checked.definition)
+        return checked
+
+    def _known_ids(self) -> Collection[str]:
+        entries = self.catalog.entries()
+        return [entry.stored.id for entry in entries if self._shows(entry.stored)]
 
     async def put(
         self,
@@ -172,6 +189,7 @@ class CallersTools(ToolLibrary):
         for version in await self.versions(tool_id):
             if version.version_number == version_number:
                 await self._require_place(version.definition)
+                self._require_called(version.definition or {})
         return await super().restore(tool_id, version_number)
 
     async def _require_place(self, definition: Json) -> None:
@@ -187,6 +205,21 @@ class CallersTools(ToolLibrary):
         stored = await self._stored(tool_id)
         if stored is not None and not self._shows(stored):
             raise NotAllowedError(f"the id {tool_id} is taken by a tool this key may not change")
+
+    def _require_called(self, definition: JsonObject) -> None:
+        """A narrowed caller stores no tool that starts one it could not start itself.
+
+        Raises `NotAllowedError`, which says the same of a tool that is not stored.
+        """
+        if not self.caller.is_narrowed:
+            return
+        known = {*self._known_ids(), *self.caller.tool_ids}
+        for step in list_in(definition, "steps"):
+            called = object_in(step, "config").get("toolId")
+            if called is not None and called not in known:
+                raise NotAllowedError(
+                    f"tool {called} not found; a step may call only tools that this key is shown"
+                )
 
     def _shows(self, stored: StoredTool) -> bool:
         return self.caller.is_shown(stored.id, _folder_of(stored.definition))

@@ -58,6 +58,14 @@ class RerunRequest:
     mode: RerunMode | None = None
     #: Run-time credentials, which no record has.
     credentials: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    #: Those that are set are put over the recorded ones.
+    options: RunOptions = field(default_factory=lambda: RunOptions())
+    #: As in `RunRequest`; no record is asked for these.
+    is_async: bool = False
+    webhook_target: str | None = None
+    client_name: str | None = None
+    client_version: str | None = None
+    traceparent: str | None = None
 
     @property
     def is_replay(self) -> bool:
@@ -175,7 +183,7 @@ def plan_rerun(
     _refuse_marks(run.run_id, inputs)
     taken: dict[str, Json] = {}
     run_again: list[StepRunAgain] = []
-    options = _options(run, wanted.mode)
+    options = _options(run, wanted)
     if wanted.from_failed_step:
         if (recorded := (run.options or {}).get("execution", "live")) != options.execution:
             raise RerunError(
@@ -188,7 +196,7 @@ def plan_rerun(
     replay = _replay_of(run, children, wanted.mode == "lenient") if wanted.is_replay else None
     derivation = Derivation(
         run.run_id,
-        _kind(run, wanted, inputs, entry),
+        _kind(run, wanted, inputs, options, entry),
         recorded_tools,
         TakenSteps(run.run_id, taken, run.sub_tools or {}) if taken else None,
         replay,
@@ -199,6 +207,11 @@ def plan_rerun(
         wanted.source,
         options,
         _credentials(run, wanted),
+        client_name=wanted.client_name,
+        client_version=wanted.client_version,
+        traceparent=wanted.traceparent,
+        webhook_target=wanted.webhook_target,
+        is_async=wanted.is_async,
         derivation=derivation,
     )
     return RerunPlan(request, derivation, entry, tuple(taken), tuple(run_again))
@@ -302,7 +315,11 @@ def _replay_of(run: StoredRun, children: Sequence[StoredRun], is_lenient: bool) 
 
 
 def _kind(
-    run: StoredRun, wanted: RerunRequest, inputs: JsonObject, entry: CatalogEntry
+    run: StoredRun,
+    wanted: RerunRequest,
+    inputs: JsonObject,
+    options: RunOptions,
+    entry: CatalogEntry,
 ) -> SourceKind:
     if wanted.is_replay:
         return SourceKind.REPLAY
@@ -311,14 +328,20 @@ def _kind(
     is_same = (
         inputs == run.inputs
         and not wanted.from_failed_step
-        and wanted.mode in (None, (run.options or {}).get("execution", "live"))
+        and _but_trace(options) == _but_trace(RunOptions.model_validate(run.options or {}))
         and executed == definition_of(replace(run, tool=entry.stored.definition))
     )
     return SourceKind.RETRY if has_failed and is_same else SourceKind.RERUN
 
 
-def _options(run: StoredRun, mode: RerunMode | None) -> RunOptions:
+def _but_trace(options: RunOptions) -> JsonObject:
+    return options.model_dump(exclude={"trace_id"})
+
+
+def _options(run: StoredRun, wanted: RerunRequest) -> RunOptions:
+    mode = wanted.mode
     given = {name: value for name, value in (run.options or {}).items() if name != "traceId"}
+    given |= wanted.options.wire()
     if mode in ("live", "dry", "limited"):
         given["execution"] = mode
     elif mode is not None and given.get("execution") == "dry":

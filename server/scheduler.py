@@ -18,6 +18,7 @@ from server.service import (
 from storage.errors import StorageError
 from storage.schedules import DueTick, Schedule, ScheduleStore
 from tools.faults import trace_of
+from tools.problems import Problem
 from tools.run import RequestSource, now_ms
 
 __all__ = ["ScheduleError", "Scheduler", "next_after", "next_time"]
@@ -28,8 +29,16 @@ _log = logging.getLogger(__name__)
 _LONGEST_WAIT_SECONDS = 5.0
 
 
+#: The library would take a sixth for seconds.
+_FIELDS = 5
+
+
 class ScheduleError(ValueError):
-    """The expression or the time zone cannot be read; the message says what is valid."""
+    """A schedule that could not run; the message says what is valid, `problems` name each place."""
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.problems = list(problems)
 
 
 def next_time(cron: str, time_zone: str, after_ms: int) -> int | None:
@@ -46,6 +55,8 @@ def next_time(cron: str, time_zone: str, after_ms: int) -> int | None:
             f"timeZone is {time_zone[:60]!r}; valid are names such as UTC and Europe/Berlin"
         ) from None
     try:
+        if len(cron.split()) != _FIELDS:
+            raise CronSimError("Wrong number of fields")
         times = CronSim(cron, datetime.fromtimestamp(after_ms / 1000, zone))
         return round(next(times).astimezone(UTC).timestamp() * 1000)
     except CronSimError as error:

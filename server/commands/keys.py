@@ -1,5 +1,6 @@
 """`callslip keys …`: the keys of `serve --http`."""
 
+from collections.abc import Collection
 from typing import Annotated
 
 import typer
@@ -19,6 +20,7 @@ from server.service import Service
 from storage.api_keys import ApiKey, ApiKeyExistsError, Scope
 from tools.json_text import JsonObject
 from tools.run import rfc3339
+from tools.suggestions import did_you_mean
 
 app = typer.Typer(no_args_is_help=True, help="Keys for serve --http: create, list, revoke.")
 
@@ -51,17 +53,22 @@ def create(
     if Scope.ADMIN in scopes and (tool or folder):
         fail("an admin key may do everything; leave out --tool and --folder", USAGE)
 
-    async def work(service: Service) -> str:
-        return await service.api_keys.create(name, scopes, tool or (), folder or ())
+    async def work(service: Service) -> tuple[str, list[str]]:
+        key = await service.api_keys.create(name, scopes, tool or (), folder or ())
+        stored = {one.id for one in await service.tools.all()}
+        return key, [_not_stored(one, stored) for one in tool or () if one not in stored]
 
     try:
-        key = run_with_service(work)
+        key, warnings = run_with_service(work)
     except ApiKeyExistsError as error:
         fail(str(error), USAGE)
     if as_json:
-        print_json({"name": name, "scopes": sorted(scopes), "key": key})
+        facts: JsonObject = {"name": name, "scopes": sorted(scopes), "key": key}
+        print_json({**facts, "warnings": warnings} if warnings else facts)
         return
     typer.echo(key)
+    for warning in warnings:
+        note(f"warning: {warning}")
     note("keep it: it is not stored and not shown again")
 
 
@@ -105,6 +112,13 @@ def revoke(name: Name, as_json: JsonFlag = False) -> None:
     if not run_with_service(work):
         fail(f"no valid key is named {name}; `callslip keys list` shows them", NOT_FOUND)
     say_done(f"revoked {name}", {"name": name, "outcome": "revoked"}, as_json)
+
+
+def _not_stored(tool_id: str, stored: Collection[str]) -> str:
+    near = did_you_mean(tool_id, stored)
+    return f"tool {tool_id} is not stored; the key will reach it once it is" + (
+        f". Did you mean {near}?" if near else ""
+    )
 
 
 def _wire(key: ApiKey) -> JsonObject:

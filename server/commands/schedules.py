@@ -43,26 +43,29 @@ def create(
         str, typer.Option(metavar="JSON|@FILE|-", help="The inputs: JSON, a file, or stdin.")
     ] = "{}",
     schedule_id: Annotated[
-        str, typer.Option("--id", metavar="ID", help="Its id; an existing one is changed.")
+        str, typer.Option("--id", metavar="ID", help="Its id; one that has it is replaced.")
     ] = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Run a tool at the times of a cron expression."""
     given = read_object(inputs, "inputs")
 
-    async def work(service: Service) -> Schedule:
+    async def work(service: Service) -> tuple[Schedule, str]:
+        is_there = bool(schedule_id) and await service.schedules.get(schedule_id) is not None
         wanted = Schedule(schedule_id, tool_id, cron, time_zone, given)
-        return await Automation(service).put_schedule(wanted)
+        stored = await Automation(service).put_schedule(wanted)
+        return stored, "replaced" if is_there else "added"
 
     try:
-        stored = run_with_service(work)
+        stored, outcome = run_with_service(work)
     except ScheduleError as error:
         fail(str(error), USAGE)
+    view = schedule_view(stored)
     if as_json:
-        print_json(schedule_view(stored))
-    else:
-        view = schedule_view(stored)
-        typer.echo(f"{stored.schedule_id}: {tool_id}, next at {view.get('nextAt', 'never')}")
+        print_json({**view, "outcome": outcome})
+        return
+    next_at = view.get("nextAt", "never")
+    typer.echo(f"{outcome}: {stored.schedule_id}, {tool_id} next at {next_at}")
 
 
 @app.command("list")
@@ -133,6 +136,8 @@ def _switch(schedule_id: str, as_json: bool, *, enabled: bool) -> None:
         stored = run_with_service(work)
     except UnknownScheduleError as error:
         fail(str(error), NOT_FOUND)
+    except ScheduleError as error:
+        fail(str(error), USAGE)
     view = schedule_view(stored)
     text = f"schedule {schedule_id}: {view.get('nextAt', 'never') if enabled else 'off'}"
     say_done(text, view, as_json)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeVar, cast
 
 import typer
 
+from server.automation import Automation
 from server.commands.output import (
     FAILED,
     NOT_FOUND,
@@ -110,13 +111,18 @@ def remove(
 ) -> None:
     """Remove a system with its credentials."""
 
-    async def work(service: Service) -> None:
-        await service.connections.get(system_id, _environment(environment))
-        await service.connections.store.delete(system_id, environment)
+    async def work(service: Service) -> list[str]:
+        place = _environment(environment)
+        await service.connections.get(system_id, place)
+        await service.connections.store.delete(system_id, place)
+        return await Automation(service).warnings_without(system_id, place)
 
-    _run(work)
+    warnings = _run(work)
     facts: JsonObject = {"id": system_id, "environment": environment, "outcome": "removed"}
+    facts |= {"warnings": warnings} if warnings else {}
     say_done(f"removed {system_id} ({environment}) with its credentials", facts, as_json)
+    for warning in () if as_json else warnings:
+        note(f"warning: {warning}")
 
 
 @app.command("set-credential")

@@ -23,7 +23,7 @@ from storage.errors import HomeError, RunExistsError, StorageError
 from tools.context import RunEvent
 from tools.errors import ErrorDetail, ErrorKind
 from tools.json_text import JsonObject, encode_json_text
-from tools.run import RequestSource, RunOptions, RunStatus
+from tools.run import RequestSource, RunOptions, RunStatus, run_id_problem
 
 __all__ = ["StoredCall", "answer_run", "call_stored_tool", "named_by_client"]
 
@@ -180,7 +180,9 @@ def _problem_of_names(context: CallContext) -> str | None:
             return (
                 f"_meta {name} is {encode_json_text(value)[:80]}; valid is a text, or leave it out"
             )
-    return None
+    run_id = _text(context.meta.get("callslip/runId"))
+    problem = run_id_problem(run_id) if run_id is not None else None
+    return f"_meta callslip/runId: {problem}" if problem is not None else None
 
 
 def _text(value: object) -> str | None:

@@ -11,6 +11,15 @@ import anyio
 from server.connections import UnknownSystemError
 from server.mcp_surface.uris import Address, parse_uri
 from server.reading import ReadingError, keep_fields, read_part
+from server.run_queries import (
+    RUN_FILTERS,
+    BadParameterError,
+    chosen_view,
+    refuse_unknown,
+    request_sources,
+    started_after,
+    wanted_nodes,
+)
 from server.service import Service, UnknownRunError, UnknownToolError
 from server.views import tool_view
 from server.workflow_view import workflow_view
@@ -18,8 +27,7 @@ from storage.run_lists import RunFilter
 from storage.search import SearchError
 from tools.decoders import StoredFile
 from tools.json_text import Json, JsonObject
-from tools.run import RequestSource, RunStatus, milliseconds
-from tools.suggestions import did_you_mean
+from tools.run import RunStatus
 
 __all__ = ["BadParameterError", "NotFoundError", "read_resource", "read_results", "run_page"]
 
@@ -35,10 +43,6 @@ _READ_INLINE_BYTES = 64 * 1024
 
 class NotFoundError(Exception):
     """There is nothing at this address."""
-
-
-class BadParameterError(ValueError):
-    """A parameter has a value it cannot have; the message lists the valid ones."""
 
 
 async def read_resource(service: Service, uri: str) -> Json | StoredFile:
@@ -62,17 +66,22 @@ async def _read(service: Service, address: Address, uri: str) -> Json | StoredFi
         case ("runs", run_id):
             return await _read_run(service, run_id, address.parameters)
         case ("runs", run_id, "results"):
+            refuse_unknown(address.parameters, _PLACES | {"fields"}, "a result")
             return await read_results(service, run_id, address.parameters)
         case ("runs", run_id, "steps", step_id):
+            refuse_unknown(address.parameters, _PLACES | {"fields"}, "a step")
             return await _read_step(service, run_id, step_id, address.parameters)
         case ("runs", run_id, "files", key):
+            refuse_unknown(address.parameters, (), "a file")
             return await service.get_file(run_id, key)
         case ("systems", system_id):
+            refuse_unknown(address.parameters, {"environment"}, "a system")
             environment = address.parameters.get("environment", "prod")
             if environment not in ("prod", "dev"):
                 raise BadParameterError(f"environment is {environment!r}; valid: prod, dev")
             return (await service.connections.get(system_id, environment)).wire()
         case ("tools", tool_id):
+            refuse_unknown(address.parameters, (), "a tool")
             return (await service.tools.get(tool_id)).definition
         case _:
             raise NotFoundError(f"nothing is at {uri}")
@@ -80,31 +89,29 @@ async def _read(service: Service, address: Address, uri: str) -> Json | StoredFi
 
 async def _read_run(service: Service, run_id: str, parameters: Mapping[str, str]) -> JsonObject:
     """One record in the view asked for; `nodeIds` asks for the workflow view."""
-    _refuse_unknown(parameters, {"view", "summary", "nodeIds"}, "a run")
+    refuse_unknown(parameters, {"view", "summary", "nodeIds"}, "a run")
     node_ids = parameters.get("nodeIds")
-    view = _choice(parameters, "view", VIEWS, "workflow" if node_ids is not None else "tool")
+    given = _choice(parameters, "view", VIEWS, "") if "view" in parameters else None
+    # Here a summary trims the view asked for; it does not choose one.
+    view = chosen_view(given, node_ids, "tool")
     summary = _choice(parameters, "summary", ("true", "false"), "false") == "true"
-    if view == "tool" and node_ids is not None:
-        raise BadParameterError("nodeIds belongs to view=workflow; valid with view=tool: summary")
     run = await service.get_run(run_id)
     if view == "tool":
         return tool_view(run, summary=summary)
-    wanted = None if node_ids is None else {one.strip() for one in node_ids.split(",")}
-    return workflow_view(run, summary=summary, node_ids=wanted)
+    return workflow_view(run, summary=summary, node_ids=wanted_nodes(node_ids))
 
 
 async def run_page(service: Service, parameters: Mapping[str, Json]) -> JsonObject:
     """`{data, page, limit, total, hasMore}`, newest first. Raises `BadParameterError`."""
-    known = {"toolId", "status", "requestSources", "search", "startedAfter", "page", "limit"}
-    _refuse_unknown(parameters, known, "runs")
+    refuse_unknown(parameters, {*RUN_FILTERS, "page", "limit"}, "runs")
     page = _number(parameters, "page", 1)
     limit = min(_number(parameters, "limit", DEFAULT_PAGE), MAX_PAGE)
     wanted = RunFilter(
         tool_id=parameters.get("toolId") or None,
         status=_status(parameters.get("status")),
-        request_sources=_sources(parameters.get("requestSources")),
+        request_sources=request_sources(parameters.get("requestSources")),
         search=parameters.get("search") or None,
-        started_after=_moment(parameters.get("startedAfter")),
+        started_after=started_after(parameters.get("startedAfter")),
     )
     try:
         found = await service.list_runs(wanted, limit=limit, offset=(page - 1) * limit)
@@ -182,16 +189,6 @@ def _fields(parameters: Mapping[str, Json]) -> list[str] | None:
     return fields
 
 
-def _refuse_unknown(parameters: Mapping[str, Json], known: Collection[str], of: str) -> None:
-    for name in parameters:
-        if name not in known:
-            near = did_you_mean(name, known)
-            raise BadParameterError(
-                f"{name} is no parameter of {of}; valid: {', '.join(sorted(known))}"
-                + (f"; did you mean {near}?" if near else "")
-            )
-
-
 def _choice(parameters: Mapping[str, str], name: str, valid: Collection[str], default: str) -> str:
     value = parameters.get(name, default)
     if value not in valid:
@@ -219,26 +216,3 @@ def _status(value: Json) -> RunStatus | None:
     except ValueError:
         valid = ", ".join(RunStatus)
         raise BadParameterError(f"status is {value!r}; valid: {valid}") from None
-
-
-def _moment(value: Json) -> int | None:
-    if not value:
-        return None
-    try:
-        return milliseconds(str(value))
-    except ValueError as error:
-        raise BadParameterError(f"startedAfter: {error}") from None
-
-
-def _sources(value: Json) -> tuple[RequestSource, ...]:
-    names = value.split(",") if isinstance(value, str) else value or ()
-    sources: list[RequestSource] = []
-    for name in names:
-        if not (name := str(name).strip()):
-            continue
-        try:
-            sources.append(RequestSource(name))
-        except ValueError:
-            valid = ", ".join(RequestSource)
-            raise BadParameterError(f"requestSources has {name!r}; valid: {valid}") from None
-    return tuple(dict.fromkeys(sources))

@@ -22,7 +22,7 @@ from server.mcp_surface.published import PublishedTool
 from server.mcp_surface.published_list import PublishedList
 from server.mcp_surface.selection import Selection
 from server.rendering import render_error
-from server.service import Service
+from server.service import Service, UnknownRunError
 from storage.errors import StorageError
 from tools.errors import ErrorDetail, ErrorKind
 from tools.json_text import JsonObject, encode_unicode
@@ -119,12 +119,29 @@ class ShownTools:
         if problems := tool.problems(arguments):
             return invalid_arguments(problems)
         try:
+            if not tool.reads:
+                await self._require_shown(arguments["runId"])
             limit = self._service.settings.inline_limit_characters
             return structured(await tool.call(self._service, arguments, limit))
         except OwnToolError as error:
             return tool_error(str(error))
         except StorageError as error:
             return tool_error(str(error), ErrorKind.INTERNAL)
+
+    async def _require_shown(self, run_id: str) -> None:
+        """Raises `OwnToolError` for a run of a tool that may not be called here."""
+        if not self.selection.narrows:
+            return
+        try:
+            run = await self._service.get_run(run_id, with_steps=False)
+        except UnknownRunError:
+            # The tool says so.
+            return
+        if self._published.by_id(run.tool_id) is None:
+            raise OwnToolError(
+                f"run {run_id} is one of tool {run.tool_id}, which this server may not run; "
+                "where it may, its runs can be cancelled too"
+            )
 
     def _search(self, arguments: JsonObject) -> JsonObject:
         if problems := SEARCH_TOOLS.problems(arguments):

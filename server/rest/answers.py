@@ -12,6 +12,7 @@ from server.automation import UnknownScheduleError
 from server.callers import NotAllowedError
 from server.connections import UnknownSystemError
 from server.reruns import RerunError
+from server.run_queries import BadParameterError
 from server.service import (
     ArchivedToolError,
     IdempotencyConflictError,
@@ -50,6 +51,7 @@ _STATUSES: Mapping[type[Exception], tuple[int, str]] = {
     ArchivedToolError: (400, "archived"),
     RerunError: (400, "cannot_rerun"),
     SearchError: (400, "invalid_request"),
+    BadParameterError: (400, "invalid_request"),
     RunError: (400, "invalid_request"),
     IdempotencyConflictError: (409, "conflict"),
     SecretInNameError: (400, "invalid_request"),

@@ -1,6 +1,6 @@
 """What comes in: who asks, with which right, and JSON bodies read by our own decoder."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from server.callers import Caller, CallersService, NotAllowedError
 from server.rest.answers import BadRequestError
+from server.run_queries import refuse_unknown
 from storage.api_keys import Scope
 from tools.json_text import MOST_LEVELS, Json, decode_json, nests_deeply
 
@@ -56,8 +57,11 @@ def _asked(request: Request) -> CallersService:
 Asked = Annotated[CallersService, Depends(_asked)]
 
 
-def needs(scope: Scope, *, whole: bool = False) -> Any:
-    """A dependency: the caller's key has this scope, and with `whole` is not narrowed to tools."""
+def needs(scope: Scope, *, whole: bool = False, parameters: Collection[str] | None = None) -> Any:
+    """A dependency: the caller's key has this scope, and with `whole` is not narrowed to tools.
+
+    With `parameters` every other parameter of the query is refused.
+    """
 
     def check(request: Request) -> None:
         caller: Caller = request.state.caller
@@ -66,6 +70,10 @@ def needs(scope: Scope, *, whole: bool = False) -> Any:
             raise NotAllowedError(f"this needs a key with the scope {scope}; this one has: {has}")
         if whole and caller.is_narrowed:
             raise NotAllowedError("this needs a key that is not narrowed to some tools")
+        if parameters is not None:
+            # A key that only reads may stand there.
+            given = [name for name in request.query_params if name != "token"]
+            refuse_unknown(given, parameters, "this address")
 
     return Depends(check)
 

@@ -1,7 +1,7 @@
 """`/v1/runs`: the history, in both views, and what can be done with a run."""
 
 from collections.abc import Collection
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal, cast
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
@@ -23,8 +23,16 @@ from server.rest.shapes import (
     StepView,
     WorkflowEnvelope,
 )
-from server.rest.tools import published_run, run_view
+from server.rest.tools import check_webhook, options_of, published_run, run_view
 from server.run_facts import list_in
+from server.run_queries import (
+    RUN_FILTERS,
+    chosen_view,
+    refuse_unknown,
+    request_sources,
+    started_after,
+    wanted_nodes,
+)
 from server.service import UnknownRunError
 from server.views import tool_view
 from server.workflow_view import workflow_envelope, workflow_view
@@ -32,13 +40,15 @@ from storage.api_keys import Scope
 from storage.run_lists import RunFilter
 from storage.run_record import StoredRun
 from tools.json_text import JsonObject
-from tools.run import RequestSource, RunStatus, milliseconds, rfc3339
+from tools.run import RunStatus, rfc3339
 
 __all__ = ["runs"]
 
 WORKFLOW_MEDIA_TYPE = "application/vnd.workflow-run+json"
 #: Filters of the published client that no index answers; without them a list would say too much.
 _UNSERVED_FILTERS = ("executionKinds", "searchUserIds", "systemId", "userId")
+#: The published client asks for a total, which there always is; a key may stand in the address.
+_PASSED_OVER = ("includeTotal", "token", *_UNSERVED_FILTERS)
 #: How long a cancelled run of another process is waited for.
 _CANCEL_SECONDS = 5.0
 
@@ -53,27 +63,24 @@ async def list_runs(
     page: Annotated[Page, Page.of(default=50, most=100)],
     tool_id: Annotated[str | None, Query(alias="toolId")] = None,
     status: RunStatus | None = None,
-    request_sources: Annotated[
+    sources: Annotated[
         str | None, Query(alias="requestSources", description="Comma-separated.")
     ] = None,
     search: Annotated[str | None, Query(description="Words of inputs, error, result.")] = None,
-    started_after: Annotated[
-        str | None, Query(alias="startedAfter", description="RFC 3339.")
-    ] = None,
+    after: Annotated[str | None, Query(alias="startedAfter", description="RFC 3339.")] = None,
 ) -> JsonAnswer:
     """List runs, newest first, without results and step results."""
+    given = [name for name in request.query_params if name not in _PASSED_OVER]
+    refuse_unknown(given, (*RUN_FILTERS, "page", "limit"), "runs")
     for name in _UNSERVED_FILTERS:
         if request.query_params.get(name):
-            raise BadRequestError(
-                f"{name} is no filter here; valid: toolId, status, requestSources, search, "
-                "startedAfter"
-            )
+            raise BadRequestError(f"{name} is no filter here; valid: {', '.join(RUN_FILTERS)}")
     wanted = RunFilter(
         tool_id=tool_id or None,
         status=status,
-        request_sources=_sources(request_sources or ""),
+        request_sources=request_sources(sources),
         search=search or None,
-        started_after=_moment(started_after),
+        started_after=started_after(after),
     )
     found = await asked.list_runs(wanted, limit=page.limit, offset=page.offset)
     shown = [published_run(tool_view(run, with_data=False)) for run in found.runs]
@@ -99,17 +106,15 @@ async def get_run(
     node_ids: Annotated[str | None, Query(alias="nodeIds")] = None,
 ) -> Response:
     """A run as a tool's steps, or as a workflow: by `view`, `summary`, `nodeIds` or Accept."""
-    if view == "tool" and (summary is not None or node_ids is not None):
-        raise BadRequestError("summary and nodeIds belong to view=workflow")
     accepts = WORKFLOW_MEDIA_TYPE in request.headers.get("accept", "")
-    asks_workflow = view == "workflow" or summary is not None or node_ids is not None
-    if asks_workflow or (accepts and view is None):
-        wanted = None if node_ids is None else {one.strip() for one in node_ids.split(",")}
-        answer = await _workflow(request, asked, run_id, summary or False, wanted)
-        if accepts:
-            answer.headers["content-type"] = WORKFLOW_MEDIA_TYPE
-        return answer
-    return run_answer(published_run(tool_view(await asked.get_run(run_id))))
+    asks_workflow = accepts or summary is not None
+    if chosen_view(view, node_ids, "workflow" if asks_workflow else "tool") == "tool":
+        run = await asked.get_run(run_id)
+        return run_answer(published_run(tool_view(run, summary=summary or False)))
+    answer = await _workflow(request, asked, run_id, summary or False, wanted_nodes(node_ids))
+    if accepts:
+        answer.headers["content-type"] = WORKFLOW_MEDIA_TYPE
+    return answer
 
 
 async def _workflow(
@@ -145,6 +150,14 @@ async def rerun_run(
     """Make a recorded run again; the answer is the new run."""
     body = body or RerunBody()
     options = body.options or RunOptionsBody()
+    if options.webhook_url is not None:
+        recorded = await asked.get_run(run_id, with_steps=False)
+        await check_webhook(asked, recorded.tool_id, options)
+    if None not in (body.mode, options.execution) and body.mode != options.execution:
+        raise BadRequestError(
+            f"mode is {body.mode} and options.execution is {options.execution}; give one of them"
+        )
+    client = options.client_info
     rerun = await asked.rerun(
         RerunRequest(
             run_id,
@@ -152,8 +165,14 @@ async def rerun_run(
             body.inputs or {},
             body.from_failed_step or False,
             body.version or "snapshot",
-            body.mode,
+            body.mode or options.execution,
             body.credentials or {},
+            options_of(request, options),
+            is_async=options.run_async or False,
+            webhook_target=options.webhook_url,
+            client_name=client.name if client is not None else None,
+            client_version=client.version if client is not None else None,
+            traceparent=request.headers.get("traceparent"),
         )
     )
     if not options.run_async:
@@ -260,23 +279,3 @@ def _file(request: Request, run_id: str, file: JsonObject) -> JsonObject:
         "size": file.get("size", 0),
         "downloadUrl": f"{request.base_url}{place}",
     }
-
-
-def _sources(names: str) -> tuple[RequestSource, ...]:
-    sources: dict[RequestSource, Any] = {}
-    for name in filter(None, map(str.strip, names.split(","))):
-        try:
-            sources[RequestSource(name)] = None
-        except ValueError:
-            valid = ", ".join(RequestSource)
-            raise BadRequestError(f"requestSources has {name!r}; valid: {valid}") from None
-    return tuple(sources)
-
-
-def _moment(text: str | None) -> int | None:
-    if not text:
-        return None
-    try:
-        return milliseconds(text)
-    except ValueError as error:
-        raise BadRequestError(f"startedAfter: {error}") from None

@@ -19,8 +19,8 @@ __all__ = ["schedules"]
 schedules = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=JsonRoute)
 
 # A schedule runs as the server, not as the key that made it.
-_reads = needs(Scope.READ, whole=True)
-_writes = needs(Scope.WRITE, whole=True)
+_reads = needs(Scope.READ, whole=True, parameters=("page", "limit"))
+_writes = needs(Scope.WRITE, whole=True, parameters=())
 
 
 async def _automation(asked: Asked) -> Automation:
@@ -90,5 +90,6 @@ async def _put(automation: Automation, wanted: Schedule, status: int) -> JsonAns
     try:
         stored = await automation.put_schedule(wanted)
     except ScheduleError as error:
-        raise BadRequestError(str(error)) from None
+        details = [problem.wire() for problem in error.problems]
+        raise BadRequestError(str(error), details) from None
     return JsonAnswer(schedule_view(stored), status)

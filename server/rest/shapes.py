@@ -3,16 +3,25 @@
 Answers are built from records, not from these models: what they say of an answer the tests check.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Collection
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, RootModel
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    RootModel,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from tools.json_text import Json, JsonObject
 from tools.model import Tool
-from tools.run import RequestSource, RunOptions, RunStatus
+from tools.run import RUN_ID_PATTERN, RequestSource, RunOptions, RunStatus
+from tools.suggestions import did_you_mean
 from tools.system import System
 
 __all__ = [
@@ -46,7 +55,7 @@ __all__ = [
 Absent = SkipJsonSchema[None]
 #: Printable ASCII, as a header can carry it.
 TraceId = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
-RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$")]
+RunId = Annotated[str, Field(pattern=RUN_ID_PATTERN)]
 Milliseconds = Annotated[int, Field(gt=0)]
 
 
@@ -54,6 +63,53 @@ class Shape(BaseModel):
     """Base of all shapes: camelCase on the wire; what is not known is ignored or passed on."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="allow")
+
+
+class Closed(Shape):
+    """A shape of a request that refuses what it does not know: a slip must not go unnoticed."""
+
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
+
+    @model_validator(mode="after")
+    def _refuse_unknown(self) -> Self:
+        for name in self.model_extra or {}:
+            raise _unknown_field(name, names_of(type(self)))
+        return self
+
+
+def names_of(shape: type[BaseModel]) -> list[str]:
+    """The fields of a shape that mean something here, as they are on the wire."""
+    names = [field.alias or name for name, field in shape.model_fields.items()]
+    return [name for name in names if name not in _PASSED_OVER]
+
+
+#: Fields of the published client that mean nothing here.
+_PASSED_OVER = frozenset({"files", "includeStepResultData", "pinnedCredentials"})
+#: What callers of other programs write, and what it is here.
+_BY_ANOTHER_NAME = {
+    "dryrun": 'execution "dry"',
+    "dry": 'execution "dry"',
+    "limited": 'execution "limited"',
+}
+
+
+def _meant(name: str, known: Collection[str]) -> str | None:
+    """What was probably meant by a name that is none of `known`."""
+    plain = name.lower().replace("_", "").replace("-", "")
+    if "execution" in known and plain in _BY_ANOTHER_NAME:
+        return _BY_ANOTHER_NAME[plain]
+    return did_you_mean(name, known)
+
+
+def _unknown_field(name: str, known: Collection[str]) -> PydanticCustomError:
+    meant = _meant(name, known)
+    message = f"{name[:60]!r} is no field here; " + (f"did you mean {meant}? " if meant else "")
+    return _refusal(f"{message}valid: {', '.join(known)}")
+
+
+def _refusal(message: str) -> PydanticCustomError:
+    # As a value: in the template braces would be read.
+    return PydanticCustomError("unknown_field", "{message}", {"message": message})
 
 
 class ToolDefinition(RootModel[JsonObject]):
@@ -112,9 +168,11 @@ class Deleted(Shape):
     """That something is gone."""
 
     success: bool
+    #: What needed it.
+    warnings: list[str] | Absent = None
 
 
-class RenameBody(Shape):
+class RenameBody(Closed):
     """Another id for a tool."""
 
     new_id: str
@@ -127,7 +185,7 @@ class ClientInfo(Shape):
     version: str | None = None
 
 
-class RunOptionsBody(Shape):
+class RunOptionsBody(Closed):
     """What a caller may set for one run."""
 
     run_async: Annotated[bool | None, Field(alias="async")] = None
@@ -144,6 +202,8 @@ class RunOptionsBody(Shape):
     retries: Annotated[int, Field(ge=0, le=100)] | None = None
     retry_delay_ms: Annotated[int, Field(ge=0)] | None = None
     concurrency: Annotated[int, Field(ge=1, le=64)] | None = None
+    #: Of the published client, and passed over: a system has one set of credentials a mode.
+    pinned_credentials: Json = None
 
     def options(self) -> RunOptions:
         """The options of the run itself."""
@@ -168,7 +228,7 @@ class RunOptionsBody(Shape):
 
 
 class RunBody(Shape):
-    """A wish to run a tool; keys that are not known are ignored."""
+    """A wish to run a tool; unknown keys are ignored, unless they look like slips."""
 
     run_id: RunId | None = None
     inputs: JsonObject | None = None
@@ -176,14 +236,28 @@ class RunBody(Shape):
     credentials: dict[str, str] | None = None
     options: RunOptionsBody | None = None
 
+    @model_validator(mode="after")
+    def _refuse_slips(self) -> Self:
+        options = names_of(RunOptionsBody)
+        for name in self.model_extra or {}:
+            if name in _PASSED_OVER:
+                continue
+            if name in options:
+                raise _refusal(f'{name} is an option: write {{"options": {{"{name}": …}}}}')
+            if _meant(name, names_of(type(self))) is not None:
+                raise _unknown_field(name, names_of(type(self)))
+            if (meant := _meant(name, options)) is not None:
+                raise _refusal(f"{name[:60]!r} is no field here; did you mean {meant} in options?")
+        return self
 
-class UnsavedRunBody(RunBody):
+
+class UnsavedRunBody(RunBody, Closed):
     """A wish to run a tool that is not stored."""
 
     tool: ToolDefinition
 
 
-class RerunBody(Shape):
+class RerunBody(Closed):
     """A wish to make a recorded run again."""
 
     #: Put over the recorded inputs, by top-level key.
@@ -371,7 +445,7 @@ class Accepted(Shape):
     challenge: str | None = None
 
 
-class ScheduleBody(Shape):
+class ScheduleBody(Closed):
     """A tool at certain times."""
 
     tool_id: str
@@ -383,7 +457,7 @@ class ScheduleBody(Shape):
     enabled: bool | None = None
 
 
-class SchedulePatch(Shape):
+class SchedulePatch(Closed):
     """Fields to put in place of those of a schedule."""
 
     tool_id: str | None = None

@@ -4,6 +4,7 @@ from typing import Annotated, cast
 
 from fastapi import APIRouter, Query
 
+from server.automation import Automation
 from server.callers import CallersService
 from server.connections import UnknownSystemError
 from server.rest.answers import (
@@ -24,8 +25,8 @@ __all__ = ["systems"]
 systems = APIRouter(prefix="/v1/systems", tags=["systems"], route_class=JsonRoute)
 
 # Systems serve all tools; a key that is narrowed to some has no part in them.
-_reads = needs(Scope.READ, whole=True)
-_writes = needs(Scope.ADMIN, whole=True)
+_reads = needs(Scope.READ, whole=True, parameters=("environment", "page", "limit"))
+_writes = needs(Scope.ADMIN, whole=True, parameters=("environment",))
 In = Annotated[Environment, Query(description="Whose credentials: prod or dev.")]
 
 
@@ -94,10 +95,11 @@ async def change_system(
 
 @systems.delete("/{system_id}", dependencies=[_writes], response_model=Deleted)
 async def remove_system(asked: Asked, system_id: str, environment: In = "prod") -> JsonAnswer:
-    """Remove a system with its credentials."""
+    """Remove a system with its credentials; `warnings` name the hooks that needed one of them."""
     await asked.connections.get(system_id, environment)
     await asked.connections.store.delete(system_id, environment)
-    return JsonAnswer({"success": True})
+    warnings = await Automation(asked).warnings_without(system_id, environment)
+    return JsonAnswer(without_nulls({"success": True, "warnings": warnings or None}))
 
 
 async def _put(asked: CallersService, definition: JsonObject, status: int) -> JsonAnswer:

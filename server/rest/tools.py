@@ -36,9 +36,9 @@ from storage.api_keys import Scope
 from storage.tools import StoredTool, ToolVersion
 from tools.check import CheckedTool
 from tools.json_text import JsonObject
-from tools.run import rfc3339
+from tools.run import RunOptions, rfc3339
 
-__all__ = ["published_run", "run_view", "tools"]
+__all__ = ["check_webhook", "options_of", "published_run", "run_view", "tools"]
 
 #: Of definitions that are not stored.
 _NO_VERSION = 0
@@ -178,21 +178,14 @@ async def _run(
     derivation: Derivation | None = None,
 ) -> Response:
     chosen = body.options or RunOptionsBody()
-    if chosen.webhook_url is not None:
-        try:
-            check_target(chosen.webhook_url, tool_id, asked.catalog.ids())
-        except WebhookError as error:
-            raise BadRequestError(f"options.{error}") from None
-    options = chosen.options()
-    if options.trace_id is None and request.state.given_trace_id is not None:
-        options = options.model_copy(update={"trace_id": request.state.given_trace_id})
+    await check_webhook(asked, tool_id, chosen)
     client = chosen.client_info
     run = await asked.start(
         RunRequest(
             tool_id,
             body.inputs or {},
             chosen.source(),
-            options,
+            options_of(request, chosen),
             body.credentials or {},
             run_id=body.run_id,
             idempotency_key=idempotency_key,
@@ -210,6 +203,26 @@ async def _run(
         run.ended()
     view = await run_view(request, asked, run.run_id)
     return run_answer(view, 202 if chosen.run_async else 200)
+
+
+def options_of(request: Request, chosen: RunOptionsBody) -> RunOptions:
+    """The options of a run: its trace is the one named there, else that of the request."""
+    options = chosen.options()
+    if options.trace_id is None and request.state.given_trace_id is not None:
+        return options.model_copy(update={"trace_id": request.state.given_trace_id})
+    return options
+
+
+async def check_webhook(asked: CallersService, tool_id: str, options: RunOptionsBody) -> None:
+    """Raises `BadRequestError` unless this caller may have the target told of runs of the tool."""
+    if options.webhook_url is None:
+        return
+    # A tool that the caller is not shown is one that is not there.
+    shown = [one.id for one in await asked.tools.all()]
+    try:
+        check_target(options.webhook_url, tool_id, shown)
+    except WebhookError as error:
+        raise BadRequestError(f"options.{error}") from None
 
 
 async def run_view(request: Request, asked: CallersService, run_id: str) -> JsonObject:

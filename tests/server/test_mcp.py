@@ -301,6 +301,8 @@ async def test_failures_say_what_to_do(era: str, service: Service, web: Web) -> 
         answer = await call(client, "throws", {}, **{"callslip/runId": "mine"})
         answer = await call(client, "throws", {}, **{"callslip/runId": "mine"})
         assert "recorded already" in text(answer)
+        answer = await call(client, "throws", {}, **{"callslip/runId": "x/y?z#1"})
+        assert "_meta callslip/runId: 'x/y?z#1' cannot be the id of a run; valid" in text(answer)
 
 
 @ERAS
@@ -325,6 +327,9 @@ async def test_what_is_not_there_is_a_protocol_error(era: str, service: Service)
         for uri in (
             *("callslip://runs?status=odd", "callslip://runs?page=0", "callslip://runs?limit=x"),
             *("callslip://runs?requestSources=mcp,odd", "callslip://runs?stauts=failed"),
+            *("callslip://systems/acme?env=dev", "callslip://tools/t?foo=1"),
+            *("callslip://runs/mine/results?limt=1", "callslip://runs/mine/steps/s?foo=1"),
+            "callslip://runs/mine/files/a?foo=1",
             f"callslip://runs?page={'9' * 40}",
         ):
             with pytest.raises(MCPError) as bad:
@@ -442,14 +447,14 @@ async def test_resources_are_the_runs_newest_first_in_pages(era: str, service: S
     await store(service, script_tool("t", "1"))
     async with connected(service, era) as client:
         for number in range(60):
-            await client.call_tool("t", {}, meta={"callslip/runId": f"run/{number} ü"})
+            await client.call_tool("t", {}, meta={"callslip/runId": f"run:{number}"})
         first = await client.list_resources()
         assert len(first.resources) == 51
         second = await client.list_resources(cursor=first.next_cursor)
         assert second.next_cursor is None
         uris = [str(one.uri) for one in (*first.resources, *second.resources)]
         assert len(uris) == len(set(uris)) == 61
-        assert uris[:2] == ["callslip://runs", "callslip://runs/run%2F59%20%C3%BC"]
+        assert uris[:2] == ["callslip://runs", "callslip://runs/run%3A59"]
         for uri in (uris[1], uris[-1]):
             [content] = (await client.read_resource(uri)).contents
             assert json.loads(content.text)["status"] == "success"  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]

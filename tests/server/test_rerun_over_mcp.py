@@ -152,6 +152,25 @@ async def test_a_read_only_server_makes_no_writing_run_again_but_replays_it(
 
 
 @ERAS
+async def test_a_narrowed_server_cancels_only_runs_of_tools_that_it_shows(
+    service: Service, web: Web, era: str
+) -> None:
+    web.answers(Answer("late", release=anyio.Event()))
+    await store(service, request_tool("slow", web.url, config={"method": "POST"}))
+    active = await start(service, "slow")
+    narrowed = (Selection(read_only=True), Selection(folders=("x",)), Selection(tool_ids=("y",)))
+    for selection in (*narrowed, Selection(tool_ids=("slow",))):
+        async with Client(McpSurface(service, selection).server, mode=era) as client:
+            result = await client.call_tool("cancel_run", {"runId": active.run_id})
+        answer = result.model_dump(by_alias=True, exclude_none=True, mode="json")
+        assert answer.get("isError", False) is (selection in narrowed)
+        if selection in narrowed:
+            assert "which this server may not run" in texts(answer)[0]
+            assert not active.done.is_set()
+    assert (await active.wait()).status == "aborted"
+
+
+@ERAS
 async def test_the_recorded_definition_decides_what_is_asked_before_a_write(
     service: Service, web: Web, era: str
 ) -> None:

@@ -387,6 +387,7 @@ async def test_a_schedule_starts_its_tool_and_says_when_it_is_due(service: Servi
     [
         ({"cron": "61 * * * *"}, "valid are five fields"),
         ({"cron": ""}, "valid are five fields"),
+        ({"cron": "*/5 * * * * *"}, "valid are five fields"),
         ({"timeZone": "Mars/Olympus"}, "valid are names such as UTC"),
         ({"timeZone": "../etc/passwd"}, "valid are names such as UTC"),
     ],
@@ -400,6 +401,43 @@ async def test_a_schedule_that_cannot_be_read_is_refused(
         assert words in message_of(await client.post("/schedules", json=wanted), 400)
         missing = await client.post("/schedules", json={"toolId": "no", "cron": "* * * * *"})
         assert "tool no not found" in message_of(missing, 404)
+
+
+async def test_inputs_with_which_every_scheduled_run_would_fail_are_refused(
+    service: Service,
+) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"n": {"type": "integer"}, "m": {"type": "integer", "default": 1}},
+        "required": ["n", "m"],
+    }
+    await store(service, script_tool("t", "1", inputSchema=schema))
+    async with http_server(service) as url, rest_client(url) as client:
+        wanted: dict[str, Any] = {"toolId": "t", "cron": "0 8 * * *", "inputs": {"n": "x"}}
+        refused = await client.post("/schedules", json=wanted)
+        assert "inputs/n: must be integer, is the string" in message_of(refused, 400)
+        assert refused.json()["error"]["details"][0]["path"] == "inputs/n"
+        made = await client.post("/schedules", json={**wanted, "inputs": {"n": 1}})
+        assert made.status_code == 201, made.text
+        address = f"/schedules/{made.json()['id']}"
+        assert "`n`" in message_of(await client.patch(address, json={"inputs": {}}), 400)
+        # What cannot run any more can be switched off, and not on again.
+        await service.tools.change("t", {"inputSchema": {**schema, "required": ["k"]}})
+        off = await client.patch(address, json={"enabled": False})
+        assert off.json()["enabled"] is False
+        assert "`k`" in message_of(await client.patch(address, json={"enabled": True}), 400)
+
+
+async def test_a_field_that_a_schedule_does_not_have_is_refused(service: Service) -> None:
+    await store(service, script_tool("t", "1"))
+    async with http_server(service) as url, rest_client(url) as client:
+        wanted = {"toolId": "t", "cron": "0 8 * * *"}
+        refused = await client.post("/schedules", json={**wanted, "timezone": "Europe/Berlin"})
+        assert "did you mean timeZone?" in message_of(refused, 400)
+        made = (await client.post("/schedules", json=wanted)).json()["id"]
+        refused = await client.patch(f"/schedules/{made}", json={"crn": "0 9 * * *"})
+        assert "did you mean cron?" in message_of(refused, 400)
+        assert (await client.get(f"/schedules/{made}")).json()["cron"] == "0 8 * * *"
 
 
 async def test_of_two_servers_one_starts_a_schedule(settings: Settings) -> None:

@@ -252,3 +252,12 @@ async def test_every_error_is_described_as_the_json_that_it_is(url: str) -> None
         refused = await client.get(f"{url}/v1/hooks/echo")
         assert refused.status_code == 405
         assert refused.headers["content-type"] == "application/json"
+
+
+async def test_the_document_says_which_bodies_take_no_other_fields(url: str) -> None:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        schemas = (await client.get(f"{url}/openapi.json")).json()["components"]["schemas"]
+    closed = ("RenameBody", "RerunBody", "RunOptionsBody", "ScheduleBody", "SchedulePatch")
+    assert [schemas[name]["additionalProperties"] for name in closed] == [False] * len(closed)
+    assert schemas["UnsavedRunBody"]["additionalProperties"] is False
+    assert schemas["RunBody"]["additionalProperties"] is True

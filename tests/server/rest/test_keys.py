@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -13,7 +14,8 @@ from server.mcp_surface.selection import Selection
 from server.service import Service
 from server.settings import Settings
 from storage.api_keys import Scope
-from tests.server.helpers import script_tool, start, store
+from storage.run_lists import RunFilter
+from tests.server.helpers import script_tool, start, store, until_async
 from tests.server.rest.helpers import http_server, make_key, message_of, rest_client
 
 TOOLS = (
@@ -133,7 +135,8 @@ async def test_a_narrowed_key_is_shown_its_tools_and_their_runs_only(
             ("POST", f"/runs/{hidden.run_id}/cancel"),
             ("POST", f"/runs/{hidden.run_id}/rerun"),
         ):
-            answer = await client.request(method, path, json={"newId": "z"})
+            body = {"newId": "z"} if path.endswith("/rename") else {}
+            answer = await client.request(method, path, json=body)
             assert "not found" in message_of(answer, 404)
             assert "did you mean" not in answer.text
         assert (await client.post("/tools/b/run", json={})).json()["data"] == 2
@@ -144,6 +147,93 @@ async def test_a_narrowed_key_is_shown_its_tools_and_their_runs_only(
         message_of(await client.get("/systems"), 403)
         added = await client.post("/tools", json=script_tool("n", "1", folder="in"))
         assert added.status_code == 201
+
+
+async def test_a_narrowed_key_starts_no_other_tool_through_a_webhook_of_its_run(
+    locked: str, service: Service
+) -> None:
+    await store(service, script_tool("plain", "1"), script_tool("writer", "2"))
+    async with calling(service, locked, tool_ids=["plain"]) as client:
+        made = (await client.post("/tools/plain/run", json={})).json()["runId"]
+        for path in ("/tools/plain/run", f"/runs/{made}/rerun"):
+            for is_async in (False, True):
+                said = {
+                    target: message_of(
+                        await client.post(
+                            path,
+                            json={"options": {"webhookUrl": f"tool:{target}", "async": is_async}},
+                        ),
+                        400,
+                    )
+                    for target in ("writer", "nobody")
+                }
+                assert "tool writer not found" in said["writer"]
+                assert said["writer"].replace("writer", "nobody") == said["nobody"]
+    assert (await service.list_runs(RunFilter(), limit=5)).total == 1
+
+
+async def test_a_narrowed_key_starts_another_of_its_tools_through_a_webhook(
+    locked: str, service: Service
+) -> None:
+    await store(service, *TOOLS)
+    async with calling(service, locked, folders=["in"]) as client:
+        options = {"webhookUrl": "tool:b"}
+        assert (await client.post("/tools/a/run", json={"options": options})).status_code == 200
+
+        async def is_started() -> bool:
+            return (await service.list_runs(RunFilter(tool_id="b"), limit=1)).total == 1
+
+        await until_async(is_started, "the second tool runs")
+
+
+async def test_a_narrowed_key_stores_no_tool_that_calls_one_it_is_not_shown(
+    locked: str, service: Service
+) -> None:
+    def calls(tool_id: str) -> dict[str, Any]:
+        config: dict[str, Any] = {"type": "tool", "toolId": tool_id, "inputs": {}}
+        return {"id": "n", "folder": "in", "steps": [{"id": "call", "config": config}]}
+
+    await store(service, *TOOLS)
+    await store(service, calls("c"))
+    await service.tools.change("n", {"steps": []})
+    everything = (Scope.READ, Scope.RUN, Scope.WRITE)
+    async with calling(service, locked, *everything, folders=["in"]) as client:
+        said = {
+            target: message_of(await client.put("/tools/n", json=calls(target)), 403)
+            for target in ("c", "nobody")
+        }
+        assert "tool c not found" in said["c"]
+        assert said["c"].replace("tool c ", "tool nobody ") == said["nobody"]
+        message_of(await client.post("/tools", json={**calls("c"), "id": "m"}), 403)
+        message_of(await client.post("/tools/n/versions/1/restore"), 403)
+        refused = await client.put("/tools/n", json={**calls("cc"), "outputTransform": "("})
+        assert "did you mean" not in refused.text
+        assert (await client.put("/tools/n", json=calls("b"))).status_code == 200
+
+
+async def test_a_narrowed_key_makes_no_schedule_and_starts_no_other_tool_by_its_hook(
+    locked: str, service: Service
+) -> None:
+    await store(service, *TOOLS)
+    async with calling(service, locked, *Scope, tool_ids=["a"]) as client:
+        wanted = {"toolId": "c", "cron": "* * * * *"}
+        message_of(await client.post("/schedules", json=wanted), 403)
+        message_of(await client.post("/schedules", json={**wanted, "toolId": "a"}), 403)
+        assert "tool c not found" in message_of(await client.post("/hooks/c", json={}), 404)
+        assert "tool x not found" in message_of(await client.post("/hooks/x", json={}), 404)
+    assert (await service.list_runs(RunFilter(), limit=5)).total == 0
+
+
+async def test_a_narrowed_key_is_suggested_no_tool_when_one_of_its_tools_is_gone(
+    locked: str, service: Service
+) -> None:
+    await store(service, script_tool("report", "1"), script_tool("reports", "2"))
+    async with calling(service, locked, tool_ids=["report"]) as client:
+        made = (await client.post("/tools/report/run", json={})).json()["runId"]
+        await service.tools.remove("report")
+        gone = await client.post(f"/runs/{made}/rerun", json={"version": "latest"})
+        assert message_of(gone, 404) == "tool report not found"
+        assert (await client.post(f"/runs/{made}/rerun", json={})).status_code == 200
 
 
 async def test_the_key_of_the_environment_may_do_everything(settings: Settings) -> None:

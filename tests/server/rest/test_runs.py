@@ -1,9 +1,20 @@
 """`/v1/runs`: the history in both views, and its parts."""
 
+from typing import Any
+
 import httpx
 
 from server.service import Service
-from tests.server.helpers import request_tool, script_tool, silent_upstream, start, store, until
+from storage.run_lists import RunFilter
+from tests.server.helpers import (
+    request_tool,
+    script_tool,
+    silent_upstream,
+    start,
+    store,
+    until,
+    until_async,
+)
 from tests.server.rest.helpers import message_of, nulls_in
 from tests.web import Answer, Web
 
@@ -50,6 +61,18 @@ async def test_a_bad_filter_is_answered_with_the_valid_values(rest: httpx.AsyncC
     message_of(await rest.get('/runs?search="'), 400)
 
 
+async def test_an_unknown_filter_is_refused_and_those_of_the_published_client_are_not(
+    rest: httpx.AsyncClient,
+) -> None:
+    for name in ("toolid", "tool_id"):
+        refused = message_of(await rest.get("/runs", params={name: "orders"}), 400)
+        assert "did you mean toolId?" in refused
+    refused = message_of(await rest.get("/runs?nonsense=1"), 400)
+    assert "requestSources" in refused
+    answer = await rest.get("/runs?includeTotal=true&userId=&limit=1000")
+    assert answer.status_code == 200, answer.text
+
+
 async def test_a_run_is_read_in_the_view_that_is_asked_for(
     service: Service, web: Web, rest: httpx.AsyncClient
 ) -> None:
@@ -70,7 +93,10 @@ async def test_a_run_is_read_in_the_view_that_is_asked_for(
     assert not {"executionState", "workflowDefinition"} & summary.keys()
     one = (await rest.get(f"/runs/{run_id}?nodeIds=get")).json()["data"]
     assert one["executionState"].keys() == {"get"}
-    message_of(await rest.get(f"/runs/{run_id}?view=tool&summary=true"), 400)
+    brief = (await rest.get(f"/runs/{run_id}?view=tool&summary=true")).json()
+    assert tool_view.keys() - brief.keys() == {"tool", "stepResults", "data"}
+    refused = message_of(await rest.get(f"/runs/{run_id}?view=tool&nodeIds=get"), 400)
+    assert "nodeIds belongs to view=workflow" in refused
     assert "workflow" in message_of(await rest.get(f"/runs/{run_id}?view=graph"), 400)
 
 
@@ -145,6 +171,64 @@ async def test_a_run_is_made_again(service: Service, web: Web, rest: httpx.Async
     assert again.json()["sourceRunId"] == run.run_id
     assert web.seen[-1].path == "/2"
     message_of(await rest.post("/runs/nothing/rerun"), 404)
+
+
+async def test_the_options_of_a_rerun_are_put_over_the_recorded_ones(
+    service: Service, web: Web, rest: httpx.AsyncClient
+) -> None:
+    web.responds(lambda seen: Answer({"n": 1}))
+    await store(service, request_tool("ask", web.url), script_tool("next", "(s) => s"))
+    first = await start(service, "ask", options={"timeout_ms": 5000, "retries": 2})
+    await first.wait()
+
+    async def again(**options: Any) -> dict[str, Any]:
+        answer = await rest.post(f"/runs/{first.run_id}/rerun", json={"options": options})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    dry = await again(execution="dry", timeout=70, traceId="mine")
+    assert len(web.seen) == 1
+    assert dry["options"] == {
+        "timeoutMs": 70,
+        "retries": 2,
+        "execution": "dry",
+        "traceId": "mine",
+    }
+    told = await again(
+        mode="dev", webhookUrl="tool:next", clientInfo={"name": "page"}, requestSource="frontend"
+    )
+    assert (told["executionMode"], told["clientInfo"]["name"]) == ("dev", "page")
+    assert (told["requestSource"], told["options"]["retries"]) == ("frontend", 2)
+
+    async def is_told() -> bool:
+        return (await service.list_runs(RunFilter(tool_id="next"), limit=1)).total == 1
+
+    await until_async(is_told, "the webhook of the rerun starts its tool")
+
+
+async def test_a_rerun_with_two_modes_that_differ_is_refused(
+    service: Service, rest: httpx.AsyncClient
+) -> None:
+    await store(service, script_tool("t", "1"))
+    run = await start(service, "t")
+    await run.wait()
+    for mode in ("live", "replay"):
+        body = {"mode": mode, "options": {"execution": "dry"}}
+        refused = await rest.post(f"/runs/{run.run_id}/rerun", json=body)
+        assert "options.execution is dry" in message_of(refused, 400)
+
+
+async def test_a_failed_run_made_again_with_other_options_is_no_retry(
+    service: Service, rest: httpx.AsyncClient
+) -> None:
+    await store(service, script_tool("fails", "() => { throw new Error('no') }"))
+    run = await start(service, "fails", options={"retries": 1})
+    await run.wait()
+    kinds = [
+        (await rest.post(f"/runs/{run.run_id}/rerun", json={"options": options})).json()
+        for options in ({}, {"retries": 1, "traceId": "mine"}, {"retries": 2})
+    ]
+    assert [one["sourceKind"] for one in kinds] == ["retry", "retry", "rerun"]
 
 
 async def test_a_large_result_is_answered_whole_when_it_is_made_and_when_it_is_read(

@@ -2,6 +2,9 @@
 
 import httpx
 
+from server.automation import Automation
+from server.service import Service
+from tests.server.helpers import script_tool, store
 from tests.server.rest.helpers import message_of
 
 SYSTEM = {
@@ -69,3 +72,21 @@ async def test_a_refused_system_is_answered_with_its_problems(rest: httpx.AsyncC
     await rest.post("/systems", json=SYSTEM)
     message_of(await rest.patch("/systems/crm", json={"url": "ftp://x"}), 400)
     message_of(await rest.patch("/systems/crm", json={"credentials": []}), 400)
+
+
+async def test_a_misspelt_parameter_removes_no_other_system(rest: httpx.AsyncClient) -> None:
+    await rest.post("/systems", json=SYSTEM)
+    refused = await rest.delete("/systems/crm?enviroment=dev")
+    assert "did you mean environment?" in message_of(refused, 400)
+    assert (await rest.get("/systems/crm")).status_code == 200
+    message_of(await rest.get("/schedules?toolId=t"), 400)
+
+
+async def test_removing_a_system_names_the_hooks_that_lose_their_secret(
+    rest: httpx.AsyncClient, service: Service
+) -> None:
+    await rest.post("/systems", json=SYSTEM)
+    await store(service, script_tool("t", "1"))
+    await Automation(service).put_hook("t", "crm", "token", "secret", None)
+    [warning] = (await rest.delete("/systems/crm")).json()["warnings"]
+    assert "the hook of tool t asks for crm.token" in warning

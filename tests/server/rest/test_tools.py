@@ -4,6 +4,7 @@ from typing import Any
 
 import anyio
 import httpx
+import pytest
 
 from server.service import Service
 from tests.server.helpers import request_tool, script_tool, silent_upstream, store, until
@@ -170,6 +171,39 @@ async def test_credentials_that_are_refused_are_not_repeated(
     answer = await run(rest, "greet", credentials={"token": {"nested": "s3cret-value"}})
     assert "s3cret-value" not in message_of(answer, 400)
     assert "s3cret-value" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"options": {"executon": "dry"}}, "did you mean execution?"),
+        ({"options": {"dryRun": True}}, 'did you mean execution "dry"?'),
+        ({"options": {"nonsense": 1}}, "valid: async, timeout"),
+        ({"mode": "dev"}, 'write {"options": {"mode": …}}'),
+        ({"execution": "dry"}, 'write {"options": {"execution": …}}'),
+        ({"dryRun": True}, 'did you mean execution "dry" in options?'),
+        ({"time_out": 5}, "did you mean timeout in options?"),
+        ({"input": {}}, "did you mean inputs?"),
+    ],
+)
+async def test_a_slip_in_a_wish_to_run_is_refused_and_nothing_runs(
+    body: dict[str, Any], words: str, rest: httpx.AsyncClient, service: Service
+) -> None:
+    await store(service, script_tool("t", "1"))
+    refused = message_of(await run(rest, "t", **body), 400)
+    assert words in refused
+    unsaved = await rest.post("/tools/run", json={"tool": script_tool("t", "1"), **body})
+    message_of(unsaved, 400)
+    assert (await rest.get("/runs")).json()["total"] == 0
+
+
+async def test_what_published_clients_send_beside_is_passed_over(
+    rest: httpx.AsyncClient, service: Service
+) -> None:
+    await store(service, script_tool("t", "1"))
+    theirs: dict[str, Any] = {"files": {}, "includeStepResultData": True, "anything": 1}
+    answer = await run(rest, "t", **theirs, options={"pinnedCredentials": {"crm": "c-1"}})
+    assert answer.json()["data"] == 1
 
 
 async def test_the_same_idempotency_key_is_the_same_run(
