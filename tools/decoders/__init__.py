@@ -29,7 +29,7 @@ from tools.decoders.media_type import (
 from tools.decoders.pdf import decode_pdf
 from tools.decoders.result import Decoded, DecodeLimits, StoredFile
 from tools.decoders.spreadsheet import decode_xlsx
-from tools.decoders.table import decode_table, looks_like_table
+from tools.decoders.table import decode_table, is_no_table, looks_like_table
 from tools.decoders.text_pieces import TextBody, is_text, text_head, text_lines, text_of
 from tools.decoders.xml_body import decode_xml, decode_xml_pieces, looks_like_xml
 from tools.decoders.yaml_body import decode_yaml
@@ -51,6 +51,9 @@ __all__ = [
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 DEFAULT_LIMITS = DecodeLimits()
+
+#: How archives and documents begin whose first bytes are text.
+_MAGIC = ("PK\x03\x04", "PK\x05\x06", "%PDF-")
 
 #: Content types that say nothing: the body itself is looked at.
 _UNTYPED = frozenset(
@@ -197,6 +200,8 @@ class _Body:
             return decode_xml_pieces(body.take(), encoding, self.label, self.limits)
         if reader == self.csv and (head.lstrip()[:1] not in "{[" or is_no_json(head)):
             return self._table(text_lines(body.take(), ""), None, [])
+        if reader == self.look and self._is_plain(body, head):
+            return Decoded(text_of(body.take(), "utf-8"))
         # Read twice: only the end says whether it is JSON, and what is none is text.
         if reader in (self.csv, self.text, self.look) and not is_no_json(head) and is_json(body):
             return decode_json_body_pieces(body.take(), self.label)
@@ -302,6 +307,13 @@ class _Body:
         return Decoded(text, tuple(warnings))
 
     # Helpers.
+
+    def _is_plain(self, body: TextBody, head: str) -> bool:
+        """Whether a text in UTF-8 that does not say what it is is surely nothing but text."""
+        begins_else = head.startswith(_MAGIC) or head.lstrip().startswith("<")
+        if begins_else or not is_no_json(head) or not is_no_table(head):
+            return False
+        return self.media.charset is not None or not any(b"\0" in piece for piece in body)
 
     def _json_in_text(self, text: str, *, containers_only: bool) -> Decoded | None:
         """The JSON or NDJSON that a text without that label is, None where it is neither."""

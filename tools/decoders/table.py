@@ -11,7 +11,7 @@ from tools.decoders.result import DecodeLimits
 from tools.errors import ErrorKind, RunError
 from tools.json_text import JsonObject
 
-__all__ = ["column_names", "decode_table", "looks_like_table", "rows_by_header"]
+__all__ = ["column_names", "decode_table", "is_no_table", "looks_like_table", "rows_by_header"]
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE_CHARS = 64_000
@@ -39,11 +39,23 @@ def decode_table(
 def looks_like_table(text: str) -> bool:
     """Whether a text is surely a table: two or more rows, all with the same two or more cells."""
     delimiter = _best_delimiter(text)
+    return delimiter is not None and _are_rows(_records(StringIO(text, newline=""), delimiter))
+
+
+def is_no_table(head: str) -> bool:
+    """Whether a long text that begins so does surely not look like a table."""
+    delimiter = _best_delimiter(head)
     if delimiter is None:
-        return False
+        return True
+    # The last record is cut.
+    records = list(_records(StringIO(head, newline=""), delimiter))[:-1]
+    return sum(map(bool, records)) >= 2 and not _are_rows(records)
+
+
+def _are_rows(records: Iterable[list[str]]) -> bool:
     width = 0
     rows = 0
-    for record in _records(StringIO(text, newline=""), delimiter):
+    for record in records:
         if not record:
             continue
         width = width or len(record)

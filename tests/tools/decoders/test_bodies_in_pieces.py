@@ -86,9 +86,13 @@ def test_a_body_in_pieces_is_what_it_is_whole(
     text: str, encoding: str, content_type: str | None, size: int
 ) -> None:
     body = text.encode(encoding, "replace")
-    with patch("tools.decoders.text_pieces._HEAD_CHARACTERS", 64):
+    with (
+        patch("tools.decoders.text_pieces._HEAD_CHARACTERS", 64),
+        patch("tools.decoders.table._SAMPLE_CHARS", 60),
+    ):
         found = outcome_of(lambda: decode_pieces(in_pieces(body, size), content_type))
-    assert found == outcome_of(lambda: decode(body, content_type))
+        expected = outcome_of(lambda: decode(body, content_type))
+    assert found == expected
 
 
 XML_PARTS = [
@@ -167,12 +171,28 @@ def rows() -> list[JsonObject]:
         ("text/plain", lambda: encode_json_text(rows())),
         ("text/plain", lambda: encode_json_text({"content": "QUJD" * 3_000_000})),
         (None, lambda: encode_json_text(rows())),
+        (None, lambda: "".join(f"{n} words{', more' * (n % 3)}\n" for n in range(800_000))),
+        ("application/octet-stream", lambda: "QUJD" * 3_000_000),
         ("text/csv", lambda: "a,b,c\n" + lines()),
         ("text/tab-separated-values", lambda: "a\tb\n" + lines()),
         ("application/x-ndjson", lambda: "\n".join(map(encode_json_text, rows()))),
         ("application/xml", lambda: f"<rows>{xml_rows()}</rows>"),
     ],
-    ids=["text", "log", "html", "latin-1", "json", "one", "untyped", "csv", "tsv", "ndjson", "xml"],
+    ids=[
+        "text",
+        "log",
+        "html",
+        "latin-1",
+        "json",
+        "one",
+        "untyped",
+        "untyped text",
+        "untyped base64",
+        "csv",
+        "tsv",
+        "ndjson",
+        "xml",
+    ],
 )
 def test_the_body_is_let_go_while_the_value_is_made(
     content_type: str | None, make: Callable[[], str]
