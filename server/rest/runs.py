@@ -143,7 +143,12 @@ async def cancel_run(request: Request, asked: Asked, run_id: str) -> Response:
     return run_answer(await run_view(request, asked, run_id))
 
 
-@runs.post("/{run_id}/rerun", dependencies=[needs(Scope.RUN)], response_model=RunView)
+@runs.post(
+    "/{run_id}/rerun",
+    dependencies=[needs(Scope.RUN)],
+    response_model=RunView,
+    responses={202: {"model": RunView, "description": "The run goes on."}},
+)
 async def rerun_run(
     request: Request, asked: Asked, run_id: str, body: RerunBody | None = None
 ) -> Response:
