@@ -17,7 +17,7 @@ from server.mcp_surface.surface import McpSurface
 from server.service import Service
 from server.settings import Settings
 from storage.opening import open_database
-from tests.server.helpers import WAIT_SECONDS, request_tool, script_tool, store, until
+from tests.server.helpers import WAIT_SECONDS, request_tool, script_tool, start, store, until
 from tests.web import Answer, Web
 
 LEGACY, MODERN = "legacy", "2026-07-28"
@@ -447,14 +447,15 @@ async def test_resources_are_the_runs_newest_first_in_pages(era: str, service: S
     await store(service, script_tool("t", "1"))
     async with connected(service, era) as client:
         for number in range(60):
-            await client.call_tool("t", {}, meta={"callslip/runId": f"run:{number}"})
+            # No surface takes such an id any more; a home may have it all the same.
+            await (await start(service, "t", run_id=f"run/{number} ü")).wait()
         first = await client.list_resources()
         assert len(first.resources) == 51
         second = await client.list_resources(cursor=first.next_cursor)
         assert second.next_cursor is None
         uris = [str(one.uri) for one in (*first.resources, *second.resources)]
         assert len(uris) == len(set(uris)) == 61
-        assert uris[:2] == ["callslip://runs", "callslip://runs/run%3A59"]
+        assert uris[:2] == ["callslip://runs", "callslip://runs/run%2F59%20%C3%BC"]
         for uri in (uris[1], uris[-1]):
             [content] = (await client.read_resource(uri)).contents
             assert json.loads(content.text)["status"] == "success"  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
