@@ -134,7 +134,8 @@ def _ping(client: RawClient, call: int | None) -> tuple[float, float | None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="large answers: time, stalls, memory")
     parser.add_argument("--megabytes", type=int, nargs="+", default=[1, 10, 50])
-    parser.add_argument("--shape", choices=["rows", "by-id", "file", "text"], default="rows")
+    shapes = ["rows", "by-id", "file", "text", "table", "zip"]
+    parser.add_argument("--shape", choices=shapes, default="rows")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--whole", action="store_true")
     parser.add_argument("--json", action="store_true")

@@ -5,12 +5,15 @@
 """
 
 import asyncio
+import io
 import json
 import sys
+import zipfile
 from urllib.parse import parse_qsl, urlsplit
 
 LATENCY_SECONDS = 0.02
 PAGE_ROWS = 500
+UNKNOWN_TYPE = "application/octet-stream"
 #: A connection that finds no room among those not yet accepted tries again after a second.
 CONNECTIONS_AT_ONCE = 1024
 
@@ -58,7 +61,8 @@ def answer_of(body: bytes, content_type: str = "application/json") -> bytes:
 def document(size: int, shape: str = "rows") -> bytes:
     """An answer whose body has about `size` bytes.
 
-    Of JSON `rows`, or the same rows `by-id`; a `file` in base64 in an object of JSON; plain `text`.
+    Of JSON `rows`, or the same rows `by-id`; a `file` in base64 in an object of JSON; plain `text`;
+    a `table` that does not say so; the rows in a `zip`, of which `size` is what it unpacks to.
     """
     if shape == "file":
         return answer_of(json.dumps({"name": "a.pdf", "content": "QUJD" * (size // 4)}).encode())
@@ -74,6 +78,14 @@ def document(size: int, shape: str = "rows") -> bytes:
     match shape:
         case "by-id":
             return answer_of(b"{" + b",".join(rows) + b"}")
+        case "table":
+            lines = (f"{n},item {n},{n * 1.25}" for n in range(len(rows)))
+            return answer_of("\n".join(["id,name,price", *lines]).encode(), UNKNOWN_TYPE)
+        case "zip":
+            archive = io.BytesIO()
+            with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+                file.writestr("items.json", b"[" + b",".join(rows) + b"]")
+            return answer_of(archive.getvalue(), "application/zip")
         case "text":
             return answer_of(b"item: " + b"\n".join(rows), "text/plain")
         case _:

@@ -15,8 +15,9 @@ from typing import Protocol
 import anyio.lowlevel
 
 from tools.addresses import AddressPolicy
+from tools.body import Body
 from tools.errors import ErrorDetail, ErrorKind, HttpFailure, RunError
-from tools.http import Body, NotSentError, OutgoingRequest, Received
+from tools.http import NotSentError, OutgoingRequest, Received
 from tools.json_text import JsonObject
 from tools.redaction import Redactor
 from tools.system import System, auth_credential_names

@@ -7,11 +7,13 @@ import anyio
 
 from tools.addresses import AddressPolicy
 from tools.auth import authorize
+from tools.body import Body
 from tools.context import RunContext
-from tools.decoders.media_type import decode_text, parse_media_type
+from tools.decoders.media_type import parse_media_type
+from tools.decoders.text import read_text
 from tools.errors import ErrorKind, HttpFailure, RunError
 from tools.filtered_answers import filtered_excerpt
-from tools.http import Body, NotSentError, OutgoingRequest, Received
+from tools.http import NotSentError, OutgoingRequest, Received
 from tools.model import Step
 from tools.redaction import without_user_information
 from tools.retries import LONGEST_RETRY_AFTER_SECONDS, RetryPolicy, parse_retry_after
@@ -172,7 +174,7 @@ async def _status_error(
     received: Received, request: OutgoingRequest, entry: RequestRecord, context: RunContext
 ) -> RunError:
     media_type = parse_media_type(received.header("content-type"))
-    text, _ = decode_text(received.body.whole(), media_type.charset)
+    text = read_text(received.body, media_type.charset).take_whole()
     text = await filtered_excerpt(text, context.tool.response_filters, context.engines.scripts)
     excerpt = context.redactor.text(text)[:_EXCERPT_CHARACTERS]
     status = received.status

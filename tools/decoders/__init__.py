@@ -4,38 +4,26 @@
 belong in a thread when bodies are large: they compute and do not wait.
 """
 
-from collections.abc import Callable
-from io import StringIO
-from typing import TextIO
+from codecs import BOM_UTF8
+from contextlib import suppress
 
+from tools.body import Body
 from tools.decoders.archive import check_archive, gunzip, inner_name, zip_entries
 from tools.decoders.compression import Decompressor, supported_encodings
-from tools.decoders.json_body import (
-    decode_json_body,
-    decode_json_body_pieces,
-    decode_ndjson,
-    decode_ndjson_lines,
-    is_no_json,
-    looks_like_ndjson,
-    read_json,
-)
-from tools.decoders.media_type import (
-    MediaType,
-    decode_text,
-    encoding_of,
-    media_type_of_name,
-    parse_media_type,
-)
+from tools.decoders.content import Content, first_bytes
+from tools.decoders.json_body import decode_json_body, decode_ndjson, is_ndjson, is_no_json
+from tools.decoders.media_type import MediaType, media_type_of_name, parse_media_type
 from tools.decoders.pdf import decode_pdf
 from tools.decoders.result import Decoded, DecodeLimits, StoredFile
 from tools.decoders.spreadsheet import decode_xlsx
-from tools.decoders.table import decode_table, is_no_table, looks_like_table
-from tools.decoders.text_pieces import TextBody, is_text, text_head, text_lines, text_of
-from tools.decoders.xml_body import decode_xml, decode_xml_pieces, looks_like_xml
-from tools.decoders.yaml_body import decode_yaml
+from tools.decoders.table import decode_table, looks_like_table
+from tools.decoders.text import WIDE_MARKS, Text, is_text, read_text
+from tools.decoders.xml_body import decode_xml, is_xml
+from tools.decoders.yaml_body import decode_yaml, take_yaml
 from tools.errors import ErrorKind, RunError
+from tools.json_pieces import LARGE_BYTES
 from tools.json_reader import is_json
-from tools.json_text import Json, JsonObject
+from tools.json_text import Json, JsonObject, decode_json
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -44,16 +32,14 @@ __all__ = [
     "Decompressor",
     "StoredFile",
     "decode",
-    "decode_pieces",
     "supported_encodings",
 ]
 
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
-DEFAULT_LIMITS = DecodeLimits()
+_UTF_8 = frozenset({"utf-8", "utf8"})
 
-#: How archives and documents begin whose first bytes are text.
-_MAGIC = ("PK\x03\x04", "PK\x05\x06", "%PDF-")
+DEFAULT_LIMITS = DecodeLimits()
 
 #: Content types that say nothing: the body itself is looked at.
 _UNTYPED = frozenset(
@@ -72,7 +58,7 @@ _UNTYPED = frozenset(
 
 
 def decode(
-    body: bytes,
+    body: bytes | Content,
     content_type: str | None,
     *,
     filename: str | None = None,
@@ -84,20 +70,14 @@ def decode(
     body itself. An empty body is null. Binary content comes back as `Decoded.file`, its value is
     what could be read of it, else `{"name", "contentType", "size"}`. Raises `RunError`: decode
     where the body is not what it says, size_limit where it turns into more than `limits` allow.
+
+    The pieces of a text are let go while the value is made, so that a large one is there once.
+    What has to be guessed is proved first: the pieces are read, none is kept.
     """
-    if not body:
+    content = Body(body) if isinstance(body, bytes) else body
+    if not len(content):
         return Decoded(None)
-    return _Body(body, content_type, filename, limits, depth=0).decode()
-
-
-def decode_pieces(body: TextBody, content_type: str | None) -> Decoded:
-    """The value of a large body that came in pieces, as `decode` gives it.
-
-    Of JSON, tables and plain text the pieces are let go while the value is made; what is neither,
-    or not in its encoding, is read whole. Raises `RunError`.
-    """
-    decoded = _Body(b"", content_type, None, DEFAULT_LIMITS, depth=0).decode_pieces(body)
-    return decode(body.whole(), content_type) if decoded is None else decoded
+    return _Body(content, content_type, filename, limits, depth=0).decode()
 
 
 class _Body:
@@ -105,13 +85,15 @@ class _Body:
 
     def __init__(
         self,
-        body: bytes,
+        content: Content,
         content_type: str | None,
         filename: str | None,
         limits: DecodeLimits,
         depth: int,
     ) -> None:
-        self.body = body
+        self.content = content
+        #: In bytes; a content that was taken is empty.
+        self.size = len(content)
         media = parse_media_type(content_type)
         if media.essence in _UNTYPED:
             named = media_type_of_name(filename)
@@ -124,137 +106,101 @@ class _Body:
         self.depth = depth
 
     def decode(self) -> Decoded:
-        return self._reader()()
-
-    def _reader(self) -> Callable[[], Decoded]:
         essence, suffix = self.media.essence, self.media.suffix
         match essence.partition("/"):
             case _ if essence in _UNTYPED:
-                return self.look
+                return self.look()
             case ("application", _, "json" | "x-json" | "json5") | ("text", _, "json" | "x-json"):
-                return self.json
+                return self.json()
             case _ if suffix == "json":
-                return self.json
+                return self.json()
             case (_, _, "ndjson" | "x-ndjson" | "jsonl" | "x-jsonl" | "jsonlines" | "x-jsonlines"):
-                return self.ndjson
+                return self.ndjson()
             case (_, _, "json-seq" | "json-lines" | "x-json-stream" | "stream+json"):
-                return self.ndjson
+                return self.ndjson()
             case _ if suffix in ("json-seq", "ndjson"):
-                return self.ndjson
+                return self.ndjson()
             case (_, _, "csv" | "x-csv" | "comma-separated-values" | "vnd.ms-excel.csv"):
-                return self.csv
+                return self.csv()
             case (_, _, "tab-separated-values" | "tsv"):
-                return self.tsv
+                return self.tsv()
             case ("application" | "text", _, "xml") | ("image", _, "svg+xml"):
-                return self.xml
+                return self.xml()
             case (_, _, "xhtml+xml"):
-                return self.text
+                return self.text()
             case _ if suffix == "xml":
-                return self.xml
+                return self.xml()
             case ("application" | "text", _, "yaml" | "x-yaml" | "vnd.yaml"):
-                return self.yaml
+                return self.yaml()
             case _ if suffix == "yaml":
-                return self.yaml
+                return self.yaml()
             case ("application", _, "zip" | "x-zip" | "x-zip-compressed"):
-                return self.zip
+                return self.zip()
             case ("application", _, "gzip" | "x-gzip"):
-                return self.gzip
+                return self.gzip()
             case (_, _, "vnd.openxmlformats-officedocument.spreadsheetml.sheet"):
-                return self.xlsx
+                return self.xlsx()
             case ("application", _, "vnd.ms-excel.sheet.macroenabled.12"):
-                return self.xlsx
+                return self.xlsx()
             case ("application", _, "pdf" | "x-pdf"):
-                return self.pdf
+                return self.pdf()
             case ("text", _, _) | ("application", _, "javascript" | "x-www-form-urlencoded"):
-                return self.text
+                return self.text()
             case ("image" | "audio" | "video" | "font" | "model", _, _):
-                return self.binary
+                return self.binary()
             case _:
-                return self.look
-
-    def decode_pieces(self, body: TextBody) -> Decoded | None:
-        """The same of a body in pieces; None, and none is taken, where it has to be whole."""
-        try:
-            encoding = encoding_of(self.media.charset or "utf-8")
-        except (LookupError, ValueError):
-            return None
-        if not is_text(body, encoding):
-            return None
-        reader = self._reader()
-        head = text_head(body, encoding)
-        if reader == self.text and is_no_json(head):
-            return Decoded(text_of(body.take(), encoding))
-        return self._decode_utf8_pieces(body, head) if encoding == "utf-8" else None
-
-    def _decode_utf8_pieces(self, body: TextBody, head: str) -> Decoded | None:
-        reader = self._reader()
-        if reader == self.json:
-            return decode_json_body_pieces(body.take(), self.label)
-        if reader == self.ndjson:
-            lines = text_lines(body.take(), "\n")
-            return Decoded(decode_ndjson_lines(lines, self.label, self.limits))
-        if reader == self.tsv:
-            return self._table(text_lines(body.take(), ""), "\t", [])
-        if reader == self.xml:
-            encoding = None if self.media.charset is None else "utf-8"
-            return decode_xml_pieces(body.take(), encoding, self.label, self.limits)
-        if reader == self.csv and (head.lstrip()[:1] not in "{[" or is_no_json(head)):
-            return self._table(text_lines(body.take(), ""), None, [])
-        if reader == self.look and self._is_plain(body, head):
-            return Decoded(text_of(body.take(), "utf-8"))
-        # Read twice: only the end says whether it is JSON, and what is none is text.
-        if reader in (self.csv, self.text, self.look) and not is_no_json(head) and is_json(body):
-            return decode_json_body_pieces(body.take(), self.label)
-        return None
+                return self.look()
 
     # One method a kind of body.
 
     def json(self) -> Decoded:
-        return decode_json_body(self.body, self.label, self.media.charset)
+        if self.size <= LARGE_BYTES and (self.media.charset or "utf-8").lower() in _UTF_8:
+            # Most answers: nothing in it has to be looked at twice.
+            with suppress(ValueError):
+                return Decoded(decode_json(self.content.whole().removeprefix(BOM_UTF8)))
+        text = self._text()
+        return Decoded(decode_json_body(text, self.label), text.warnings)
 
     def ndjson(self) -> Decoded:
-        return decode_ndjson(self.body, self.label, self.media.charset, self.limits)
+        text = self._text()
+        values = decode_ndjson(text.take_lines("\n"), self.label, self.limits)
+        return Decoded(values, text.warnings)
 
     def csv(self) -> Decoded:
-        text, warnings = decode_text(self.body, self.media.charset)
-        if (found := self._json_in_text(text, containers_only=True)) is not None:
-            return Decoded(found.value, (*warnings, *found.warnings))
-        return self._table(StringIO(text, newline=""), None, warnings)
+        text = self._text()
+        if text.head.lstrip().startswith(("{", "[")) and (found := self._json_in(text)):
+            return found
+        return self._table(text, None)
 
     def tsv(self) -> Decoded:
-        text, warnings = decode_text(self.body, self.media.charset)
-        return self._table(StringIO(text, newline=""), "\t", warnings)
-
-    def _table(self, text: TextIO, delimiter: str | None, warnings: list[str]) -> Decoded:
-        rows, remarks = decode_table(text, self.limits, delimiter)
-        return Decoded(rows, (*warnings, *remarks))
+        return self._table(self._text(), "\t")
 
     def xml(self) -> Decoded:
         if self.media.charset is None:
-            return decode_xml(self.body, self.label, self.limits)
-        text, warnings = decode_text(self.body, self.media.charset)
-        return Decoded(decode_xml(text, self.label, self.limits).value, tuple(warnings))
+            # It names its encoding itself.
+            return Decoded(decode_xml(self.content.take(), None, self.label, self.limits))
+        return self._xml(self._text())
 
     def yaml(self) -> Decoded:
-        text, warnings = decode_text(self.body, self.media.charset)
-        decoded = decode_yaml(text, self.label, self.limits)
-        return Decoded(decoded.value, (*warnings, *decoded.warnings))
+        text = self._text()
+        decoded = decode_yaml(take_yaml(text, self.limits), self.label, self.limits)
+        return Decoded(decoded.value, (*text.warnings, *decoded.warnings))
 
     def text(self) -> Decoded:
         """Text as it is, unless it is JSON."""
-        text, warnings = decode_text(self.body, self.media.charset)
-        found = self._json_in_text(text, containers_only=False)
-        return found if found is not None else Decoded(text, tuple(warnings))
+        text = self._text()
+        return self._json_in(text) or Decoded(text.take_whole(), text.warnings)
 
     def zip(self) -> Decoded:
-        entries = check_archive(self.body, self.label, self.limits)
+        file = self.content.whole()
+        entries = check_archive(file, self.label, self.limits)
         if any(entry.filename == "xl/workbook.xml" for entry in entries):
             return self.xlsx()
         if self.depth:
             return self.binary()
         values: JsonObject = {}
         warnings: list[str] = []
-        for name, content in zip_entries(self.body, entries, self.label, self.limits):
+        for name, content in zip_entries(file, entries, self.label, self.limits):
             if content is None:
                 values[name] = None
                 warnings.append(f"{name}: encrypted or packed in an unknown way, not read.")
@@ -266,16 +212,16 @@ class _Body:
     def gzip(self) -> Decoded:
         if self.depth:
             return self.binary()
-        content = gunzip(self.body, self.label, self.limits)
+        content = gunzip(self.content.whole(), self.label, self.limits)
         value, warnings = self._inner(content, inner_name(self.filename))
         return self._stored("application/gzip", value, warnings)
 
     def xlsx(self) -> Decoded:
-        sheets, warnings = decode_xlsx(self.body, self.label, self.limits)
+        sheets, warnings = decode_xlsx(self.content.whole(), self.label, self.limits)
         return self._stored(_XLSX, sheets, warnings)
 
     def pdf(self) -> Decoded:
-        value, warnings = decode_pdf(self.body, self.label, self.limits)
+        value, warnings = decode_pdf(self.content.whole(), self.label, self.limits)
         return self._stored("application/pdf", value, warnings)
 
     def binary(self) -> Decoded:
@@ -284,7 +230,7 @@ class _Body:
 
     def look(self) -> Decoded:
         """A body that says nothing useful about itself."""
-        head = self.body[:1024]
+        head = first_bytes(self.content, 1024)
         if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
             return self.zip()
         if head.startswith(b"%PDF-"):
@@ -293,63 +239,54 @@ class _Body:
             return self.gzip()
         if not self._is_text():
             return self.binary()
-        text, warnings = decode_text(self.body, self.media.charset)
-        if (found := self._json_in_text(text, containers_only=False)) is not None:
+        text = self._text()
+        if (found := self._json_in(text)) is not None:
             return found
-        if looks_like_xml(text):
-            try:
-                return decode_xml(text, self.label, self.limits)
-            except RunError as error:
-                if error.kind is not ErrorKind.DECODE:
-                    raise
-        if looks_like_table(text):
-            return self._table(StringIO(text, newline=""), None, warnings)
-        return Decoded(text, tuple(warnings))
+        if is_xml(text, self.limits):
+            return self._xml(text)
+        if looks_like_table(text.lines("")):
+            return self._table(text, None)
+        return Decoded(text.take_whole(), text.warnings)
 
     # Helpers.
 
-    def _is_plain(self, body: TextBody, head: str) -> bool:
-        """Whether a text in UTF-8 that does not say what it is is surely nothing but text."""
-        begins_else = head.startswith(_MAGIC) or head.lstrip().startswith("<")
-        if begins_else or not is_no_json(head) or not is_no_table(head):
-            return False
-        return self.media.charset is not None or not any(b"\0" in piece for piece in body)
+    def _text(self) -> Text:
+        return read_text(self.content, self.media.charset)
 
-    def _json_in_text(self, text: str, *, containers_only: bool) -> Decoded | None:
+    def _json_in(self, text: Text) -> Decoded | None:
         """The JSON or NDJSON that a text without that label is, None where it is neither."""
-        stripped = text.strip()
-        if not stripped or (containers_only and stripped[0] not in "{["):
+        if is_no_json(text.head):
             return None
-        if stripped[0] not in '{["-0123456789tfn':
-            return None
-        try:
-            return Decoded(read_json(stripped))
-        except ValueError:
-            if looks_like_ndjson(stripped):
-                try:
-                    return decode_ndjson(text.encode(), self.label, None, self.limits)
-                except RunError as error:
-                    if error.kind is not ErrorKind.DECODE:
-                        raise
+        if is_json(text):
+            return Decoded(decode_json_body(text, self.label), text.warnings)
+        if is_ndjson(text, self.limits):
+            lines = text.take_lines("\n")
+            return Decoded(decode_ndjson(lines, self.label, self.limits), text.warnings)
         return None
 
-    def _is_text(self) -> bool:
-        if self.media.charset or self.body.startswith((b"\xff\xfe", b"\xfe\xff")):
-            return True
-        if b"\0" in self.body:
-            return False
-        try:
-            self.body.decode()
-        except ValueError:
-            # Latin-1 text has few control characters, binary content many.
-            sample = self.body[:4096]
-            controls = sum(byte < 32 and byte not in b"\t\n\r\f" for byte in sample)
-            return controls == 0 and sum(byte >= 128 for byte in sample) < len(sample) // 3
-        return True
+    def _table(self, text: Text, delimiter: str | None) -> Decoded:
+        rows, remarks = decode_table(text.take_lines(""), self.limits, delimiter)
+        return Decoded(rows, (*text.warnings, *remarks))
 
-    def _inner(self, content: bytes, name: str | None) -> tuple[Json, tuple[str, ...]]:
+    def _xml(self, text: Text) -> Decoded:
+        value = decode_xml(text.take(), "utf-8", self.label, self.limits)
+        return Decoded(value, text.warnings)
+
+    def _is_text(self) -> bool:
+        if self.media.charset or first_bytes(self.content, 4).startswith(WIDE_MARKS):
+            return True
+        if any(b"\0" in piece for piece in self.content):
+            return False
+        if is_text(self.content, "utf-8"):
+            return True
+        # Latin-1 text has few control characters, binary content many.
+        sample = first_bytes(self.content, 4096)
+        controls = sum(byte < 32 and byte not in b"\t\n\r\f" for byte in sample)
+        return controls == 0 and sum(byte >= 128 for byte in sample) < len(sample) // 3
+
+    def _inner(self, content: Content, name: str | None) -> tuple[Json, tuple[str, ...]]:
         """The value of a file inside this one; one that cannot be read is described."""
-        if not content:
+        if not len(content):
             return None, ()
         inner = _Body(content, None, name, self.limits, self.depth + 1)
         try:
@@ -364,11 +301,11 @@ class _Body:
         return {
             "name": self.filename or "response",
             "contentType": content_type,
-            "size": len(self.body),
+            "size": self.size,
         }
 
     def _stored(
         self, content_type: str, value: Json, warnings: list[str] | tuple[str, ...]
     ) -> Decoded:
-        file = StoredFile(self.filename or "response", content_type, self.body)
+        file = StoredFile(self.filename or "response", content_type, self.content.whole())
         return Decoded(value, tuple(warnings), file)

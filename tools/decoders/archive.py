@@ -1,12 +1,14 @@
-"""ZIP archives and gzip files: their entries, unpacked in memory within bounds."""
+"""ZIP archives and gzip files: what is in them, unpacked within bounds."""
 
 import io
 import zipfile
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import PurePosixPath
 
 from tools.decoders.compression import Decompressor
+from tools.decoders.content import Content, unpacked
 from tools.decoders.result import DecodeLimits, undecodable
 from tools.errors import ErrorKind, RunError
 
@@ -15,6 +17,8 @@ __all__ = ["check_archive", "gunzip", "inner_name", "zip_entries"]
 #: An archive that stays below this size may have any ratio.
 _RATIO_FREE_BYTES = 1_000_000
 _CHUNK_BYTES = 1 << 16
+#: What can turn into a thousand times as much.
+_PACKED_CHUNK_BYTES = 1 << 12
 
 
 def check_archive(body: bytes, label: str, limits: DecodeLimits) -> list[zipfile.ZipInfo]:
@@ -38,24 +42,28 @@ def check_archive(body: bytes, label: str, limits: DecodeLimits) -> list[zipfile
 
 def zip_entries(
     body: bytes, entries: list[zipfile.ZipInfo], label: str, limits: DecodeLimits
-) -> Iterator[tuple[str, bytes | None]]:
+) -> Iterator[tuple[str, Content | None]]:
     """The name and content of each file; None for one that is encrypted or cannot be unpacked.
 
-    What is read is counted, whatever the directory of the archive says. Raises like
-    `check_archive`.
+    A content can be read until the next one is asked for. What is read is counted, whatever the
+    directory of the archive says. Raises like `check_archive`.
     """
     total = 0
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
+
+        def unzip(entry: zipfile.ZipInfo) -> Iterator[bytes]:
+            size = 0
+            with archive.open(entry) as source:
+                while chunk := source.read(_CHUNK_BYTES):
+                    size += len(chunk)
+                    _check_size(total + size, len(body), limits)
+                    yield chunk
+
         for entry in entries:
             if entry.is_dir():
                 continue
-            content = bytearray()
             try:
-                with archive.open(entry) as source:
-                    while chunk := source.read(_CHUNK_BYTES):
-                        total += len(chunk)
-                        _check_size(total, len(body), limits)
-                        content += chunk
+                content = unpacked(partial(unzip, entry))
             except (RuntimeError, NotImplementedError):
                 yield entry.filename, None
                 continue
@@ -63,14 +71,21 @@ def zip_entries(
                 raise undecodable(
                     label, "a ZIP archive", f"{entry.filename}: {error}", ""
                 ) from None
-            yield entry.filename, bytes(content)
+            yield entry.filename, content
+            total += len(content)
 
 
-def gunzip(body: bytes, label: str, limits: DecodeLimits) -> bytes:
+def gunzip(body: bytes, label: str, limits: DecodeLimits) -> Content:
     """The content of a gzip file. Raises `RunError` (decode, size_limit)."""
-    stream = Decompressor("gzip", limits.max_bytes)
+
+    def unzip() -> Iterator[bytes]:
+        stream = Decompressor("gzip", limits.max_bytes)
+        for start in range(0, len(body), _PACKED_CHUNK_BYTES):
+            yield stream.feed(body[start : start + _PACKED_CHUNK_BYTES])
+        yield stream.finish()
+
     try:
-        return stream.feed(body) + stream.finish()
+        return unpacked(unzip)
     except RunError as error:
         if error.kind is not ErrorKind.DECODE:
             raise
@@ -84,12 +99,12 @@ def inner_name(filename: str | None) -> str | None:
     return None
 
 
-def _check_size(unpacked: int, packed: int, limits: DecodeLimits) -> None:
-    if unpacked > limits.max_bytes:
+def _check_size(unpacked_bytes: int, packed_bytes: int, limits: DecodeLimits) -> None:
+    if unpacked_bytes > limits.max_bytes:
         raise RunError(
             ErrorKind.SIZE_LIMIT, f"The archive unpacks to more than {limits.max_bytes} bytes."
         )
-    if unpacked > max(_RATIO_FREE_BYTES, packed * limits.max_ratio):
+    if unpacked_bytes > max(_RATIO_FREE_BYTES, packed_bytes * limits.max_ratio):
         raise RunError(
             ErrorKind.SIZE_LIMIT,
             f"The archive unpacks to more than {limits.max_ratio} times its size.",

@@ -1,88 +1,48 @@
 """JSON and newline-delimited JSON."""
 
-from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 
 import orjson
 
-from tools.decoders.media_type import decode_text
-from tools.decoders.result import Decoded, DecodeLimits, undecodable
+from tools.decoders.result import DecodeLimits, undecodable
+from tools.decoders.text import Text
 from tools.errors import ErrorKind, RunError
-from tools.json_reader import Unread, read_pieces
+from tools.json_pieces import PIECE_BYTES
+from tools.json_reader import Unread, is_json, read_pieces
 from tools.json_text import Json, decode_json
 
-__all__ = [
-    "decode_json_body",
-    "decode_json_body_pieces",
-    "decode_ndjson",
-    "decode_ndjson_lines",
-    "is_no_json",
-    "looks_like_ndjson",
-    "read_json",
-]
+__all__ = ["decode_json_body", "decode_ndjson", "is_ndjson", "is_no_json"]
 
 _NEAR_CHARS = 120
+#: So many values have to be containers for a text to count as lines of JSON.
+_LINES_LOOKED_AT = 20
+#: Lines up to here take less time read at once than in pieces.
+_SHORT_BYTES = 64 * 1024
 
 
-def read_json(text: str) -> Json:
-    """The JSON value of a text. Raises `ValueError`, and nothing else, where it is not JSON."""
-    return decode_json(text.encode())
+def decode_json_body(text: Text, label: str) -> Json:
+    """The value of a text that says it is JSON; only white space is null. The text is taken.
 
-
-def _is_utf8(charset: str | None) -> bool:
-    """Whether a charset, or none, means the encoding that JSON has."""
-    return (charset or "utf-8").lower() in {"utf-8", "utf8"}
-
-
-def decode_json_body(body: bytes, label: str, charset: str | None) -> Decoded:
-    """A body labelled as JSON; only white space is null. Raises `RunError` (decode)."""
-    if _is_utf8(charset):
-        # As it came: a text in between would be two more copies.
-        with suppress(ValueError):
-            return Decoded(decode_json(body.removeprefix(BOM_UTF8)))
-    text, warnings = decode_text(body, charset)
-    if not text.strip():
-        return Decoded(None, tuple(warnings))
+    Raises `RunError` (decode).
+    """
+    unread = read_pieces(text.take())
+    if not unread.bytes_read and not unread.text.decode().strip():
+        return None
     try:
-        return Decoded(read_json(text), tuple(warnings))
+        return unread.complete(decode_json(unread.text))
     except ValueError as error:
-        raise undecodable(label, "JSON", *_fault(error, text)) from None
+        raise undecodable(label, "JSON", *_fault_of_unread(error, unread)) from None
 
 
-def decode_json_body_pieces(pieces: Iterable[bytes], label: str) -> Decoded:
-    """The same of a large body in UTF-8, whose text is let go while the value is made."""
-    unread = read_pieces(_without_mark(iter(pieces)))
-    if not unread.bytes_read:
-        return decode_json_body(unread.text, label, None)
-    try:
-        return Decoded(unread.complete(decode_json(unread.text)))
-    except ValueError as error:
-        raise undecodable(label, "JSON", *_fault_in_rest(error, unread)) from None
-
-
-def _without_mark(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    head = b""
-    while len(head) < len(BOM_UTF8) and (piece := next(pieces, None)) is not None:
-        head += piece
-    yield head.removeprefix(BOM_UTF8)
-    yield from pieces
-
-
-def decode_ndjson(body: bytes, label: str, charset: str | None, limits: DecodeLimits) -> Decoded:
+def decode_ndjson(lines: Iterable[str], label: str, limits: DecodeLimits) -> list[Json]:
     """One JSON value a line (also RFC 7464 text sequences), as a list; blank lines are skipped.
 
     Raises `RunError` (decode with the line, size_limit over `max_rows`).
     """
-    text, warnings = decode_text(body, charset)
-    return Decoded(decode_ndjson_lines(text.split("\n"), label, limits), tuple(warnings))
-
-
-def decode_ndjson_lines(lines: Iterable[str], label: str, limits: DecodeLimits) -> list[Json]:
-    """The same of lines, with or without their ends."""
     rows: list[Json] = []
-    single = (part for line in lines for part in line.removesuffix("\n").split("\x1e"))
-    for number, line in enumerate(single, start=1):
+    for number, line in enumerate(_parts(lines), start=1):
         if not line.strip():
             continue
         if len(rows) >= limits.max_rows:
@@ -90,7 +50,7 @@ def decode_ndjson_lines(lines: Iterable[str], label: str, limits: DecodeLimits) 
                 ErrorKind.SIZE_LIMIT, f"The answer has more than {limits.max_rows} lines of JSON."
             )
         try:
-            rows.append(read_json(line))
+            rows.append(decode_json(line.encode()))
         except ValueError as error:
             position, near = _fault(error, line)
             raise undecodable(
@@ -99,21 +59,58 @@ def decode_ndjson_lines(lines: Iterable[str], label: str, limits: DecodeLimits) 
     return rows
 
 
+def is_ndjson(text: Text, limits: DecodeLimits) -> bool:
+    """Whether a text is two or more lines of JSON, the first ones objects or arrays.
+
+    Nothing of it is kept. One with a line of `PIECE_BYTES` characters is not; one with more than
+    `max_rows` is left to whoever reads it.
+    """
+    # What is left of a longer line is no JSON.
+    lines = iter(partial(text.lines("\n").readline, PIECE_BYTES), "")
+    count = 0
+    for part in _parts(lines):
+        if not part.strip():
+            continue
+        count += 1
+        if count <= _LINES_LOOKED_AT and part.lstrip()[0] not in "{[":
+            return False
+        if not _is_value(part.encode()):
+            return False
+        if count > limits.max_rows:
+            break
+    return count >= 2
+
+
+def _is_value(line: bytes) -> bool:
+    if len(line) > _SHORT_BYTES:
+        return is_json([line])
+    with suppress(ValueError):
+        decode_json(line)
+        return True
+    return False
+
+
+def _parts(lines: Iterable[str]) -> Iterator[str]:
+    return (part for line in lines for part in line.removesuffix("\n").split("\x1e"))
+
+
 def is_no_json(head: str) -> bool:
-    """Whether a long text that begins so is surely neither JSON nor one JSON value a line.
+    """Whether a text that begins so is surely neither JSON nor one JSON value a line.
 
     A fault in the first half of its head is one of the text; one behind that may be that it is cut.
     """
     head = head.strip()
+    if head[:1] not in '{["-0123456789tfn':
+        return True
     line = head.partition("\n")[0]
     try:
         if line.startswith(("{", "[")):
-            read_json(line)
+            decode_json(line.encode())
             return False
     except ValueError:
         pass
     try:
-        read_json(head)
+        decode_json(head.encode())
     except orjson.JSONDecodeError as error:
         return error.pos < len(head) // 2
     except ValueError:
@@ -121,22 +118,22 @@ def is_no_json(head: str) -> bool:
     return False
 
 
-def looks_like_ndjson(text: str) -> bool:
-    """Whether a text is two or more lines, each a JSON object or array."""
-    lines = [line for line in text.split("\n", 20)[:20] if line.strip()]
-    if len(lines) < 2 or any(line.lstrip()[0] not in "{[" for line in lines):
-        return False
-    try:
-        for line in lines:
-            if len(line) < 1_000_000:
-                read_json(line)
-    except ValueError:
-        return False
-    return True
+def _fault_of_unread(error: ValueError, unread: Unread) -> tuple[str, str]:
+    """What is wrong and where, and the text there."""
+    if not unread.bytes_read:
+        return _fault(error, unread.text.decode())
+    characters = getattr(error, "pos", None)
+    if characters is None:
+        return str(error), ""
+    # The lines before are gone.
+    position = len(unread.text.decode()[:characters].encode())
+    start = max(position - 20, unread.marking_bytes)
+    near = unread.text[start : position + _NEAR_CHARS - 19].decode(errors="ignore")
+    return f"{_reason_of(error)} at byte {unread.place_of(position):,}", near
 
 
 def _fault(error: ValueError, text: str) -> tuple[str, str]:
-    """What is wrong and where, and the text there."""
+    """The same for a text that is whole."""
     if not isinstance(error, orjson.JSONDecodeError) and not hasattr(error, "pos"):
         return str(error), text[:_NEAR_CHARS]
     position: int = getattr(error, "pos", 0)
@@ -145,17 +142,6 @@ def _fault(error: ValueError, text: str) -> tuple[str, str]:
     start = max(0, position - 20)
     reason = _reason_of(error)
     return f"{reason} at line {line} column {column}", text[start : start + _NEAR_CHARS + 1]
-
-
-def _fault_in_rest(error: ValueError, unread: Unread) -> tuple[str, str]:
-    """The same where the lines before are gone."""
-    characters = getattr(error, "pos", None)
-    if characters is None:
-        return str(error), ""
-    position = len(unread.text.decode()[:characters].encode())
-    start = max(position - 20, unread.marking_bytes)
-    near = unread.text[start : position + _NEAR_CHARS - 19].decode(errors="ignore")
-    return f"{_reason_of(error)} at byte {unread.place_of(position):,}", near
 
 
 def _reason_of(error: ValueError) -> str:

@@ -1,32 +1,11 @@
-"""Content types, file names and character sets: what a body says about itself."""
+"""Content types and file names: what a body says about itself."""
 
-import codecs
 from dataclasses import dataclass, field
 from email.message import Message
 from functools import lru_cache
 from pathlib import PurePosixPath
 
-__all__ = [
-    "MediaType",
-    "decode_text",
-    "encoding_of",
-    "media_type_of_name",
-    "parse_media_type",
-]
-
-# Codecs of Python that are no character sets of documents, are slow on hostile input, or (UTF-7)
-# give lone surrogates.
-_NOT_CHARSETS = frozenset(
-    {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "utf-7"}
-)
-
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
+__all__ = ["MediaType", "media_type_of_name", "parse_media_type"]
 
 # What the ending of a file name says. `mimetypes` differs from machine to machine.
 _BY_SUFFIX = {
@@ -93,39 +72,3 @@ def media_type_of_name(filename: str | None) -> MediaType:
     if not filename:
         return MediaType()
     return MediaType(_BY_SUFFIX.get(PurePosixPath(filename).suffix.lower(), ""))
-
-
-def encoding_of(charset: str) -> str:
-    """The one name of an encoding of text. Raises `LookupError`, `ValueError` where it is none."""
-    codec = codecs.lookup(charset)
-    # A codec that is not of text refuses to encode one.
-    " ".encode(charset)
-    if codec.name in _NOT_CHARSETS:
-        raise LookupError(charset)
-    return codec.name
-
-
-def decode_text(body: bytes, charset: str | None) -> tuple[str, list[str]]:
-    """The text of a body and warnings about it. Never raises.
-
-    The character set is the one of the header, else of a byte order mark, else UTF-8, else
-    Latin-1; a header that is wrong counts as absent, with a warning.
-    """
-    warnings: list[str] = []
-    if charset:
-        try:
-            return body.decode(encoding_of(charset)).removeprefix("\ufeff"), warnings
-        except (LookupError, ValueError):
-            # ValueError is also what bytes that break the character set raise.
-            warnings.append(f"The body is not text in the character set {charset!r} of its header.")
-    for mark, name in _BOMS:
-        if body.startswith(mark):
-            try:
-                return body.decode(name), warnings
-            except ValueError:
-                break
-    try:
-        return body.decode("utf-8"), warnings
-    except ValueError:
-        warnings.append("The body is not UTF-8 and was read as Latin-1.")
-        return body.decode("latin-1"), warnings

@@ -3,15 +3,17 @@
 import csv
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from io import StringIO
 from itertools import chain, islice
 from typing import TextIO
 
 from tools.decoders.result import DecodeLimits
 from tools.errors import ErrorKind, RunError
+from tools.json_pieces import PIECE_BYTES
 from tools.json_text import JsonObject
 
-__all__ = ["column_names", "decode_table", "is_no_table", "looks_like_table", "rows_by_header"]
+__all__ = ["column_names", "decode_table", "looks_like_table", "rows_by_header"]
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE_CHARS = 64_000
@@ -36,35 +38,45 @@ def decode_table(
     return rows_by_header(records, limits, missing="")
 
 
-def looks_like_table(text: str) -> bool:
-    """Whether a text is surely a table: two or more rows, all with the same two or more cells."""
-    delimiter = _best_delimiter(text)
-    return delimiter is not None and _are_rows(_records(StringIO(text, newline=""), delimiter))
+def looks_like_table(text: TextIO) -> bool:
+    """Whether a text is surely a table: two or more rows, all with the same two or more cells.
 
-
-def is_no_table(head: str) -> bool:
-    """Whether a long text that begins so does surely not look like a table."""
+    Nothing of it is kept. One that has a row of `PIECE_BYTES` characters is not.
+    """
+    head = text.read(_SAMPLE_CHARS + 1)
     delimiter = _best_delimiter(head)
     if delimiter is None:
-        return True
-    # The last record is cut.
-    records = list(_records(StringIO(head, newline=""), delimiter))[:-1]
-    return sum(map(bool, records)) >= 2 and not _are_rows(records)
+        return False
+    read = 0
 
+    def lines() -> Iterator[str]:
+        nonlocal read
+        start = StringIO(head + text.readline(PIECE_BYTES), newline="")
+        for line in chain(start, iter(partial(text.readline, PIECE_BYTES), "")):
+            read += len(line)
+            if read >= PIECE_BYTES:
+                raise _LongRowError
+            yield line
 
-def _are_rows(records: Iterable[list[str]]) -> bool:
-    width = 0
-    rows = 0
-    for record in records:
-        if not record:
-            continue
-        width = width or len(record)
-        if len(record) != width:
-            return False
-        if not rows and (not all(cell.strip() for cell in record) or len(set(record)) < width):
-            return False
-        rows += 1
+    width = rows = 0
+    try:
+        for record in _records(lines(), delimiter):
+            read = 0
+            if not record:
+                continue
+            width = width or len(record)
+            if len(record) != width:
+                return False
+            if not rows and (not all(cell.strip() for cell in record) or len(set(record)) < width):
+                return False
+            rows += 1
+    except _LongRowError:
+        return False
     return rows >= 2 and width >= 2
+
+
+class _LongRowError(Exception):
+    """A quote that is never closed, most likely."""
 
 
 def _best_delimiter(text: str) -> str | None:

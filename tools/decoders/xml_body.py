@@ -2,41 +2,68 @@
 
 from collections.abc import Generator, Iterable
 from typing import Any
-from xml.parsers.expat import ExpatError
+from xml.parsers.expat import ExpatError, ParserCreate
 
-from tools.decoders.result import Decoded, DecodeLimits, undecodable
+from tools.decoders.result import DecodeLimits, undecodable
+from tools.decoders.text import Text
 from tools.errors import ErrorKind, RunError
+from tools.json_text import Json
 
-__all__ = ["decode_xml", "decode_xml_pieces", "looks_like_xml"]
+__all__ = ["decode_xml", "is_xml"]
 
 _NEAR_BYTES = 200
 
 
-def looks_like_xml(text: str) -> bool:
-    """Whether a text begins as an XML document does and is not HTML."""
-    start = text.lstrip()[:200].lower()
+def is_xml(text: Text, limits: DecodeLimits) -> bool:
+    """Whether a text begins as an XML document does, is not HTML, and is XML up to its end.
+
+    Nothing of it is kept. What is nested too deeply is left to whoever reads it.
+    """
+    start = text.head.lstrip()[:200].lower()
     if not start.startswith("<") or start.startswith(("<!doctype html", "<html")):
         return False
-    return start.startswith("<?xml") or text.rstrip().endswith(">")
+    parser = ParserCreate("utf-8")
+    depth = 0
+
+    def begin(_name: str, _attributes: object) -> None:
+        nonlocal depth
+        depth += 1
+
+    def end(_name: str) -> None:
+        nonlocal depth
+        if depth > limits.max_depth + 1:
+            raise _DeepError
+        depth -= 1
+
+    def refuse(*_entity: object) -> None:
+        raise ValueError
+
+    parser.StartElementHandler = begin
+    parser.EndElementHandler = end
+    parser.EntityDeclHandler = refuse
+    try:
+        for piece in text:
+            parser.Parse(piece, False)
+        parser.Parse(b"", True)
+    except _DeepError:
+        return True
+    except (ExpatError, ValueError):
+        return False
+    return True
 
 
-def decode_xml(body: bytes | str, label: str, limits: DecodeLimits) -> Decoded:
+class _DeepError(Exception):
+    """More levels than are read."""
+
+
+def decode_xml(
+    pieces: Iterable[bytes], encoding: str | None, label: str, limits: DecodeLimits
+) -> Json:
     """The document as an object with one key, the name of its root.
 
-    Bytes are read in the encoding that the document declares. Entity declarations are refused, so
-    nothing can be expanded or fetched. Raises `RunError` (decode, size_limit for its depth).
-    """
-    if isinstance(body, str):
-        return decode_xml_pieces([body.encode(errors="replace")], "utf-8", label, limits)
-    return decode_xml_pieces([body], None, label, limits)
-
-
-def decode_xml_pieces(
-    pieces: Iterable[bytes], encoding: str | None, label: str, limits: DecodeLimits
-) -> Decoded:
-    """The same of a body that comes in pieces, each let go as it is read.
-
-    `encoding` takes the place of the one that the document declares.
+    The pieces are let go as they are read. `encoding` takes the place of the one that the document
+    declares. Entity declarations are refused, so nothing can be expanded or fetched. Raises
+    `RunError` (decode, size_limit for its depth).
     """
     import xmltodict
 
@@ -50,8 +77,8 @@ def decode_xml_pieces(
         return key, value
 
     try:
-        value = xmltodict.parse(
-            window.give(pieces),
+        return xmltodict.parse(
+            window.give(filter(None, pieces)),
             encoding=encoding,
             disable_entities=True,
             postprocessor=check_depth,
@@ -61,7 +88,6 @@ def decode_xml_pieces(
         raise undecodable(label, "XML", str(error), near.decode(errors="replace")) from None
     except (ValueError, LookupError) as error:
         raise undecodable(label, "XML that can be read", str(error), "") from None
-    return Decoded(value)
 
 
 class _Window:

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, cast
 
 from tools.decoders.result import Decoded, DecodeLimits, undecodable
+from tools.decoders.text import Text
 from tools.errors import ErrorKind, RunError
 from tools.json_text import Json
 
-__all__ = ["decode_yaml"]
+__all__ = ["decode_yaml", "take_yaml"]
 
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 
@@ -45,6 +46,16 @@ def decode_yaml(text: str, label: str, limits: DecodeLimits) -> Decoded:
         raise undecodable(label, "YAML", str(error), text[:200]) from None
     value = documents[0] if len(documents) == 1 else documents or None
     return Decoded(value, tuple(dict.fromkeys(warnings)))
+
+
+def take_yaml(text: Text, limits: DecodeLimits) -> str:
+    """A text to be read as YAML, of which no more is taken than shows that it is too large."""
+    taken = bytearray()
+    for piece in text.take():
+        taken += piece
+        if len(taken) > limits.max_yaml_bytes:
+            break
+    return taken.decode(errors="ignore")
 
 
 def _events(text: str, loader: Any) -> Iterator[Any]:

@@ -17,9 +17,9 @@ from urllib.parse import urljoin, urlsplit
 import anyio
 
 from tools.addresses import AddressPolicy
+from tools.body import Body
 from tools.decoders import Decompressor, supported_encodings
 from tools.errors import ErrorKind, HttpFailure, RunError
-from tools.http.body import Body
 from tools.urls import origin_of
 
 if TYPE_CHECKING:

@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 import anyio
 
 from tools.context import RunContext
-from tools.decoders import Decoded, decode, decode_pieces
+from tools.decoders import decode
 from tools.errors import ErrorKind, RunError
-from tools.http import Body, OutgoingRequest, Received
-from tools.json_pieces import LARGE_BYTES
+from tools.http import OutgoingRequest, Received
 from tools.json_text import Json, JsonObject
 from tools.merging import merge_pages
 from tools.model import Pagination, RequestConfig, Step
@@ -96,24 +95,18 @@ class _PageReader:
     async def decode(self, received: Received) -> Json:
         content_type = received.header("content-type")
         if len(received.body) < _DECODED_INLINE_BYTES:
-            decoded = decode(received.body.whole(), content_type)
+            decoded = decode(received.body, content_type)
         else:
             # Other runs go on meanwhile. A cancelled run does not wait for the thread: it computes
             # within the decoder's bounds, holds nothing, and its result is dropped.
             decoded = await anyio.to_thread.run_sync(
-                _decode_in_thread, received.body, content_type, abandon_on_cancel=True
+                decode, received.body, content_type, abandon_on_cancel=True
             )
         self.record.warnings.extend(decoded.warnings)
         if decoded.file is not None:
             content = self.context.redactor.data(decoded.file.data)
             self.record.files.append(replace(decoded.file, data=content))
         return decoded.value
-
-
-def _decode_in_thread(body: Body, content_type: str | None) -> Decoded:
-    if len(body) > LARGE_BYTES:
-        return decode_pieces(body, content_type)
-    return decode(body.whole(), content_type)
 
 
 def _unsent(
