@@ -8,6 +8,8 @@ from urllib.request import getproxies
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from storage.locks import LOCKS_FOLDER
+
 __all__ = ["PREFIX", "Settings", "SettingsError"]
 
 PREFIX = "CALLSLIP_"
@@ -110,7 +112,7 @@ class Settings(BaseModel):
 
     @property
     def locks_directory(self) -> Path:
-        return self.home / "locks"
+        return self.home / LOCKS_FOLDER
 
 
 def _default_config_directory() -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from storage.errors import HomeError
+from storage.locks import lock_of
 from storage.runs import RunStore
 
 __all__ = ["Owner", "end_orphans", "hold_ownership"]
@@ -30,7 +31,7 @@ class Owner:
         """Whether the process with this id still holds its lock."""
         if owner == self.id:
             return True
-        path = self._directory / f"{owner}.lock"
+        path = lock_of(self._directory, owner)
         if not path.exists():
             return False
         try:
@@ -60,7 +61,7 @@ def hold_ownership(directory: Path, *, owns_runs: bool = True) -> Generator[Owne
     if not owns_runs:
         yield owner
         return
-    path = directory / f"{owner.id}.lock"
+    path = lock_of(directory, owner.id)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)

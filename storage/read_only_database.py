@@ -8,6 +8,8 @@ import anyio
 
 from storage.database import READERS, Database
 from storage.errors import HomeError, StorageError
+from storage.locks import LOCKS_FOLDER, is_held, lock_of
+from storage.orphans import orphans_seen, with_orphans_ended
 from storage.read_only import Sight, read_only_error
 from storage.sqlite_connections import Work, close_all, connect_to_read
 from storage.sqlite_errors import unreadable
@@ -64,7 +66,9 @@ class ReadOnlyDatabase(Database):
         for _ in range(_READ_TRIES):
             sight = await self._keep_up()
             try:
-                found = await super().read(work)
+                found = await super().read(
+                    lambda connection: with_orphans_ended(connection, self._is_alive, work)
+                )
             except StorageError:
                 if sight.is_current(self.path):
                     raise
@@ -77,9 +81,12 @@ class ReadOnlyDatabase(Database):
         raise read_only_error(self.path)
 
     async def data_version(self) -> int:
-        await self._keep_up()
+        orphans = await self.read(orphans_seen)
         # Each connection counts for itself.
-        return (self._times_opened << 32) + await super().data_version()
+        return (self._times_opened << 48) + (orphans << 32) + await super().data_version()
+
+    def _is_alive(self, owner: str) -> bool:
+        return is_held(lock_of(self.path.with_name(LOCKS_FOLDER), owner))
 
     async def _keep_up(self) -> Sight:
         async with self._opening:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from storage.blobs import Packed, PackedDocument, pack_column, pack_text
 from storage.errors import KeyTakenError
+from storage.orphans import INTERRUPTED, interrupted_detail
 from storage.outbox import add_delivery
 from storage.run_queue import enqueue_run, forget_queued, release_of
 from storage.run_reads import run_id_by_key
@@ -14,14 +15,11 @@ from storage.search import SEARCHED_BYTES, enqueue
 from storage.snapshots import store_snapshot
 from storage.step_documents import pack_steps
 from storage.watched_runs import forget_watched
-from tools.errors import ErrorDetail, ErrorKind
 from tools.json_pieces import json_head
 from tools.json_text import encode_json, encode_json_text
 from tools.run import RunOutcome, RunStatus, may_be_large, now_ms
 
-__all__ = ["INTERRUPTED", "FinishedDetails", "finish_run", "interrupt_runs", "start_run"]
-
-INTERRUPTED = "interrupted: the server stopped during the run"
+__all__ = ["FinishedDetails", "finish_run", "interrupt_runs", "start_run"]
 
 
 @dataclass(frozen=True)
@@ -187,7 +185,7 @@ def interrupt_runs(connection: sqlite3.Connection, owner: str) -> int:
     release_of(connection, owner)
     owned = "SELECT seq FROM runs WHERE owner = ? AND status = 'running'"
     seqs = [row[0] for row in connection.execute(owned, (owner,))]
-    detail = encode_json_text(ErrorDetail(kind=ErrorKind.INTERRUPTED, retryable=True).wire())
+    detail = interrupted_detail()
     for seq in seqs:
         end_run(connection, seq, RunStatus.ABORTED, INTERRUPTED)
         connection.execute("UPDATE run_details SET error_detail = ? WHERE seq = ?", (detail, seq))

@@ -11,6 +11,7 @@ import aiosqlite
 import anyio
 
 from storage import read_only
+from storage.orphans import show_orphans_as_ended
 from storage.read_only import Sight
 from storage.schema import refuse_strange, require_current
 from storage.sqlite_errors import BUSY_TIMEOUT_SECONDS, is_busy
@@ -92,6 +93,7 @@ async def connect_to_read(path: Path, sight: Sight) -> Connection:
         try:
             refuse_strange(connection, path)
             require_current(connection, path)
+            show_orphans_as_ended(connection)
         except BaseException:
             connection.close()
             raise

@@ -12,8 +12,8 @@ import pytest
 
 from server.app import open_service
 from server.settings import Settings
+from storage.orphans import INTERRUPTED
 from storage.run_lists import RunFilter
-from storage.run_writes import INTERRUPTED
 from tests.server.helpers import request_tool, script_tool, silent_upstream, start, store, until
 from tests.server.raw_client import RawClient, run_command, serving, store_tools
 from tests.web import Answer, Web

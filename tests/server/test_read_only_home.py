@@ -15,11 +15,13 @@ import pytest
 from server.app import open_service
 from server.settings import Settings
 from storage.api_keys import Scope
+from storage.orphans import INTERRUPTED
 from tests.only_readable import bound, content_of, only_readable
 from tests.server.helpers import request_tool, script_tool, silent_upstream, start, store, until
 from tests.server.raw_client import COMMAND, RawClient, environment, serving, store_tools
 from tests.server.rest.helpers import rest_client
 from tests.web import Answer, Web
+from tools.run import RunStatus
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file modes")
 
@@ -153,9 +155,18 @@ async def test_what_was_recorded_is_shown_however_the_home_was_left(
             "two": "success",
             "three": "failed",
             "much": "success",
-            # Whether its process lives is not looked for.
-            "cut": "aborted" if leave is closed else "running",
+            "cut": "aborted",
         }
+        listed = await data("runs", "list", "--status", "aborted")
+        assert ([one["runId"] for one in listed["data"]], listed["total"]) == (["cut"], 1)
+        assert (await data("runs", "list", "--status", "running"))["total"] == 0
+        (counts,) = (
+            one for one in (await data("runs", "stats"))["data"] if one["toolId"] == "slow"
+        )
+        assert (counts["running"], counts["aborted"]) == (0, 1)
+        cut = await data("runs", "show", "cut")
+        assert "interrupted" in cut["error"]
+        assert (await data("runs", "explain", "cut"))["run"]["status"] == "aborted"
         for words, run_ids in (("giraffe", ["two", "one"]), ("elephant", ["three"])):
             found = await data("runs", "list", "--search", words)
             assert [one["runId"] for one in found["data"]] == run_ids
@@ -282,17 +293,13 @@ async def test_a_host_is_shown_everything_and_told_why_nothing_runs(home: Path, 
             answer = await client.call("get_run", {"runId": "one"})
             assert answer["structuredContent"]["status"] == "success"
             answer = await client.call("get_run", {"runId": "cut"})
-            assert answer["structuredContent"]["status"] == "running"
+            assert answer["structuredContent"]["status"] == "aborted"
             uri = "callslip://runs/two"
             (content,) = (await client.request("resources/read", {"uri": uri}))["contents"]
             assert json.loads(content["text"])["data"] == {"animal": "giraffe"}
-            for name, arguments in (
-                ("rerun_run", {"runId": "one"}),
-                ("cancel_run", {"runId": "cut"}),
-            ):
-                answer = await client.call(name, arguments)
-                assert answer["isError"]
-                assert REFUSED[0] in answer["content"][0]["text"]
+            answer = await client.call("rerun_run", {"runId": "one"})
+            assert answer["isError"]
+            assert REFUSED[0] in answer["content"][0]["text"]
         assert content_of(home) == before
     (line,) = client.errors.decode().splitlines()
     assert all(words in line for words in (*REFUSED, str(home)))
@@ -334,3 +341,31 @@ async def test_what_a_server_that_may_write_does_is_seen(home: Path, web: Web) -
                 await store(beside, script_tool("new", "1"))
                 await client.notified("notifications/tools/list_changed")
                 assert "new" in await client.tools()
+
+
+async def test_a_run_of_another_process_goes_on_until_that_is_gone(home: Path) -> None:
+    async with silent_upstream() as upstream:
+        await store_tools(home, [request_tool("slow", f"{upstream.url}/x")])
+        async with serving(home) as writing:
+            await writing.begin_call("slow", {}, **{"callslip/runId": "cut"})
+            await until(lambda: upstream.requests == 1, "the request is on its way")
+            with only_readable(home):
+                async with reading_server(home) as client:
+                    seen = partial(client.call, "get_run", {"runId": "cut"})
+                    assert (await seen())["structuredContent"]["status"] == "running"
+                    answer = await client.call("cancel_run", {"runId": "cut"})
+                    assert answer["isError"]
+                    assert REFUSED[0] in answer["content"][0]["text"]
+                    await client.request("resources/subscribe", {"uri": "callslip://runs/cut"})
+                    writing.process.kill()
+                    await writing.ended()
+                    await client.notified("notifications/resources/updated")
+                    run = (await seen())["structuredContent"]
+                    assert run["status"] == "aborted"
+                    assert "interrupted" in run["error"]
+                    listed = await client.call("list_runs", {"status": "aborted"})
+                    assert listed["structuredContent"]["total"] == 1
+    async with open_service(Settings(home=home, proxies={})) as service:
+        run = await service.get_run("cut")
+        assert run is not None
+        assert (run.status, run.error) == (RunStatus.ABORTED, INTERRUPTED)

@@ -16,8 +16,8 @@ from server.settings import Settings
 from server.views import tool_view
 from storage.errors import HomeError, RunExistsError, StorageError
 from storage.opening import open_database
+from storage.orphans import INTERRUPTED
 from storage.run_lists import RunFilter
-from storage.run_writes import INTERRUPTED
 from tests.server.helpers import (
     WAIT_SECONDS,
     SilentUpstream,

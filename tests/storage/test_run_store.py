@@ -16,9 +16,9 @@ from storage.database import Database
 from storage.errors import KeyTakenError, RunExistsError
 from storage.objects import ObjectStore
 from storage.opening import open_database
+from storage.orphans import INTERRUPTED
 from storage.run_lists import RunFilter
 from storage.run_record import NewRun, StoredRun
-from storage.run_writes import INTERRUPTED
 from storage.runs import RunStore
 from tools.errors import ErrorDetail, ErrorKind
 from tools.json_pieces import weighs_much
