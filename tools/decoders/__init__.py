@@ -11,7 +11,13 @@ from tools.body import Body
 from tools.decoders.archive import check_archive, gunzip, inner_name, zip_entries
 from tools.decoders.compression import Decompressor, supported_encodings
 from tools.decoders.content import Content, first_bytes
-from tools.decoders.json_body import decode_json_body, decode_ndjson, is_ndjson, is_no_json
+from tools.decoders.json_body import (
+    begins_as_json,
+    decode_json_body,
+    decode_ndjson,
+    is_ndjson,
+    is_no_json,
+)
 from tools.decoders.media_type import MediaType, media_type_of_name, parse_media_type
 from tools.decoders.pdf import decode_pdf
 from tools.decoders.result import Decoded, DecodeLimits, StoredFile
@@ -255,9 +261,15 @@ class _Body:
 
     def _json_in(self, text: Text) -> Decoded | None:
         """The JSON or NDJSON that a text without that label is, None where it is neither."""
-        if is_no_json(text.head):
+        if not begins_as_json(text.head):
             return None
-        if is_json(text):
+        if self.size <= LARGE_BYTES:
+            # Sooner read than proved.
+            with suppress(ValueError):
+                return Decoded(decode_json(b"".join(text)), text.warnings)
+        elif is_no_json(text.head):
+            return None
+        elif is_json(text):
             return Decoded(decode_json_body(text, self.label), text.warnings)
         if is_ndjson(text, self.limits):
             lines = text.take_lines("\n")

@@ -13,9 +13,10 @@ from tools.json_pieces import PIECE_BYTES
 from tools.json_reader import Unread, is_json, read_pieces
 from tools.json_text import Json, decode_json
 
-__all__ = ["decode_json_body", "decode_ndjson", "is_ndjson", "is_no_json"]
+__all__ = ["begins_as_json", "decode_json_body", "decode_ndjson", "is_ndjson", "is_no_json"]
 
 _NEAR_CHARS = 120
+_FIRST_SIGNS = frozenset('{["-0123456789tfn')
 #: So many values have to be containers for a text to count as lines of JSON.
 _LINES_LOOKED_AT = 20
 #: Lines up to here take less time read at once than in pieces.
@@ -94,14 +95,17 @@ def _parts(lines: Iterable[str]) -> Iterator[str]:
     return (part for line in lines for part in line.removesuffix("\n").split("\x1e"))
 
 
+def begins_as_json(head: str) -> bool:
+    """Whether the first sign of a text is one of JSON's."""
+    return head.lstrip()[:1] in _FIRST_SIGNS
+
+
 def is_no_json(head: str) -> bool:
     """Whether a text that begins so is surely neither JSON nor one JSON value a line.
 
     A fault in the first half of its head is one of the text; one behind that may be that it is cut.
     """
     head = head.strip()
-    if head[:1] not in '{["-0123456789tfn':
-        return True
     line = head.partition("\n")[0]
     try:
         if line.startswith(("{", "[")):
