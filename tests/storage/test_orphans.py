@@ -1,6 +1,7 @@
 """Runs of processes that are gone, where nobody may write: as the next writer ends them."""
 
 import sqlite3
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
@@ -147,3 +148,10 @@ def test_a_lock_is_seen_without_writing(tmp_path: Path) -> None:
         assert is_held(lock)
     lock.touch()
     assert not is_held(lock)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="making links needs a right there")
+def test_a_lock_that_cannot_be_looked_at_counts_as_held(tmp_path: Path) -> None:
+    lock = tmp_path / "some.lock"
+    lock.symlink_to(lock)
+    assert is_held(lock)

@@ -106,7 +106,7 @@ def is_no_json(head: str) -> bool:
     A fault in the first half of its head is one of the text; one behind that may be that it is cut.
     """
     head = head.strip()
-    line = head.partition("\n")[0]
+    line = next(_parts([head.partition("\n")[0]]))
     try:
         if line.startswith(("{", "[")):
             decode_json(line.encode())

@@ -10,7 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tools.body import Body
@@ -92,6 +92,7 @@ def in_a_zip(content: bytes, name: str = "answer") -> bytes:
 
 @settings(max_examples=400, deadline=None)
 @given(TEXTS, ENCODINGS, st.sampled_from(CONTENT_TYPES), st.integers(1, 300))
+@example("\x1e\t[1,2]\x1e\t[1,2]", "utf-8", None, 1)
 def test_a_body_in_pieces_is_what_it_is_whole(
     text: str, encoding: str, content_type: str | None, size: int
 ) -> None:
