@@ -47,6 +47,8 @@ _ESCAPE = re.compile(
 
 _CONTAINERS = (dict, list)
 
+#: What orjson reads.
+_LEVELS_READ = 1024
 #: The SDK of MCP refuses a message of some 200 levels, on both ends.
 MOST_LEVELS = 100
 
@@ -74,10 +76,15 @@ def decode_json(data: bytes) -> Json:
 
 
 def _decode_exactly(data: bytes) -> Json:
+    too_deep = "the JSON is nested too deeply"
     try:
-        return json.loads(data, parse_constant=_refuse_constant, parse_float=_finite)
+        value = json.loads(data, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError:
-        raise ValueError("the JSON is nested too deeply") from None
+        raise ValueError(too_deep) from None
+    # Newer Pythons go on to where others cannot follow.
+    if nests_deeply(value, data, most_levels=_LEVELS_READ):
+        raise ValueError(too_deep)
+    return value
 
 
 def encode_json(value: Json) -> bytes:

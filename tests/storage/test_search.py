@@ -2,6 +2,7 @@
 
 import random
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -166,12 +167,12 @@ def test_a_search_of_very_many_words_is_refused() -> None:
 
 @given(words=st.text(max_size=40))
 def test_whatever_a_person_types_is_an_expression_or_a_clear_refusal(words: str) -> None:
-    connection = sqlite3.connect(":memory:")
-    connection.execute("CREATE VIRTUAL TABLE t USING fts5 (tool, inputs, error, result)")
     try:
         expression = match_expression(words)
     except SearchError:
         return
-    if not any("\ud800" <= one <= "\udfff" for one in words):
+    if any("\ud800" <= one <= "\udfff" for one in words):
+        return
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE VIRTUAL TABLE t USING fts5 (tool, inputs, error, result)")
         connection.execute("SELECT 1 FROM t WHERE t MATCH ?", (expression,)).fetchall()
-    connection.close()

@@ -1,6 +1,5 @@
 """The outcome of one evaluation."""
 
-import json
 from typing import Self, cast
 
 from tools.errors import ErrorKind, RunError
@@ -15,18 +14,16 @@ _NO_NAMES: frozenset[str] = frozenset()
 
 
 def decode_script_json(data: bytes) -> Json:
-    """Decode JSON text made by JavaScript, which may hold lone surrogates as escapes."""
+    """Decode JSON text made by JavaScript. Raises `RunError` (script_limit)."""
     try:
         return decode_json(data)
     except ValueError:
-        try:
-            return json.loads(data)
-        except RecursionError:
-            raise RunError(
-                ErrorKind.SCRIPT_LIMIT,
-                "The result of the script is nested too deeply",
-                hint="Return a value of at most about a thousand levels.",
-            ) from None
+        # All else is as the engine made it.
+        raise RunError(
+            ErrorKind.SCRIPT_LIMIT,
+            "The result of the script is nested too deeply",
+            hint="Return a value of at most about a thousand levels.",
+        ) from None
 
 
 class ScriptValue:
