@@ -271,7 +271,7 @@ class _Body:
             return None
         elif is_json(text):
             return Decoded(decode_json_body(text, self.label), text.warnings)
-        if is_ndjson(text, self.limits):
+        if is_ndjson(text):
             lines = text.take_lines("\n")
             return Decoded(decode_ndjson(lines, self.label, self.limits), text.warnings)
         return None

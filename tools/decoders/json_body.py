@@ -60,11 +60,10 @@ def decode_ndjson(lines: Iterable[str], label: str, limits: DecodeLimits) -> lis
     return rows
 
 
-def is_ndjson(text: Text, limits: DecodeLimits) -> bool:
+def is_ndjson(text: Text) -> bool:
     """Whether a text is two or more lines of JSON, the first ones objects or arrays.
 
-    Nothing of it is kept. One with a line of `PIECE_BYTES` characters is not; one with more than
-    `max_rows` is left to whoever reads it.
+    Nothing of it is kept. One with a line of `PIECE_BYTES` characters is not.
     """
     # What is left of a longer line is no JSON.
     lines = iter(partial(text.lines("\n").readline, PIECE_BYTES), "")
@@ -77,8 +76,6 @@ def is_ndjson(text: Text, limits: DecodeLimits) -> bool:
             return False
         if not _is_value(part.encode()):
             return False
-        if count > limits.max_rows:
-            break
     return count >= 2
 
 

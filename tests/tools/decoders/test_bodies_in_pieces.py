@@ -222,43 +222,49 @@ def long_lines() -> str:
     return '{"content": "' + "QUJD" * 3_000_000 + '" and so on'
 
 
-#: The content types and bodies of what is large, packed or not.
-LARGE: dict[str, tuple[str | None, Callable[[], str | bytes]]] = {
-    "text": ("text/plain", lines),
-    "log": ("text/plain", lambda: "[" + lines()),
-    "html": ("text/html; charset=utf-8", lambda: "<p>" + lines()),
-    "latin-1": ("text/plain; charset=iso-8859-1", lambda: lines().encode("latin-1")),
-    "not in its character set": ("text/plain; charset=utf-8", lambda: lines().encode("latin-1")),
-    "text that begins as JSON": ("text/plain", long_lines),
-    "json": ("text/plain", lambda: encode_json_text(rows())),
-    "utf-16 json": ("application/json; charset=utf-16", lambda: text_in_utf_16(rows())),
-    "json with a mark": ("application/json", lambda: text_in_utf_16(rows())),
-    "one": ("text/plain", lambda: encode_json_text({"content": "QUJD" * 3_000_000})),
-    "untyped": (None, lambda: encode_json_text(rows())),
+#: What is large, packed or not: the type of its value, its content type, and how it is made.
+LARGE: dict[str, tuple[type, str | None, Callable[[], str | bytes]]] = {
+    "text": (str, "text/plain", lines),
+    "log": (str, "text/plain", lambda: "[" + lines()),
+    "html": (str, "text/html; charset=utf-8", lambda: "<p>" + lines()),
+    "latin-1": (str, "text/plain; charset=iso-8859-1", lambda: lines().encode("latin-1")),
+    "not in its character set": (
+        str,
+        "text/plain; charset=utf-8",
+        lambda: lines().encode("latin-1"),
+    ),
+    "text that begins as JSON": (str, "text/plain", long_lines),
+    "json": (list, "text/plain", lambda: encode_json_text(rows())),
+    "utf-16 json": (list, "application/json; charset=utf-16", lambda: text_in_utf_16(rows())),
+    "json with a mark": (list, "application/json", lambda: text_in_utf_16(rows())),
+    "one": (dict, "text/plain", lambda: encode_json_text({"content": "QUJD" * 3_000_000})),
+    "untyped": (list, None, lambda: encode_json_text(rows())),
     "untyped text": (
+        str,
         None,
         lambda: "".join(f"{n} words{', more' * (n % 3)}\n" for n in range(800_000)),
     ),
-    "untyped base64": ("application/octet-stream", lambda: "QUJD" * 3_000_000),
-    "untyped table": (None, table),
-    "untyped quote": (None, lambda: 'a,b\n1,"' + "2,3\n" * 3_000_000),
-    "untyped xml": ("application/octet-stream", lambda: f"<rows>{xml_rows()}</rows>"),
-    "untyped ndjson": (None, lambda: "\n".join(map(encode_json_text, rows()))),
-    "csv": ("text/csv", lambda: "a,b,c\n" + lines()),
-    "latin-1 csv": ("text/csv; charset=latin-1", lambda: table().encode("latin-1")),
-    "tsv": ("text/tab-separated-values", lambda: "a\tb\n" + lines()),
-    "ndjson": ("application/x-ndjson", lambda: "\n".join(map(encode_json_text, rows()))),
-    "ndjson as text": ("text/plain", lambda: "\n".join(map(encode_json_text, rows()))),
-    "xml": ("application/xml", lambda: f"<rows>{xml_rows()}</rows>"),
+    "untyped base64": (str, "application/octet-stream", lambda: "QUJD" * 3_000_000),
+    "untyped table": (list, None, table),
+    "untyped quote": (str, None, lambda: 'a,b\n1,"' + "2,3\n" * 3_000_000),
+    "untyped xml": (dict, "application/octet-stream", lambda: f"<rows>{xml_rows()}</rows>"),
+    "untyped ndjson": (list, None, lambda: "\n".join(map(encode_json_text, rows()))),
+    "csv": (list, "text/csv", lambda: "a,b,c\n" + lines()),
+    "latin-1 csv": (list, "text/csv; charset=latin-1", lambda: table().encode("latin-1")),
+    "tsv": (list, "text/tab-separated-values", lambda: "a\tb\n" + lines()),
+    "ndjson": (list, "application/x-ndjson", lambda: "\n".join(map(encode_json_text, rows()))),
+    "ndjson as text": (list, "text/plain", lambda: "\n".join(map(encode_json_text, rows()))),
+    "xml": (dict, "application/xml", lambda: f"<rows>{xml_rows()}</rows>"),
     "latin-1 xml": (
+        dict,
         "application/xml",
         lambda: (f"<?xml version='1.0' encoding='iso-8859-1'?><rows>{xml_rows()}</rows>").encode(
             "latin-1"
         ),
     ),
-    "zip": ("application/zip", lambda: in_a_zip(encode_json(rows()))),
-    "zipped table": (None, lambda: in_a_zip(table().encode())),
-    "gzip": ("application/gzip", lambda: gzip.compress(lines().encode(), 1)),
+    "zip": (dict, "application/zip", lambda: in_a_zip(encode_json(rows()))),
+    "zipped table": (dict, None, lambda: in_a_zip(table().encode())),
+    "gzip": (list, "application/gzip", lambda: gzip.compress(lines().encode(), 1)),
 }
 
 
@@ -268,7 +274,7 @@ def text_in_utf_16(value: Json) -> bytes:
 
 @pytest.mark.parametrize("name", LARGE)
 def test_the_body_is_let_go_while_the_value_is_made(name: str) -> None:
-    content_type, make = LARGE[name]
+    kind, content_type, make = LARGE[name]
     made = make()
     content = made.encode() if isinstance(made, str) else made
     del made
@@ -283,6 +289,7 @@ def test_the_body_is_let_go_while_the_value_is_made(name: str) -> None:
         tracemalloc.stop()
     assert len(unpacked(content)) > 1.2 * ROOM
     assert peak < max(before, after) + ROOM
+    assert isinstance(decoded.value, kind)
     assert decoded == decode(content, content_type)
 
 
