@@ -28,6 +28,7 @@ from tools.run import RunOutcome, RunStatus, StepRecord, may_be_large, now_ms
 from tools.scope import Scope, short_credentials, visible_credentials
 from tools.scripts import Script, ScriptForm, ScriptSession, ScriptValue, js_text
 from tools.steps import run_item
+from tools.threads import run_in_thread
 from tools.touches import is_reading
 
 __all__ = ["Execution", "TakenSteps"]
@@ -438,14 +439,14 @@ class Execution:
         redactor = self._context.redactor
         if redactor and self._is_large(data):
             # Other runs go on between its pieces.
-            return await anyio.to_thread.run_sync(redactor.json, data)
+            return await run_in_thread(partial(redactor.json, data))
         return redactor.json(data)
 
     async def _set_data(self, outcome: RunOutcome, data: Json) -> None:
         is_large = self._is_large(data)
         set_data = partial(outcome.set_data, data, is_large=is_large)
         if is_large:
-            await anyio.to_thread.run_sync(set_data)
+            await run_in_thread(set_data)
         else:
             set_data()
 

@@ -5,13 +5,13 @@ filter finds something in it, or looks for keys, it is not kept.
 """
 
 from collections.abc import Sequence
-
-import anyio
+from functools import partial
 
 from tools.errors import RunError
 from tools.json_text import Json, decode_json, encode_json, encode_json_text
 from tools.response_filters import FilterSpec, PatternMatcher, apply_response_filters
 from tools.run import Exchange, StepRecord
+from tools.threads import run_in_thread
 
 __all__ = ["drop_answers", "filter_answers", "filtered_excerpt"]
 
@@ -86,7 +86,7 @@ async def _filtered(
         if exchange.truncated:
             raise ValueError("the end is missing")
         value: Json = (
-            await anyio.to_thread.run_sync(decode_json, body) if is_large else (decode_json(body))
+            await run_in_thread(partial(decode_json, body)) if is_large else decode_json(body)
         )
     except ValueError:
         return await _kept_text(body, filters, matcher)
@@ -94,7 +94,7 @@ async def _filtered(
     if not outcome.changed:
         return body
     if is_large:
-        return await anyio.to_thread.run_sync(encode_json, outcome.value)
+        return await run_in_thread(partial(encode_json, outcome.value))
     return encode_json(outcome.value)
 
 

@@ -1,5 +1,6 @@
 """Results too large for the database: recorded whole, read in parts, never passed through whole."""
 
+import gc
 import gzip
 import json
 import random
@@ -19,12 +20,13 @@ from server.service import Service
 from server.settings import Settings
 from storage.audit import audit
 from storage.objects import ObjectStore
-from tests.server.helpers import WAIT_SECONDS, request_tool, start, store
+from tests.server.helpers import WAIT_SECONDS, request_tool, start, store, until
 from tests.server.raw_client import run_command
 from tests.server.test_cli import as_json
 from tests.server.test_mcp import ERAS, MODERN, call, connected, text
 from tests.server.test_systems import add_system
 from tests.web import Answer, Web
+from tools.errors import RunError
 from tools.json_text import encode_json
 from tools.run import RequestSource, RunStatus
 
@@ -350,3 +352,38 @@ async def test_one_process_reads_what_another_recorded(
     async with open_service(settings) as other:
         run: Any = await other.get_run(large, with_large=True)
     assert run.data == ROWS
+
+
+UNREADABLE = {
+    "broken": ("application/json", b'[{"id": 1},' * 100_000),
+    "broken line": ("application/x-ndjson", b'{"id": 1}\n' * 100_000 + b"{"),
+    "filtered": ("application/json", b"[" + b'{"id": "secret"},' * 60_000 + b"0]"),
+    "outside its schema": ("application/json", b"[" + b'{"id": 1},' * 60_000 + b"0]"),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+async def test_one_that_fails_leaves_nothing_for_the_collector(
+    service: Service, web: Web, name: str
+) -> None:
+    content_type, body = UNREADABLE[name]
+    web.answers(Answer(body, headers={"content-type": content_type}))
+    fields: dict[str, Any] = {}
+    if name == "filtered":
+        secret = {"id": "f", "target": "VALUES", "pattern": "secret", "action": "FAIL"}
+        fields["responseFilters"] = [secret]
+    if name == "outside its schema":
+        fields["outputSchema"] = {"type": "array", "items": {"type": "string"}}
+    await store(service, request_tool("large", web.url, retries=0, **fields))
+    gc.collect()
+    gc.disable()
+    try:
+        outcome = await (await start(service, "large")).wait()
+        assert outcome.status == RunStatus.FAILED
+        del outcome
+        await until(
+            lambda: not any(isinstance(one, RunError) for one in gc.get_objects()),
+            "the error and what it holds is let go",
+        )
+    finally:
+        gc.enable()

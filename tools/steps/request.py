@@ -1,8 +1,7 @@
 """Request steps: pages are asked for, decoded and merged until there are no more."""
 
 from dataclasses import dataclass, replace
-
-import anyio
+from functools import partial
 
 from tools.context import RunContext
 from tools.decoders import decode
@@ -19,6 +18,7 @@ from tools.sending import send
 from tools.steps.prepare import prepare_request
 from tools.system import System
 from tools.templates import Resolver, render_text
+from tools.threads import run_in_thread
 from tools.touches import is_reading
 
 __all__ = ["run_request"]
@@ -99,8 +99,8 @@ class _PageReader:
         else:
             # Other runs go on meanwhile. A cancelled run does not wait for the thread: it computes
             # within the decoder's bounds, holds nothing, and its result is dropped.
-            decoded = await anyio.to_thread.run_sync(
-                decode, received.body, content_type, abandon_on_cancel=True
+            decoded = await run_in_thread(
+                partial(decode, received.body, content_type), abandon_on_cancel=True
             )
         self.record.warnings.extend(decoded.warnings)
         if decoded.file is not None:
