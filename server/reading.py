@@ -10,10 +10,13 @@ from tools.json_text import Json, JsonObject
 if TYPE_CHECKING:
     import jsonpath
 
-__all__ = ["ReadingError", "keep_fields", "read_part", "without"]
+__all__ = ["MAX_TEXT_LIMIT", "ReadingError", "keep_fields", "read_part", "without"]
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
+#: In characters; a text that is no longer than the first is given whole.
+DEFAULT_TEXT_LIMIT = 10_000
+MAX_TEXT_LIMIT = 100_000
 _MAX_PATH_CHARACTERS = 1000
 #: More matches than this are a page, not a reading.
 _MAX_MATCHES = 100_000
@@ -34,17 +37,23 @@ def read_part(
     fields: Sequence[str] | None = None,
     offset: int | None = None,
     limit: int | None = None,
+    pages_texts: bool = False,
 ) -> JsonObject:
     """`{value, total, offset, limit, hasMore}`: a page of what `path` finds (RFC 9535).
 
     A path with one place gives the value there, a path with wildcards the list of all matches. A
-    list is paged; of anything else there is one. `fields` keeps these keys of objects. Raises
-    `ReadingError`.
+    list is paged, and where it `pages_texts` a long text, by characters; of anything else there is
+    one. `fields` keeps these keys of objects. Raises `ReadingError`.
     """
     selected = value if path is None else _select(value, path)
     start = 0 if offset is None else offset
     if start < 0:
         raise ReadingError(f"offset is {start}; valid is 0 or more")
+    if pages_texts and isinstance(selected, str) and len(selected) > DEFAULT_TEXT_LIMIT:
+        size = DEFAULT_TEXT_LIMIT if limit is None else limit
+        if not 1 <= size <= MAX_TEXT_LIMIT:
+            raise ReadingError(f"limit is {size}; valid of a text is 1 to {MAX_TEXT_LIMIT}")
+        return _page(selected[start : start + size], len(selected), start, size)
     size = DEFAULT_LIMIT if limit is None else limit
     if not 1 <= size <= MAX_LIMIT:
         raise ReadingError(f"limit is {size}; valid is 1 to {MAX_LIMIT}")
@@ -58,12 +67,16 @@ def read_part(
         }
     rows = cast("list[Any]", selected)
     page = [_keep(row, fields) for row in rows[start : start + size]]
+    return _page(page, len(rows), start, size)
+
+
+def _page(value: Json, total: int, start: int, size: int) -> JsonObject:
     return {
-        "value": page,
-        "total": len(rows),
+        "value": value,
+        "total": total,
         "offset": start,
         "limit": size,
-        "hasMore": start + size < len(rows),
+        "hasMore": start + size < total,
     }
 
 

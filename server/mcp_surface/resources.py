@@ -4,12 +4,14 @@ The same readers stand behind the history tools, so both always say the same.
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import partial
 
 import anyio
 
 from server.connections import UnknownSystemError
-from server.mcp_surface.uris import Address, parse_uri
+from server.mcp_surface.too_large import is_too_large, without_large_data
+from server.mcp_surface.uris import Address, parse_uri, run_uri
 from server.reading import ReadingError, keep_fields, read_part
 from server.run_queries import (
     RUN_FILTERS,
@@ -26,10 +28,18 @@ from server.workflow_view import workflow_view
 from storage.run_lists import RunFilter
 from storage.search import SearchError
 from tools.decoders import StoredFile
+from tools.json_pieces import weighs_much
 from tools.json_text import Json, JsonObject
 from tools.run import RunStatus
 
-__all__ = ["BadParameterError", "NotFoundError", "read_resource", "read_results", "run_page"]
+__all__ = [
+    "BadParameterError",
+    "NotFoundError",
+    "read_resource",
+    "read_results",
+    "read_step",
+    "run_page",
+]
 
 #: The forms in which one record can be read.
 VIEWS = ("tool", "workflow")
@@ -70,7 +80,7 @@ async def _read(service: Service, address: Address, uri: str) -> Json | StoredFi
             return await read_results(service, run_id, address.parameters)
         case ("runs", run_id, "steps", step_id):
             refuse_unknown(address.parameters, _PLACES | {"fields"}, "a step")
-            return await _read_step(service, run_id, step_id, address.parameters)
+            return await read_step(service, run_id, step_id, address.parameters)
         case ("runs", run_id, "files", key):
             refuse_unknown(address.parameters, (), "a file")
             return await service.get_file(run_id, key)
@@ -96,9 +106,16 @@ async def _read_run(service: Service, run_id: str, parameters: Mapping[str, str]
     view = chosen_view(given, node_ids, "tool")
     summary = _choice(parameters, "summary", ("true", "false"), "false") == "true"
     run = await service.get_run(run_id)
+    shown = without_large_data(run)
     if view == "tool":
-        return tool_view(run, summary=summary)
-    return workflow_view(run, summary=summary, node_ids=wanted_nodes(node_ids))
+        record = tool_view(shown, summary=summary)
+        if shown is not run and not summary:
+            record["next"] = (
+                f"large data is left out; {run_uri(run_id)}/results and /steps/{{stepId}} with "
+                "path, offset and limit read it in parts"
+            )
+        return record
+    return workflow_view(shown, summary=summary, node_ids=wanted_nodes(node_ids))
 
 
 async def run_page(service: Service, parameters: Mapping[str, Json]) -> JsonObject:
@@ -135,10 +152,11 @@ async def read_results(service: Service, run_id: str, parameters: Mapping[str, J
     run = await service.get_run(run_id, with_steps=False, with_large=is_part)
     if run.status is RunStatus.RUNNING:
         raise NotFoundError(f"run {run_id} is still running; wait for it with get_run")
-    if run.result is None and run.result_uri is not None and not is_part:
+    if not is_part and (run.result_uri is not None or is_too_large(run)):
+        place = "" if run.result_uri is None else f", or open {run.result_uri}"
         raise BadParameterError(
             f"the result of run {run_id} has {run.result_bytes:,} bytes, too many to be read "
-            f"whole: add path, offset or limit, or open {run.result_uri}"
+            f"whole: add path, offset or limit{place}"
         )
     if run.result is None and run.status is RunStatus.SUCCESS:
         raise NotFoundError(f"the result of run {run_id} cannot be read ({run.damage})")
@@ -151,9 +169,13 @@ async def read_results(service: Service, run_id: str, parameters: Mapping[str, J
     return keep_fields(value, _fields(parameters))
 
 
-async def _read_step(
+async def read_step(
     service: Service, run_id: str, step_id: str, parameters: Mapping[str, Json]
 ) -> Json:
+    """The record of a step, or with parameters a part of its data.
+
+    Raises `UnknownRunError`, `NotFoundError`, `BadParameterError`.
+    """
     run = await service.get_run(run_id, with_large=bool(_PLACES & parameters.keys()))
     step = next((step for step in run.steps if step.get("stepId") == step_id), None)
     if step is None:
@@ -161,7 +183,11 @@ async def _read_step(
         raise NotFoundError(f"run {run_id} has no step {step_id}; it has: {known}")
     if _PLACES & parameters.keys():
         return await _part(step.get("data"), parameters, None)
-    return step
+    if weighs_much(step.get("data")):
+        raise BadParameterError(
+            f"the data of step {step_id} is too large to be read whole: add path, offset or limit"
+        )
+    return without_large_data(replace(run, steps=[step])).steps[0]
 
 
 async def _part(value: Json, parameters: Mapping[str, Json], size: int | None) -> JsonObject:
@@ -172,6 +198,7 @@ async def _part(value: Json, parameters: Mapping[str, Json], size: int | None) -
         fields=_fields(parameters),
         offset=_number(parameters, "offset", 0) if "offset" in parameters else None,
         limit=_number(parameters, "limit", 1) if "limit" in parameters else None,
+        pages_texts=True,
     )
     try:
         if size is not None and size <= _READ_INLINE_BYTES:

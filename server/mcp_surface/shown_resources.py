@@ -7,12 +7,13 @@ from importlib.resources import files
 from server.mcp_surface.cursors import BadCursorError, decode_cursor, encode_cursor
 from server.mcp_surface.resources import read_resource
 from server.mcp_surface.selection import Selection
+from server.mcp_surface.too_large import bounded_text
 from server.mcp_surface.uris import TEMPLATES, TOOL_FORMAT_URI, run_uri
 from server.service import Service
 from storage.run_lists import RunFilter
 from storage.run_record import StoredRun
 from tools.decoders.result import StoredFile
-from tools.json_text import JsonObject, encode_json_text
+from tools.json_text import JsonObject
 from tools.run import rfc3339
 
 __all__ = ["ShownResources", "resource_templates"]
@@ -76,7 +77,7 @@ class ShownResources:
                 blob = base64.b64encode(value.data).decode()
                 content = {"mimeType": value.content_type, "blob": blob}
             else:
-                content = {"mimeType": "application/json", "text": encode_json_text(value)}
+                content = {"mimeType": "application/json", "text": bounded_text(value)}
         return {"contents": [{"uri": uri, **content}]}
 
 

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import anyio
 import pytest
 from mcp.shared.exceptions import MCPError
+from mcp.types import TextResourceContents
 
 from server.app import open_service
 from server.reruns import RerunRequest
@@ -387,3 +388,76 @@ async def test_one_that_fails_leaves_nothing_for_the_collector(
         )
     finally:
         gc.enable()
+
+
+WORDS = "a caf\u00e9 and a croissant, " * 300_000
+
+
+@pytest.fixture
+async def repetitive(service: Service, web: Web) -> str:
+    """A run with a result, and a step beside it, of megabytes that compress to little."""
+    web.answers(Answer({"text": WORDS, "count": 1}))
+    tool = request_tool("words", web.url, retries=0, outputTransform="(s) => s.get.data.text")
+    await store(service, tool)
+    active = await start(service, "words", run_id="words")
+    assert (await active.wait()).data == WORDS
+    return active.run_id
+
+
+@ERAS
+async def test_a_text_is_read_on_by_characters(era: str, repetitive: str, service: Service) -> None:
+    async with connected(service, era) as client:
+        answer = await call(client, "words")
+        assert "offset" in text(answer)
+        read = ""
+        for _ in range(3):
+            arguments = {"runId": repetitive, "offset": len(read), "limit": 8_000}
+            part = (await call(client, "read_result", arguments))["structuredContent"]
+            assert (part["total"], part["hasMore"]) == (len(WORDS), True)
+            read += part["value"]
+        assert read == WORDS[:24_000]
+        arguments = {"runId": repetitive, "offset": len(WORDS) - 5}
+        part = (await call(client, "read_result", arguments))["structuredContent"]
+        assert (part["value"], part["hasMore"]) == (WORDS[-5:], False)
+        arguments = {"runId": repetitive, "limit": 100_001}
+        assert (await call(client, "read_result", arguments))["isError"]
+
+
+@ERAS
+async def test_what_a_step_received_is_read_in_parts_too(
+    era: str, repetitive: str, service: Service
+) -> None:
+    async with connected(service, era) as client:
+        arguments = {"runId": repetitive, "stepId": "get", "path": "$.data.text", "limit": 7}
+        part = (await call(client, "read_result", arguments))["structuredContent"]
+        assert (part["value"], part["total"]) == (WORDS[:7], len(WORDS))
+        refused = await call(client, "read_result", {"runId": repetitive, "stepId": "none"})
+        assert refused["isError"]
+        assert "it has: get" in text(refused)
+
+
+@ERAS
+async def test_megabytes_are_not_read_whole_however_well_they_compress(
+    era: str, repetitive: str, service: Service
+) -> None:
+    uri = f"callslip://runs/{repetitive}"
+    async with connected(service, era) as client:
+
+        async def read(address: str) -> Any:
+            (content,) = (await client.read_resource(address)).contents
+            assert isinstance(content, TextResourceContents)
+            assert len(content.text) < 100_000
+            return json.loads(content.text)
+
+        record = await read(uri)
+        assert "data" not in record
+        assert "data" not in record["stepResults"][0]
+        assert f"{uri}/results" in record["next"]
+        assert "next" not in await read(f"{uri}?summary=true")
+        assert (await read(f"{uri}?view=workflow"))["id"] == repetitive
+        assert (await read(f"{uri}/results?limit=3"))["value"] == WORDS[:3]
+        assert (await read(f"{uri}/steps/get?path=$.data.count"))["value"] == 1
+        for address in (f"{uri}/results", f"{uri}/steps/get", f"{uri}/steps/get?limit=1"):
+            with pytest.raises(MCPError) as refused:
+                await client.read_resource(address)
+            assert "path" in str(refused.value)

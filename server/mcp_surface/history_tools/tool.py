@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from server.mcp_surface.own_tool import OwnTool, own_wire
 from server.service import Service
+from tools.json_pieces import weighs_much
 from tools.json_text import Json, JsonObject, encode_json_text, nests_deeply
 
 __all__ = ["RUN_ID", "HistoryTool", "fits", "history_tool"]
@@ -44,4 +45,6 @@ def history_tool(
 
 def fits(value: Json, inline_limit: int) -> bool:
     """Whether an answer may be given as it is: short enough, and for every parser flat enough."""
-    return len(encode_json_text(value)) <= inline_limit and not nests_deeply(value)
+    if weighs_much(value) or nests_deeply(value):
+        return False
+    return len(encode_json_text(value)) <= inline_limit
