@@ -131,7 +131,7 @@ class SourceKind(StrEnum):
 
 
 class RunOptions(BaseModel):
-    """What a caller may set for one run; unknown keys are ignored."""
+    """What a caller may set for one run; what else a record has is ignored."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import cast
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
@@ -22,11 +23,12 @@ from server.service import (
 from storage.errors import HomeError, RunExistsError, StorageError
 from tools.context import RunEvent
 from tools.errors import ErrorDetail, ErrorKind
-from tools.json_text import JsonObject, encode_json_text
+from tools.json_text import Json, JsonObject, encode_json_text
 from tools.run import RequestSource, RunOptions, RunStatus, run_id_problem
 
 __all__ = ["StoredCall", "answer_run", "call_stored_tool", "named_by_client"]
 
+_OPTIONS = frozenset(str(field.alias) for field in RunOptions.model_fields.values())
 #: `resource_link` came with this version; clients of older ones refuse the whole answer.
 _RESOURCE_LINKS_SINCE = "2025-06-18"
 #: Progress that nobody takes is dropped, never waited for.
@@ -45,8 +47,14 @@ class StoredCall:
 
 async def call_stored_tool(service: Service, call: StoredCall, context: CallContext) -> JsonObject:
     """The answer of a call. Cancelling it ends the run as `aborted`."""
+    given: Json = context.meta.get("callslip/options") or {}
+    if isinstance(given, dict) and (unknown := cast("JsonObject", given).keys() - _OPTIONS):
+        return _refusal(
+            f"callslip/options: {', '.join(sorted(unknown))} is no option; "
+            f"valid: {', '.join(sorted(_OPTIONS))}"
+        )
     try:
-        options = RunOptions.model_validate(context.meta.get("callslip/options") or {})
+        options = RunOptions.model_validate(given)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, one['loc']))}: {one['msg']}"

@@ -298,6 +298,9 @@ async def test_failures_say_what_to_do(era: str, service: Service, web: Web) -> 
         assert len(text(await call(client, "long"))) < 10_000
         answer = await call(client, "asks", {}, **{"callslip/options": {"timeoutMs": "soon"}})
         assert "timeoutMs" in text(answer)
+        answer = await call(client, "asks", {}, **{"callslip/options": {"timeout": 5}})
+        assert "timeout is no option; valid: concurrency, " in text(answer)
+        assert len(web.seen) == 1
         answer = await call(client, "throws", {}, **{"callslip/runId": "mine"})
         answer = await call(client, "throws", {}, **{"callslip/runId": "mine"})
         assert "recorded already" in text(answer)
