@@ -21,6 +21,7 @@ from storage.systems import SystemStore
 from storage.tools import ToolStore
 from tools.addresses import AddressPolicy
 from tools.context import Engines
+from tools.decoders import DecodeLimits
 from tools.http import HttpClient
 from tools.scripts import ScriptEngine
 
@@ -53,6 +54,7 @@ async def open_service(settings: Settings) -> AsyncGenerator[Service]:
                 scripts,
                 AddressPolicy.PUBLIC if settings.allow_private is False else AddressPolicy.PRIVATE,
                 settings.record_exchanges,
+                decode_limits=DecodeLimits(max_bytes=settings.max_response_bytes),
                 spans=spans,
             )
             service = Service(

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from tools.addresses import AddressPolicy
 from tools.carriers import Carriers, TakenCredential
+from tools.decoders import DecodeLimits
 from tools.http import HttpClient
 from tools.json_text import JsonObject
 from tools.model import Step, Tool
@@ -83,6 +84,8 @@ class Engines:
     #: Whether exchanges are kept in the record, and how much of each body.
     record_exchanges: bool = True
     max_recorded_body_bytes: int = 5 * 1024 * 1024
+    #: What an answer may turn into.
+    decode_limits: DecodeLimits = field(default_factory=DecodeLimits)
     rate_limits: RateLimiter = field(default_factory=RateLimiter)
     spans: Spans = NO_SPANS
 

@@ -461,3 +461,19 @@ async def test_megabytes_are_not_read_whole_however_well_they_compress(
             with pytest.raises(MCPError) as refused:
                 await client.read_resource(address)
             assert "path" in str(refused.value)
+
+
+async def test_an_archive_may_unpack_to_what_an_answer_may_have(
+    settings: Settings, web: Web
+) -> None:
+    words = "a whale " * 20_000
+    web.answers(Answer(gzip.compress(words.encode()), headers={"content-type": "application/gzip"}))
+    for most, status in ((len(words), RunStatus.SUCCESS), (len(words) - 1, RunStatus.FAILED)):
+        bounded = settings.model_copy(update={"max_response_bytes": most})
+        async with open_service(bounded) as service:
+            await store(service, request_tool("packed", web.url, retries=0))
+            outcome = await (await start(service, "packed")).wait()
+            assert outcome.status == status
+            if status == RunStatus.FAILED:
+                assert outcome.error_detail is not None
+                assert "CALLSLIP_MAX_RESPONSE_BYTES" in str(outcome.error_detail.hint)

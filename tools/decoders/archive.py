@@ -102,7 +102,9 @@ def inner_name(filename: str | None) -> str | None:
 def _check_size(unpacked_bytes: int, packed_bytes: int, limits: DecodeLimits) -> None:
     if unpacked_bytes > limits.max_bytes:
         raise RunError(
-            ErrorKind.SIZE_LIMIT, f"The archive unpacks to more than {limits.max_bytes} bytes."
+            ErrorKind.SIZE_LIMIT,
+            f"The archive unpacks to more than {limits.max_bytes} bytes.",
+            hint="Ask for less at once, or raise CALLSLIP_MAX_RESPONSE_BYTES.",
         )
     if unpacked_bytes > max(_RATIO_FREE_BYTES, packed_bytes * limits.max_ratio):
         raise RunError(

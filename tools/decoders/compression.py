@@ -76,7 +76,7 @@ class Decompressor:
             raise RunError(
                 ErrorKind.SIZE_LIMIT,
                 f"The answer is larger than {self._max_bytes} bytes.",
-                hint="Ask for fewer rows at once, or raise max_response_bytes.",
+                hint="Ask for fewer rows at once, or raise CALLSLIP_MAX_RESPONSE_BYTES.",
             )
 
     def finish(self) -> bytes:

@@ -36,7 +36,7 @@ class DecodeLimits:
     """How much a body may turn into; beyond a limit decoding ends with a `size_limit` error."""
 
     #: Bytes that one compressed body or archive may unpack to.
-    max_bytes: int = 50_000_000
+    max_bytes: int = 50 * 1024 * 1024
     #: Levels of nesting in XML and YAML. JSON has the limit of its parser, 1,024.
     max_depth: int = 200
     #: Rows of a table, lines of NDJSON.

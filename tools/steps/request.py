@@ -94,13 +94,14 @@ class _PageReader:
 
     async def decode(self, received: Received) -> Json:
         content_type = received.header("content-type")
+        limits = self.context.engines.decode_limits
         if len(received.body) < _DECODED_INLINE_BYTES:
-            decoded = decode(received.body, content_type)
+            decoded = decode(received.body, content_type, limits=limits)
         else:
             # Other runs go on meanwhile. A cancelled run does not wait for the thread: it computes
             # within the decoder's bounds, holds nothing, and its result is dropped.
             decoded = await run_in_thread(
-                partial(decode, received.body, content_type), abandon_on_cancel=True
+                partial(decode, received.body, content_type, limits=limits), abandon_on_cancel=True
             )
         self.record.warnings.extend(decoded.warnings)
         if decoded.file is not None:
