@@ -1,6 +1,6 @@
 """Runs of processes that are gone: how they end, and how they are shown where nobody can end them.
 
-A connection that only reads gets views of its own in place of four tables. In them such runs have
+A connection that only reads gets views of its own in place of five tables. In them such runs have
 ended, as `storage.run_writes.interrupt_runs` ends them where the home can be written. No index
 knows these statuses: a list by one looks at run after run until it has enough.
 """
@@ -48,6 +48,11 @@ def show_orphans_as_ended(connection: sqlite3.Connection) -> None:
     connection.execute(
         "CREATE TEMP VIEW run_queue AS SELECT * FROM main.run_queue WHERE NOT EXISTS "  # noqa: S608 - constants
         f"(SELECT 1 FROM main.runs WHERE runs.seq = run_queue.seq AND {_IS_ORPHAN})"
+    )
+    # They are searched as other runs are that have ended and were not indexed.
+    connection.execute(
+        "CREATE TEMP VIEW search_queue AS SELECT seq FROM main.search_queue UNION ALL "  # noqa: S608 - constants
+        f"SELECT seq FROM main.runs WHERE {_IS_ORPHAN}"
     )
     connection.execute(
         f"""CREATE TEMP VIEW run_counts AS

@@ -82,7 +82,7 @@ async def all_that_is_shown(database: Database) -> dict[str, Any]:
     shown: dict[str, Any] = {"counts": await counters.runs(), "waiting": await counters.waiting()}
     for status in (None, *RunStatus):
         for tool_id in (None, "t0", "t1"):
-            for search in (None, "whale"):
+            for search in (None, "whale", "interrupted"):
                 wanted = RunFilter(tool_id=tool_id, status=status, search=search)
                 page = await runs.list(wanted, limit=100)
                 found = [(run.run_id, run.status, run.error) for run in page.runs]
@@ -111,7 +111,10 @@ async def test_what_is_shown_is_what_the_next_writer_records(path: Path) -> None
         async with open_database(path) as database:
             with hold_ownership(locks) as owner:
                 assert await end_orphans(store_of(database), owner) == 3
+                await store_of(database).index_waiting()
             assert shown == await all_that_is_shown(database)
+    for words in ("whale", "interrupted"):
+        assert len(shown[f"aborted None {words}"][0]) == 3
     statuses = {name: run.status for name, run in shown.items() if hasattr(run, "run_id")}
     assert {name for name, status in statuses.items() if status == "aborted"} == {
         "d-None",
