@@ -24,7 +24,7 @@ from tools.decoders.result import Decoded, DecodeLimits, StoredFile
 from tools.decoders.spreadsheet import decode_xlsx
 from tools.decoders.table import decode_table, looks_like_table
 from tools.decoders.text import WIDE_MARKS, Text, is_text, read_text
-from tools.decoders.xml_body import decode_xml, is_xml
+from tools.decoders.xml_body import begins_as_xml, decode_xml, is_xml
 from tools.decoders.yaml_body import decode_yaml, take_yaml
 from tools.errors import ErrorKind, RunError
 from tools.json_pieces import LARGE_BYTES
@@ -243,12 +243,16 @@ class _Body:
             return self.pdf()
         if head.startswith(b"\x1f\x8b\x08"):
             return self.gzip()
+        # A declaration says what encoding the bytes have.
+        is_declared = head.startswith(b"<?xml") and self.media.charset is None
+        if is_declared and is_xml(self.content, None, self.limits):
+            return self.xml()
         if not self._is_text():
             return self.binary()
         text = self._text()
         if (found := self._json_in(text)) is not None:
             return found
-        if is_xml(text, self.limits):
+        if begins_as_xml(text.head) and is_xml(text, "utf-8", self.limits):
             return self._xml(text)
         if looks_like_table(text.lines("")):
             return self._table(text, None)

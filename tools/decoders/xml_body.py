@@ -5,24 +5,27 @@ from typing import Any
 from xml.parsers.expat import ExpatError, ParserCreate
 
 from tools.decoders.result import DecodeLimits, undecodable
-from tools.decoders.text import Text
 from tools.errors import ErrorKind, RunError
 from tools.json_text import Json
 
-__all__ = ["decode_xml", "is_xml"]
+__all__ = ["begins_as_xml", "decode_xml", "is_xml"]
 
 _NEAR_BYTES = 200
 
 
-def is_xml(text: Text, limits: DecodeLimits) -> bool:
-    """Whether a text begins as an XML document does, is not HTML, and is XML up to its end.
+def begins_as_xml(head: str) -> bool:
+    """Whether a text begins as an XML document does, and is not HTML."""
+    start = head.lstrip()[:200].lower()
+    return start.startswith("<") and not start.startswith(("<!doctype html", "<html"))
 
-    Nothing of it is kept. What is nested too deeply is left to whoever reads it.
+
+def is_xml(pieces: Iterable[bytes], encoding: str | None, limits: DecodeLimits) -> bool:
+    """Whether a body is XML up to its end; nothing of it is kept.
+
+    `encoding` takes the place of the one that the document declares. What is nested too deeply is
+    left to whoever reads it.
     """
-    start = text.head.lstrip()[:200].lower()
-    if not start.startswith("<") or start.startswith(("<!doctype html", "<html")):
-        return False
-    parser = ParserCreate("utf-8")
+    parser = ParserCreate(encoding)
     depth = 0
 
     def begin(_name: str, _attributes: object) -> None:
@@ -42,12 +45,12 @@ def is_xml(text: Text, limits: DecodeLimits) -> bool:
     parser.EndElementHandler = end
     parser.EntityDeclHandler = refuse
     try:
-        for piece in text:
+        for piece in pieces:
             parser.Parse(piece, False)
         parser.Parse(b"", True)
     except _DeepError:
         return True
-    except (ExpatError, ValueError):
+    except (ExpatError, ValueError, LookupError):
         return False
     return True
 

@@ -71,7 +71,20 @@ WORDS = [
 ]
 TEXTS = (
     st.tuples(
-        st.sampled_from(["", "", "\ufeff", "sep=;\n", "a,b\n", "[", '[{"a":1},', "log: ", "<r>"]),
+        st.sampled_from(
+            [
+                "",
+                "",
+                "\ufeff",
+                "sep=;\n",
+                "a,b\n",
+                "[",
+                '[{"a":1},',
+                "log: ",
+                "<r>",
+                "<?xml version='1.0' encoding='latin-1'?><r>",
+            ]
+        ),
         st.lists(st.sampled_from([*SIGNS, *WORDS]), max_size=12).map("".join),
         st.sampled_from([1, 1, 2, 30]),
         st.sampled_from(["", "", "]", "1]", "\n", "</r>"]),

@@ -191,6 +191,22 @@ def test_more_rows_than_allowed_are_a_size_error(body: bytes, content_type: str)
         ("<a>é</a>".encode("latin-1"), "application/xml; charset=iso-8859-1", {"a": "é"}),
         (b'<!DOCTYPE a SYSTEM "a.dtd"><a>1</a>', "application/xml", {"a": "1"}),
         (b"<b>not closed", None, "<b>not closed"),
+        (
+            '<?xml version="1.0" encoding="windows-1251"?><a>Привет</a>'.encode("cp1251"),
+            None,
+            {"a": "Привет"},
+        ),
+        (
+            '<?xml version="1.0" encoding="utf-16"?><a>é</a>'.encode("utf-16"),
+            None,
+            {"a": "é"},
+        ),
+        (b"<?xml version='1.0' encoding='none'?><a/>", None, {"a": None}),
+        (
+            "<?xml version='1.0'?><a>é".encode("latin-1"),
+            None,
+            "<?xml version='1.0'?><a>é",
+        ),
     ],
 )
 def test_xml_has_the_form_of_xmltodict(body: bytes, content_type: str | None, value: Any) -> None:
