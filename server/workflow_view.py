@@ -158,6 +158,8 @@ def _root_state(run: StoredRun) -> JsonObject:
 
 def _step_state(run: StoredRun, step_id: str) -> JsonObject:
     step = step_of(run, step_id)
+    if step is None and (run.error_detail or {}).get("kind") == "interrupted":
+        return {"status": "pending", "error": "not known: its process stopped, and recorded none"}
     if step is None:
         # Of a run of another process that nobody watches, no step is known before its end.
         return {"status": "pending" if run.status is RunStatus.RUNNING else "skipped"}

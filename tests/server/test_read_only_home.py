@@ -167,6 +167,8 @@ async def test_what_was_recorded_is_shown_however_the_home_was_left(
         cut = await data("runs", "show", "cut")
         assert "interrupted" in cut["error"]
         assert (await data("runs", "explain", "cut"))["run"]["status"] == "aborted"
+        state = (await data("runs", "show", "cut", "--view", "workflow"))["executionState"]["get"]
+        assert (state["status"], state["error"].partition(":")[0]) == ("pending", "not known")
         for words, run_ids in (("giraffe", ["two", "one"]), ("elephant", ["three"])):
             found = await data("runs", "list", "--search", words)
             assert [one["runId"] for one in found["data"]] == run_ids
