@@ -15,7 +15,6 @@ from storage.keys import KeyKeeper, KeyPlaces
 from storage.objects import ObjectStore
 from storage.opening import open_database
 from storage.owners import hold_ownership
-from storage.read_only import read_only_error
 from storage.runs import RunStore
 from storage.systems import SystemStore
 from storage.tools import ToolStore
@@ -78,5 +77,5 @@ async def open_service(settings: Settings) -> AsyncGenerator[Service]:
 
 def warn_if_read_only(service: Service) -> None:
     """Say it in the log of a server, whose callers are told when they call."""
-    if service.is_read_only:
-        _log.warning("%s", read_only_error(service.settings.database_path))
+    if (why := service.why_read_only) is not None:
+        _log.warning("%s", why)

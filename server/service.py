@@ -52,7 +52,7 @@ from server.tool_library import (
 from storage.api_keys import ApiKeyStore
 from storage.counters import Counters
 from storage.database import Database
-from storage.errors import DamageError, KeyTakenError, StorageError
+from storage.errors import DamageError, HomeError, KeyTakenError, StorageError
 from storage.hooks import HookStore
 from storage.outbox import Outbox
 from storage.owners import Owner
@@ -173,8 +173,12 @@ class Service:
         )
 
     @property
+    def why_read_only(self) -> HomeError | None:
+        """What all that would write is refused with, or left undone for, in such a home."""
+        return self._database.why_read_only
+
+    @property
     def is_read_only(self) -> bool:
-        """Whether the home can only be read: all that would write is refused, or left undone."""
         return self._database.is_read_only
 
     async def open(self, group: TaskGroup) -> None:

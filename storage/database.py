@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TypeVar
 
-from storage.read_only import read_only_error
+from storage.errors import HomeError
 from storage.sqlite_connections import Connection, Work
 from storage.sqlite_errors import storage_error
 
@@ -23,9 +23,6 @@ READERS = 2
 
 class Database(ABC):
     """An open database; made by `storage.opening.open_database`."""
-
-    #: Whether every `write` is refused: the home can only be read.
-    is_read_only = False
 
     def __init__(self, path: Path, readers: list[Connection]) -> None:
         self.path = path
@@ -60,10 +57,19 @@ class Database(ABC):
         except sqlite3.Error as error:
             raise storage_error(error, self.path) from error
 
+    @property
+    def why_read_only(self) -> HomeError | None:
+        """What every `write` is refused with, where the home can only be read."""
+        return None
+
+    @property
+    def is_read_only(self) -> bool:
+        return self.why_read_only is not None
+
     def require_writable(self) -> None:
         """For what comes before a write and cannot be undone. Raises `HomeError`."""
-        if self.is_read_only:
-            raise read_only_error(self.path)
+        if (why := self.why_read_only) is not None:
+            raise why
 
 
 def _read(connection: sqlite3.Connection, work: Work[T]) -> T:

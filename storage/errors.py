@@ -3,11 +3,19 @@
 StorageError
   HomeError           the home cannot be opened: no directory, no permission, damaged, too new
     DamageError       a page of the database is damaged; others may be readable
+    DiskFullError     nothing can be written until there is space
   RunExistsError      a run of this id is recorded already
   KeyTakenError       a run with this idempotency key is recorded already
 """
 
-__all__ = ["DamageError", "HomeError", "KeyTakenError", "RunExistsError", "StorageError"]
+__all__ = [
+    "DamageError",
+    "DiskFullError",
+    "HomeError",
+    "KeyTakenError",
+    "RunExistsError",
+    "StorageError",
+]
 
 
 class StorageError(Exception):
@@ -20,6 +28,10 @@ class HomeError(StorageError):
 
 class DamageError(HomeError):
     """A part of the database cannot be read; the message says what to do."""
+
+
+class DiskFullError(HomeError):
+    """There is no space; nothing that was acknowledged is lost."""
 
 
 class RunExistsError(StorageError):

@@ -10,8 +10,8 @@ from typing import Literal
 import anyio
 
 from storage.database import READERS, Database
-from storage.errors import HomeError
-from storage.read_only import can_only_be_read
+from storage.errors import DiskFullError, HomeError
+from storage.read_only import can_only_be_read, full_disk_error, is_empty, read_only_error
 from storage.read_only_database import ReadOnlyDatabase
 from storage.schema import migrate
 from storage.sqlite_connections import Connection, close_all, connect
@@ -27,18 +27,26 @@ async def open_database(
 ) -> AsyncGenerator[Database]:
     """Open (or create) the database at `path` and bring it to this program's schema.
 
-    `normal` survives `kill -9`, `full` a power cut too. One that is there and cannot be written is
-    opened read-only. Raises `HomeError`: the directory cannot be made, the file is not a database,
-    is damaged, newer than this program, or older and cannot be written.
+    `normal` survives `kill -9`, `full` a power cut too. One that is there and cannot be written, or
+    whose disk is full, is opened read-only. Raises `HomeError`: the directory cannot be made, the
+    file is not a database, is damaged, newer than this program, or older and cannot be written.
     """
-    opened = _open_to_read(path) if can_only_be_read(path) else _open_to_write(path, durability)
+    if can_only_be_read(path):
+        opened = _open_to_read(path, read_only_error(path))
+    else:
+        try:
+            opened = _open_to_write(path, durability, await _connect(path, durability))
+        except DiskFullError:
+            if is_empty(path):
+                raise
+            opened = _open_to_read(path, full_disk_error(path))
     async with opened as database:
         yield database
 
 
 @asynccontextmanager
-async def _open_to_read(path: Path) -> AsyncGenerator[Database]:
-    database = ReadOnlyDatabase(path)
+async def _open_to_read(path: Path, why: HomeError) -> AsyncGenerator[Database]:
+    database = ReadOnlyDatabase(path, why)
     try:
         await database.open()
         yield database
@@ -46,24 +54,32 @@ async def _open_to_read(path: Path) -> AsyncGenerator[Database]:
         await database.close()
 
 
-@asynccontextmanager
-async def _open_to_write(
-    path: Path, durability: Literal["normal", "full"]
-) -> AsyncGenerator[Database]:
+async def _connect(path: Path, durability: Literal["normal", "full"]) -> list[Connection]:
+    """A connection for the writer, and for the readers and checkpoints. Raises `HomeError`."""
     _make_home(path.parent)
     _make_private(path)
     connections: list[Connection] = []
     try:
-        try:
-            writer = await connect(path, durability)
-            connections.append(writer)
-            await writer.run(migrate)
-            await writer.run(lambda connection: connection.execute("PRAGMA busy_timeout=0"))
-            for _ in range(READERS + 1):
-                connections.append(await connect(path, durability))
-        except sqlite3.Error as error:
+        writer = await connect(path, durability)
+        connections.append(writer)
+        await writer.run(migrate)
+        await writer.run(lambda connection: connection.execute("PRAGMA busy_timeout=0"))
+        for _ in range(READERS + 1):
+            connections.append(await connect(path, durability))
+    except BaseException as error:
+        await close_all(connections)
+        if isinstance(error, sqlite3.Error):
             raise home_error(error, path) from error
-        *readers, checkpointer = connections[1:]
+        raise
+    return connections
+
+
+@asynccontextmanager
+async def _open_to_write(
+    path: Path, durability: Literal["normal", "full"], connections: list[Connection]
+) -> AsyncGenerator[Database]:
+    try:
+        writer, *readers, checkpointer = connections
         database = WritableDatabase(path, writer, readers, syncs_commits=durability == "full")
         async with anyio.create_task_group() as group:
             group.start_soon(database.flush_forever)

@@ -14,7 +14,15 @@ from pathlib import Path
 
 from storage.errors import HomeError, StorageError
 
-__all__ = ["Sight", "can_only_be_read", "connect_to_read", "read_only_error", "reading"]
+__all__ = [
+    "Sight",
+    "can_only_be_read",
+    "connect_to_read",
+    "full_disk_error",
+    "is_empty",
+    "read_only_error",
+    "reading",
+]
 
 #: Without locks SQLite needs no index that is shared, and makes one in memory.
 _WITHOUT_LOCKS = "win32-none" if sys.platform == "win32" else "unix-none"
@@ -32,6 +40,11 @@ def can_only_be_read(path: Path) -> bool:
         return False
     beside = [one for one in (_log_of(path), _index_of(path)) if os.path.exists(one)]
     return not all(os.access(one, os.W_OK) for one in (path, path.parent, *beside))
+
+
+def is_empty(path: Path) -> bool:
+    """Whether nothing was ever written to a database that is there."""
+    return not path.stat().st_size
 
 
 @dataclass(frozen=True)
@@ -107,6 +120,15 @@ def reading(path: Path) -> Generator[sqlite3.Connection]:
         yield connection
     if not sight.is_current(path):
         raise StorageError(f"{path} was changed while it was read; try again")
+
+
+def full_disk_error(path: Path) -> HomeError:
+    """What is said to whoever wants to write where a disk had no space for opening the home."""
+    return HomeError(
+        f"the disk of the home {path.parent} is full, so that it can only be read: what is stored "
+        "can be listed, searched, compared and exported, and nothing can be run or changed; free "
+        "some space and start again, or set CALLSLIP_HOME to a directory on another disk"
+    )
 
 
 def read_only_error(path: Path) -> HomeError:

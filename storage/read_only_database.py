@@ -10,7 +10,7 @@ from storage.database import READERS, Database
 from storage.errors import HomeError, StorageError
 from storage.locks import LOCKS_FOLDER, is_held, lock_of
 from storage.orphans import orphans_seen, with_orphans_ended
-from storage.read_only import Sight, read_only_error
+from storage.read_only import Sight
 from storage.sqlite_connections import Work, close_all, connect_to_read
 from storage.sqlite_errors import unreadable
 
@@ -25,13 +25,17 @@ _READ_TRIES = 5
 class ReadOnlyDatabase(Database):
     """Follows what a process that may write makes of the database."""
 
-    is_read_only = True
-
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, why: HomeError) -> None:
         super().__init__(path, [])
+        self._why = why
         self._sight: Sight | None = None
         self._times_opened = 0
         self._opening = anyio.Lock()
+
+    @property
+    def why_read_only(self) -> HomeError:
+        # Made anew: an error that is raised keeps where it was raised.
+        return HomeError(str(self._why))
 
     async def open(self) -> None:
         """Open what is there now, in place of what was there before. Raises `HomeError`."""
@@ -78,7 +82,7 @@ class ReadOnlyDatabase(Database):
         raise StorageError(f"{self.path} is being changed all the time; try again")
 
     async def write(self, work: Work[T], *, is_brief: bool = False) -> T:
-        raise read_only_error(self.path)
+        raise self.why_read_only
 
     async def data_version(self) -> int:
         orphans = await self.read(orphans_seen)

@@ -44,7 +44,9 @@ def refuse_strange(connection: sqlite3.Connection, path: Path) -> None:
         owner = connection.execute("PRAGMA application_id").fetchone()[0]
         tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     finally:
-        connection.execute("COMMIT")
+        # A full disk ends it.
+        if connection.in_transaction:
+            connection.execute("COMMIT")
     if owner != _APPLICATION_ID and (owner or version or tables):
         raise HomeError(
             f"{path} is a database of another program; set CALLSLIP_HOME to a directory of its own"

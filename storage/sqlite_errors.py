@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from storage.errors import DamageError, HomeError, RunExistsError, StorageError
+from storage.errors import DamageError, DiskFullError, HomeError, RunExistsError, StorageError
 
 __all__ = [
     "BUSY_TIMEOUT_SECONDS",
@@ -62,8 +62,8 @@ def storage_error(error: sqlite3.Error | UnicodeEncodeError, path: Path) -> Stor
     code = getattr(error, "sqlite_errorname", "") or ""
     if isinstance(error, sqlite3.IntegrityError) and "runs.run_id" in text:
         return RunExistsError("a run of this id is recorded already")
-    if code.startswith("SQLITE_FULL"):
-        return StorageError(f"the disk of {path} is full; free some space, nothing was lost")
+    if code.startswith(("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")):
+        return DiskFullError(f"the disk of {path} is full; free some space, nothing was lost")
     if code.startswith("SQLITE_BUSY"):
         return StorageError(
             f"{path} stayed locked by another program for {BUSY_TIMEOUT_SECONDS:g} s; "

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Generator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import anyio
@@ -434,6 +434,35 @@ async def test_a_full_disk_loses_nothing_that_was_acknowledged(small_disk: Path)
         acknowledged.add("after")
     async with open_database(path) as database:
         assert acknowledged <= await database.read(subjects)
+
+
+@pytest.mark.parametrize("is_open", [False, True], ids=["closed", "open elsewhere"])
+async def test_a_home_on_a_full_disk_opens_for_reading(small_disk: Path, is_open: bool) -> None:
+    path = small_disk / "callslip.db"
+    async with AsyncExitStack() as stack:
+        writing = await stack.enter_async_context(open_database(path))
+        await writing.write(put("before"))
+        if not is_open:
+            await stack.aclose()
+        ballast = fill_up(small_disk)
+        async with open_database(path) as database:
+            assert await database.read(subjects) >= {"before"}
+            with pytest.raises(HomeError, match="is full, so that it can only be read"):
+                await database.write(put("meanwhile"))
+        ballast.unlink()
+    async with open_database(path) as database:
+        await database.write(put("after"))
+        found = await database.read(subjects)
+        assert found >= {"before", "after"}
+        assert "meanwhile" not in found
+
+
+async def test_a_new_home_on_a_full_disk_says_so(small_disk: Path) -> None:
+    ballast = fill_up(small_disk)
+    with pytest.raises(HomeError, match="is full; free some space"):
+        async with open_database(small_disk / "callslip.db"):
+            pass
+    ballast.unlink()
 
 
 async def _fill(database: Database, acknowledged: set[str]) -> list[StorageError]:

@@ -18,7 +18,7 @@ from storage.objects import ObjectStore
 from storage.opening import open_database
 from storage.orphans import show_orphans_as_ended, with_orphans_ended
 from storage.owners import end_orphans, hold_ownership
-from storage.read_only import Sight, connect_to_read
+from storage.read_only import Sight, connect_to_read, read_only_error
 from storage.read_only_database import ReadOnlyDatabase
 from storage.run_lists import RunFilter
 from storage.run_queue import RunQueue
@@ -38,7 +38,7 @@ def path(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def only_reading(path: Path) -> AsyncGenerator[Database]:
-    database = ReadOnlyDatabase(path)
+    database = ReadOnlyDatabase(path, read_only_error(path))
     try:
         await database.open()
         yield database
