@@ -76,6 +76,8 @@ class Execution:
         self._steps: list[StepRecord] = []
         self._state: JsonObject = {}
         self._result: Json = None
+        #: The result before and after the response filters.
+        self._filtered: tuple[Json, Json] = (None, None)
         #: The short credentials that `_result` holds.
         self._carried = NOTHING_CARRIED
         self._validate_inputs()
@@ -184,7 +186,9 @@ class Execution:
         filters = self._tool.response_filters
         if filters:
             matcher = self._context.engines.scripts
-            data = (await apply_response_filters(data, filters, matcher)).value
+            filtered = (await apply_response_filters(data, filters, matcher)).value
+            self._filtered = data, filtered
+            return filtered
         return data
 
     def _take_step(self, step: Step) -> None:
@@ -422,18 +426,33 @@ class Execution:
             data = record.data
             if filters:
                 try:
-                    outcome = await apply_response_filters(
-                        data, filters, matcher, fail_as_mask=True
-                    )
+                    data = await self._filtered_data(data)
                 except RunError as error:
                     # What could not be filtered is not stored.
                     record.warnings.append(f"the data is not kept: {error.message}")
                     record.data, record.has_data, record.altered = None, False, True
                     continue
-                data = outcome.value
             data = await self._without_secrets(data)
             record.altered = data is not record.data
             record.data = data
+
+    async def _filtered_data(self, data: Json) -> Json:
+        """The data of a step after the response filters; the result in it is filtered once."""
+        filters = self._tool.response_filters
+        matcher = self._context.engines.scripts
+        whole, filtered = self._filtered
+        if data is whole and whole is not None:
+            return filtered
+        if isinstance(data, dict) and whole is not None:
+            envelope = cast("JsonObject", data)
+            if envelope.get("data") is whole:
+                around = await apply_response_filters(
+                    {**envelope, "data": None}, filters, matcher, fail_as_mask=True
+                )
+                # Unless a filter is about its name.
+                if around.value.get("data", whole) is None:
+                    return {**around.value, "data": filtered}
+        return (await apply_response_filters(data, filters, matcher, fail_as_mask=True)).value
 
     async def _without_secrets(self, data: Json) -> Json:
         redactor = self._context.redactor

@@ -9,7 +9,9 @@ from server.service import Service
 from storage.run_record import StoredRun
 from tests.server.helpers import start, store
 from tests.web import Answer, Web
-from tools.json_text import encode_json_text
+from tools.json_text import Json, encode_json_text
+from tools.model import ResponseFilter
+from tools.response_filters import apply_response_filters
 from tools.run import RequestSource
 
 NO_SSN = {"id": "a", "target": "KEYS", "pattern": "^ssn$", "action": "REMOVE"}
@@ -103,3 +105,32 @@ async def test_a_run_whose_answers_were_filtered_can_be_replayed(
     outcome = await again.run.wait()
     assert (outcome.error, outcome.data) == (None, run.data)
     assert len(web.seen) == 1
+
+
+ENVELOPE_KEYS = ["^data$", "^success$", "^(data|ssn)$"]
+
+
+@pytest.mark.parametrize("action", ["REMOVE", "MASK"])
+@pytest.mark.parametrize("pattern", ["^ssn$", *ENVELOPE_KEYS])
+async def test_a_step_is_filtered_as_if_its_data_were_not_the_result(
+    pattern: str, action: str, service: Service, web: Web
+) -> None:
+    spec = {"id": "a", "target": "KEYS", "pattern": pattern, "action": action}
+    people: list[Json] = [{"id": 1, "ssn": "123-45", "data": {"success": True}}]
+    await store(
+        service,
+        {
+            "id": "people",
+            "steps": [{"id": "p", "config": {"url": f"{web.url}/people"}, "retries": 0}],
+            "responseFilters": [spec],
+        },
+    )
+    web.answers(Answer(people))
+    outcome = await (await start(service, "people")).wait()
+    (step,) = outcome.steps
+    matcher = service.engines.scripts
+    filters = [ResponseFilter.model_validate(spec)]
+    envelope: Json = {"currentItem": {}, "data": people, "success": True}
+    expected = await apply_response_filters(envelope, filters, matcher, fail_as_mask=True)
+    assert step.data == expected.value
+    assert (step.data.get("data") is outcome.data) == (pattern not in ENVELOPE_KEYS[0::2])
