@@ -49,14 +49,17 @@ def read_part(
     start = 0 if offset is None else offset
     if start < 0:
         raise ReadingError(f"offset is {start}; valid is 0 or more")
-    if pages_texts and isinstance(selected, str) and len(selected) > DEFAULT_TEXT_LIMIT:
-        size = DEFAULT_TEXT_LIMIT if limit is None else limit
-        if not 1 <= size <= MAX_TEXT_LIMIT:
-            raise ReadingError(f"limit is {size}; valid of a text is 1 to {MAX_TEXT_LIMIT}")
+    is_text = pages_texts and isinstance(selected, str)
+    most, default, kind = (
+        (MAX_TEXT_LIMIT, DEFAULT_TEXT_LIMIT, "a text")
+        if is_text
+        else (MAX_LIMIT, DEFAULT_LIMIT, "a list")
+    )
+    size = default if limit is None else limit
+    if not 1 <= size <= most:
+        raise ReadingError(f"limit is {size}; valid of {kind} is 1 to {most}")
+    if is_text and len(selected) > DEFAULT_TEXT_LIMIT:
         return _page(selected[start : start + size], len(selected), start, size)
-    size = DEFAULT_LIMIT if limit is None else limit
-    if not 1 <= size <= MAX_LIMIT:
-        raise ReadingError(f"limit is {size}; valid is 1 to {MAX_LIMIT}")
     if not isinstance(selected, list):
         return {
             "value": _keep(selected, fields),

@@ -52,7 +52,7 @@ from server.tool_library import (
 from storage.api_keys import ApiKeyStore
 from storage.counters import Counters
 from storage.database import Database
-from storage.errors import DamageError, HomeError, KeyTakenError, StorageError
+from storage.errors import DamageError, DiskFullError, HomeError, KeyTakenError, StorageError
 from storage.hooks import HookStore
 from storage.outbox import Outbox
 from storage.owners import Owner
@@ -682,10 +682,10 @@ def _recorded_options(request: RunRequest) -> JsonObject:
 
 @contextmanager
 def _told(what: str) -> Generator[None]:
-    """Damage to a part of the home is an error in the log, and the program goes on without it."""
+    """Damage or a full disk is an error in the log, and the program goes on without that part."""
     try:
         yield
-    except DamageError as error:
+    except (DamageError, DiskFullError) as error:
         _log.error("%s: %s", what, error)
 
 

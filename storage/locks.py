@@ -18,7 +18,8 @@ def lock_of(directory: Path, owner: str) -> Path:
 def is_held(path: Path) -> bool:
     """Whether a process of this machine holds a lock file; it need not be writable.
 
-    True where that cannot be seen.
+    True where that cannot be seen, and on Windows for every file that is there. For a moment the
+    lock is shared: whoever tries it then believes that it is held, and finds out the next time.
     """
     if sys.platform == "win32":
         return path.exists()

@@ -11,7 +11,7 @@ import anyio
 
 from storage.database import READERS, Database
 from storage.errors import DiskFullError, HomeError
-from storage.read_only import can_only_be_read, full_disk_error, is_empty, read_only_error
+from storage.read_only import can_only_be_read, full_disk_error, read_only_error
 from storage.read_only_database import ReadOnlyDatabase
 from storage.schema import migrate
 from storage.sqlite_connections import Connection, close_all, connect
@@ -36,19 +36,25 @@ async def open_database(
     else:
         try:
             opened = _open_to_write(path, durability, await _connect(path, durability))
-        except DiskFullError:
-            if is_empty(path):
-                raise
-            opened = _open_to_read(path, full_disk_error(path))
+        except DiskFullError as error:
+            opened = _open_to_read(path, full_disk_error(path), otherwise=error)
     async with opened as database:
         yield database
 
 
 @asynccontextmanager
-async def _open_to_read(path: Path, why: HomeError) -> AsyncGenerator[Database]:
+async def _open_to_read(
+    path: Path, why: HomeError, *, otherwise: HomeError | None = None
+) -> AsyncGenerator[Database]:
+    """`otherwise` is raised where it cannot be read either."""
     database = ReadOnlyDatabase(path, why)
     try:
-        await database.open()
+        try:
+            await database.open()
+        except HomeError as error:
+            if otherwise is None:
+                raise
+            raise otherwise from error
         yield database
     finally:
         await database.close()

@@ -17,7 +17,6 @@ from tools.run import RunStatus
 __all__ = [
     "INTERRUPTED",
     "interrupted_detail",
-    "orphans_seen",
     "show_orphans_as_ended",
     "with_orphans_ended",
 ]
@@ -82,11 +81,6 @@ def with_orphans_ended(
         )
         connection.execute("BEGIN")
     return work(connection)
-
-
-def orphans_seen(connection: sqlite3.Connection) -> int:
-    """How many processes with running runs are gone, that this connection knows of."""
-    return connection.execute("SELECT count(*) FROM temp.gone_owners").fetchone()[0]
 
 
 def _owners(connection: sqlite3.Connection) -> list[str]:

@@ -19,7 +19,6 @@ __all__ = [
     "can_only_be_read",
     "connect_to_read",
     "full_disk_error",
-    "is_empty",
     "read_only_error",
     "reading",
 ]
@@ -40,11 +39,6 @@ def can_only_be_read(path: Path) -> bool:
         return False
     beside = [one for one in (_log_of(path), _index_of(path)) if os.path.exists(one)]
     return not all(os.access(one, os.W_OK) for one in (path, path.parent, *beside))
-
-
-def is_empty(path: Path) -> bool:
-    """Whether nothing was ever written to a database that is there."""
-    return not path.stat().st_size
 
 
 @dataclass(frozen=True)

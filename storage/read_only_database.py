@@ -9,7 +9,7 @@ import anyio
 from storage.database import READERS, Database
 from storage.errors import HomeError, StorageError
 from storage.locks import LOCKS_FOLDER, is_held, lock_of
-from storage.orphans import orphans_seen, with_orphans_ended
+from storage.orphans import with_orphans_ended
 from storage.read_only import Sight
 from storage.sqlite_connections import Work, close_all, connect_to_read
 from storage.sqlite_errors import unreadable
@@ -28,6 +28,8 @@ class ReadOnlyDatabase(Database):
     def __init__(self, path: Path, why: HomeError) -> None:
         super().__init__(path, [])
         self._why = why
+        #: The processes that were found to be gone, on any connection.
+        self._gone: set[str] = set()
         self._sight: Sight | None = None
         self._times_opened = 0
         self._opening = anyio.Lock()
@@ -85,12 +87,16 @@ class ReadOnlyDatabase(Database):
         raise self.why_read_only
 
     async def data_version(self) -> int:
-        orphans = await self.read(orphans_seen)
-        # Each connection counts for itself.
-        return (self._times_opened << 48) + (orphans << 32) + await super().data_version()
+        await self.read(lambda _: None)
+        # Each connection counts for itself. Of who is gone no commit tells.
+        gone = len(self._gone)
+        return (self._times_opened << 48) + (gone << 32) + await super().data_version()
 
     def _is_alive(self, owner: str) -> bool:
-        return is_held(lock_of(self.path.with_name(LOCKS_FOLDER), owner))
+        is_alive = is_held(lock_of(self.path.with_name(LOCKS_FOLDER), owner))
+        if not is_alive:
+            self._gone.add(owner)
+        return is_alive
 
     async def _keep_up(self) -> Sight:
         async with self._opening:

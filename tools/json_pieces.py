@@ -9,7 +9,15 @@ from typing import Any, cast
 
 from tools.json_text import Json, JsonObject, encode_json
 
-__all__ = ["LARGE_BYTES", "PIECE_BYTES", "json_head", "json_length", "json_pieces", "weighs_much"]
+__all__ = [
+    "LARGE_BYTES",
+    "PIECE_BYTES",
+    "has_more_bytes",
+    "json_head",
+    "json_length",
+    "json_pieces",
+    "weighs_much",
+]
 
 #: Texts that are larger are worth pieces: up to here, to be done sooner is worth more.
 LARGE_BYTES = 4 * 1024 * 1024
@@ -81,6 +89,16 @@ def json_head(value: Json, size: int) -> bytes:
 def json_length(value: Json) -> int:
     """How many bytes the JSON text of a value has. Raises like `encode_json`."""
     return sum(map(len, json_pieces(value)))
+
+
+def has_more_bytes(value: Json, most_bytes: int) -> bool:
+    """Whether the JSON text of a value has more bytes; it is never whole. Raises like above."""
+    length = 0
+    for piece in json_pieces(value):
+        length += len(piece)
+        if length > most_bytes:
+            return True
+    return False
 
 
 def _is_long(value: Json) -> bool:

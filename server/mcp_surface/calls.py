@@ -50,7 +50,7 @@ async def call_stored_tool(service: Service, call: StoredCall, context: CallCont
     given: Json = context.meta.get("callslip/options") or {}
     if isinstance(given, dict) and (unknown := cast("JsonObject", given).keys() - _OPTIONS):
         return _refusal(
-            f"callslip/options: {', '.join(sorted(unknown))} is no option; "
+            f"callslip/options: {', '.join(sorted(unknown))[:80]} is no option; "
             f"valid: {', '.join(sorted(_OPTIONS))}"
         )
     try:

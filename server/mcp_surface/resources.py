@@ -7,10 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 
-import anyio
-
 from server.connections import UnknownSystemError
-from server.mcp_surface.too_large import is_too_large, without_large_data
+from server.mcp_surface.too_large import has_large_data, is_too_large, without_large_data
 from server.mcp_surface.uris import Address, parse_uri, run_uri
 from server.reading import ReadingError, keep_fields, read_part
 from server.run_queries import (
@@ -28,9 +26,9 @@ from server.workflow_view import workflow_view
 from storage.run_lists import RunFilter
 from storage.search import SearchError
 from tools.decoders import StoredFile
-from tools.json_pieces import weighs_much
 from tools.json_text import Json, JsonObject
 from tools.run import RunStatus
+from tools.threads import run_in_thread
 
 __all__ = [
     "BadParameterError",
@@ -79,7 +77,7 @@ async def _read(service: Service, address: Address, uri: str) -> Json | StoredFi
             refuse_unknown(address.parameters, _PLACES | {"fields"}, "a result")
             return await read_results(service, run_id, address.parameters)
         case ("runs", run_id, "steps", step_id):
-            refuse_unknown(address.parameters, _PLACES | {"fields"}, "a step")
+            refuse_unknown(address.parameters, _PLACES, "a step")
             return await read_step(service, run_id, step_id, address.parameters)
         case ("runs", run_id, "files", key):
             refuse_unknown(address.parameters, (), "a file")
@@ -109,13 +107,14 @@ async def _read_run(service: Service, run_id: str, parameters: Mapping[str, str]
     shown = without_large_data(run)
     if view == "tool":
         record = tool_view(shown, summary=summary)
-        if shown is not run and not summary:
-            record["next"] = (
-                f"large data is left out; {run_uri(run_id)}/results and /steps/{{stepId}} with "
-                "path, offset and limit read it in parts"
-            )
-        return record
-    return workflow_view(shown, summary=summary, node_ids=wanted_nodes(node_ids))
+    else:
+        record = workflow_view(shown, summary=summary, node_ids=wanted_nodes(node_ids))
+    if shown is not run and not summary:
+        record["next"] = (
+            f"large data is left out; {run_uri(run_id)}/results and /steps/{{stepId}} with "
+            "path, offset and limit read it in parts"
+        )
+    return record
 
 
 async def run_page(service: Service, parameters: Mapping[str, Json]) -> JsonObject:
@@ -163,7 +162,7 @@ async def read_results(service: Service, run_id: str, parameters: Mapping[str, J
     if run.result is None:
         raise NotFoundError(f"run {run_id} {run.status}: {run.error}; it has no result")
     # A large text takes a while to decode, in which others are served.
-    value = await anyio.to_thread.run_sync(run.result.decode)
+    value = await run_in_thread(run.result.decode)
     if is_part:
         return await _part(value, parameters, run.result.size)
     return keep_fields(value, _fields(parameters))
@@ -183,7 +182,7 @@ async def read_step(
         raise NotFoundError(f"run {run_id} has no step {step_id}; it has: {known}")
     if _PLACES & parameters.keys():
         return await _part(step.get("data"), parameters, None)
-    if weighs_much(step.get("data")):
+    if has_large_data(step):
         raise BadParameterError(
             f"the data of step {step_id} is too large to be read whole: add path, offset or limit"
         )
@@ -204,7 +203,7 @@ async def _part(value: Json, parameters: Mapping[str, Json], size: int | None) -
         if size is not None and size <= _READ_INLINE_BYTES:
             return read()
         # Others are served meanwhile; a cancelled reading ends by itself, within its bounds.
-        return await anyio.to_thread.run_sync(read, abandon_on_cancel=True)
+        return await run_in_thread(read, abandon_on_cancel=True)
     except ReadingError as error:
         raise BadParameterError(str(error)) from None
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from server.run_queries import BadParameterError
 from storage.run_record import StoredRun
-from tools.json_pieces import LARGE_BYTES, weighs_much
+from tools.json_pieces import LARGE_BYTES, has_more_bytes, json_length
 from tools.json_text import Json, JsonObject, encode_json_text
 
-__all__ = ["bounded_text", "is_too_large", "without_large_data"]
+__all__ = ["bounded_text", "has_large_data", "is_too_large", "without_large_data"]
 
 
 def is_too_large(run: StoredRun) -> bool:
@@ -15,9 +15,24 @@ def is_too_large(run: StoredRun) -> bool:
     return run.result is not None and run.result.size > LARGE_BYTES
 
 
+def has_large_data(step: JsonObject) -> bool:
+    """Whether the data of a step has more than `LARGE_BYTES` as JSON text."""
+    return has_more_bytes(step.get("data"), LARGE_BYTES)
+
+
 def without_large_data(run: StoredRun) -> StoredRun:
-    """A run whose result, steps and exchanges are not large; the same one where none is."""
-    steps = [_without_data(step) if weighs_much(step.get("data")) else step for step in run.steps]
+    """A run without what makes it large; the same one where nothing does.
+
+    Left out are the result, the largest data of steps until the rest is small enough, and all
+    exchanges where they are too many bytes together.
+    """
+    steps = [_without_data(step) if has_large_data(step) else step for step in run.steps]
+    lengths = {at: json_length(step["data"]) for at, step in enumerate(steps) if "data" in step}
+    for at in sorted(lengths, key=lambda at: -lengths[at]):
+        if sum(lengths.values()) <= LARGE_BYTES:
+            break
+        steps[at] = _without_data(steps[at])
+        del lengths[at]
     if sum(map(_exchanged, steps)) > LARGE_BYTES:
         steps = [_without_exchanges(step) for step in steps]
     is_shown_whole = all(shown is step for shown, step in zip(steps, run.steps, strict=True))
@@ -28,13 +43,12 @@ def without_large_data(run: StoredRun) -> StoredRun:
 
 def bounded_text(value: Json) -> str:
     """The JSON text of an answer. Raises `BadParameterError` above `LARGE_BYTES`."""
-    text = "" if weighs_much(value) else encode_json_text(value)
-    if not text or len(text) > LARGE_BYTES:
+    if has_more_bytes(value, LARGE_BYTES):
         raise BadParameterError(
             f"this has more than {LARGE_BYTES:,} bytes, too many to be read at once; narrow it "
             "with path, fields, offset and limit, or read a record with summary=true"
         )
-    return text
+    return encode_json_text(value)
 
 
 def _without_data(step: JsonObject) -> JsonObject:

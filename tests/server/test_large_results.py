@@ -21,7 +21,7 @@ from server.service import Service
 from server.settings import Settings
 from storage.audit import audit
 from storage.objects import ObjectStore
-from tests.server.helpers import WAIT_SECONDS, request_tool, start, store, until
+from tests.server.helpers import WAIT_SECONDS, request_tool, script_tool, start, store, until
 from tests.server.raw_client import run_command
 from tests.server.test_cli import as_json
 from tests.server.test_mcp import ERAS, MODERN, call, connected, text
@@ -44,6 +44,44 @@ async def large(service: Service, web: Web) -> str:
     active = await start(service, "rows", run_id="large")
     assert (await active.wait()).data == ROWS
     return active.run_id
+
+
+UNEVEN: list[Any] = ["x" * 13_000, *[1] * 999]
+
+
+@ERAS
+async def test_a_small_result_with_one_long_part_is_shown_whole(era: str, service: Service) -> None:
+    code = '() => ["x".repeat(13000), ...Array(999).fill(1)]'
+    await store(service, script_tool("uneven", code))
+    active = await start(service, "uneven", run_id="uneven")
+    assert (await active.wait()).data == UNEVEN
+    async with connected(service, era) as client:
+        part = await call(client, "read_result", {"runId": "uneven", "limit": 1000})
+        assert part["structuredContent"]["value"] == UNEVEN
+        (content,) = (await client.read_resource("callslip://runs/uneven/results")).contents
+        assert isinstance(content, TextResourceContents)
+        assert json.loads(content.text) == UNEVEN
+        record = await client.read_resource("callslip://runs/uneven")
+        assert '"data"' in str(record.contents[0])
+
+
+@ERAS
+async def test_of_many_steps_the_largest_are_left_out(era: str, service: Service, web: Web) -> None:
+    web.responds(lambda seen: Answer({"text": "a whale " * int(seen.query.removeprefix("n="))}))
+    sizes = {"first": 300_000, "second": 250_000, "third": 1}
+    steps = [
+        {"id": name, "config": {"url": f"{web.url}/?n={size}"}, "retries": 0}
+        for name, size in sizes.items()
+    ]
+    await store(service, {"id": "three", "steps": steps, "outputTransform": "() => 1"})
+    await (await start(service, "three", run_id="three")).wait()
+    async with connected(service, era) as client:
+        (content,) = (await client.read_resource("callslip://runs/three")).contents
+        assert isinstance(content, TextResourceContents)
+        record = json.loads(content.text)
+    kept = {one["stepId"]: "data" in one for one in record["stepResults"]}
+    assert kept == {"first": False, "second": True, "third": True}
+    assert "steps" in record["next"]
 
 
 def files(settings: Settings) -> list[Path]:

@@ -59,3 +59,16 @@ def test_fields_are_kept_of_an_object_and_of_each_row_of_a_list() -> None:
     assert keep_fields(ROWS["items"][1], ["id", "none"]) == {"id": 1}
     assert keep_fields(ROWS, None) == ROWS
     assert keep_fields(7, ["id"]) == 7
+
+
+@pytest.mark.parametrize("length", [10, 10_000, 10_001])
+def test_a_text_may_be_asked_for_by_as_many_characters_as_a_long_one(length: int) -> None:
+    part = read_part("x" * length, limit=20_000, pages_texts=True)
+    assert (part["value"], part["hasMore"]) == ("x" * length, False)
+    with pytest.raises(ReadingError, match="valid of a text is 1 to 100000"):
+        read_part("x" * length, limit=100_001, pages_texts=True)
+
+
+def test_a_list_has_a_limit_of_its_own() -> None:
+    with pytest.raises(ReadingError, match="valid of a list is 1 to 1000"):
+        read_part([1], limit=20_000, pages_texts=True)

@@ -13,11 +13,17 @@ from pathlib import Path
 import anyio
 import pytest
 
+from server.app import open_service
+from server.settings import Settings
 from storage.database import Database
 from storage.errors import HomeError, StorageError
+from storage.objects import ObjectStore
 from storage.opening import open_database
+from storage.run_record import NewRun
+from storage.runs import RunStore
 from storage.schema import SCHEMA_VERSION
 from tests.server.helpers import until
+from tools.run import RequestSource, RunStatus
 
 WAIT_SECONDS = 20
 
@@ -457,8 +463,39 @@ async def test_a_home_on_a_full_disk_opens_for_reading(small_disk: Path, is_open
         assert "meanwhile" not in found
 
 
-async def test_a_new_home_on_a_full_disk_says_so(small_disk: Path) -> None:
-    ballast = fill_up(small_disk)
+def fill_up_but(disk: Path, free_blocks: int) -> Path:
+    """Leave so many blocks of 4 KB."""
+    spare = [disk / f"spare-{number}" for number in range(free_blocks)]
+    for one in spare:
+        one.write_bytes(b"x" * 4096)
+    ballast = fill_up(disk)
+    for one in spare:
+        one.unlink()
+    return ballast
+
+
+@pytest.mark.parametrize("free_blocks", [0, 6, 9, 12, 13, 14])
+async def test_the_history_opens_however_little_space_is_left(
+    small_disk: Path, free_blocks: int
+) -> None:
+    settings = Settings(home=small_disk, config_directory=small_disk / "config", proxies={})
+    async with open_database(settings.database_path) as database:
+        runs = RunStore(database, ObjectStore(settings.results_directory))
+        await runs.start(
+            NewRun("cut", {"id": "t"}, 1, {}, {}, RequestSource.MCP, "d" * 32, 1_700_000_000_000)
+        )
+    ballast = fill_up_but(small_disk, free_blocks)
+    async with open_service(settings) as service:
+        run = await service.get_run("cut")
+        assert run.status in {RunStatus.ABORTED, RunStatus.RUNNING}
+    ballast.unlink()
+    async with open_service(settings) as service:
+        assert (await service.get_run("cut")).status == RunStatus.ABORTED
+
+
+@pytest.mark.parametrize("free_blocks", [0, 1, 3, 10])
+async def test_a_new_home_on_a_full_disk_says_so(small_disk: Path, free_blocks: int) -> None:
+    ballast = fill_up_but(small_disk, free_blocks)
     with pytest.raises(HomeError, match="is full; free some space"):
         async with open_database(small_disk / "callslip.db"):
             pass

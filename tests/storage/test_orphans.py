@@ -123,6 +123,19 @@ async def test_what_is_shown_is_what_the_next_writer_records(path: Path) -> None
     }
 
 
+async def test_who_is_gone_counts_once_for_all_connections(path: Path) -> None:
+    locks = path.with_name(LOCKS_FOLDER)
+    async with open_database(path) as writing:
+        await store_of(writing).start(new_run("r", DEAD))
+        async with only_reading(path) as reading:
+            before = await reading.data_version()
+            with hold_ownership(locks) as owner:
+                await end_orphans(store_of(writing), owner)
+            versions = {await reading.data_version() for _ in range(4)}
+    assert len(versions) == 1
+    assert versions != {before}
+
+
 async def test_a_run_that_ends_while_its_process_is_looked_for_was_never_cut_off(
     path: Path,
 ) -> None:

@@ -24,7 +24,7 @@ from tools.decoders.result import Decoded, DecodeLimits, StoredFile
 from tools.decoders.spreadsheet import decode_xlsx
 from tools.decoders.table import decode_table, looks_like_table
 from tools.decoders.text import WIDE_MARKS, Text, is_text, read_text
-from tools.decoders.xml_body import begins_as_xml, decode_xml, is_xml
+from tools.decoders.xml_body import begins_as_xml, declared_encoding, decode_xml, is_xml
 from tools.decoders.yaml_body import decode_yaml, take_yaml
 from tools.errors import ErrorKind, RunError
 from tools.json_pieces import LARGE_BYTES
@@ -182,10 +182,11 @@ class _Body:
         return self._table(self._text(), "\t")
 
     def xml(self) -> Decoded:
-        if self.media.charset is None:
-            # It names its encoding itself.
-            return Decoded(decode_xml(self.content.take(), None, self.label, self.limits))
-        return self._xml(self._text())
+        if self.media.charset is not None:
+            return self._xml(self._text())
+        if (text := self._declared_text()) is not None:
+            return self._xml(text)
+        return Decoded(decode_xml(self.content.take(), None, self.label, self.limits))
 
     def yaml(self) -> Decoded:
         text = self._text()
@@ -244,9 +245,11 @@ class _Body:
         if head.startswith(b"\x1f\x8b\x08"):
             return self.gzip()
         # A declaration says what encoding the bytes have.
-        is_declared = head.startswith(b"<?xml") and self.media.charset is None
-        if is_declared and is_xml(self.content, None, self.limits):
-            return self.xml()
+        if head.startswith(b"<?xml") and self.media.charset is None:
+            declared = self._declared_text()
+            pieces, encoding = (self.content, None) if declared is None else (declared, "utf-8")
+            if is_xml(pieces, encoding, self.limits):
+                return self.xml()
         if not self._is_text():
             return self.binary()
         text = self._text()
@@ -262,6 +265,12 @@ class _Body:
 
     def _text(self) -> Text:
         return read_text(self.content, self.media.charset)
+
+    def _declared_text(self) -> Text | None:
+        """The text of XML in the encoding that it declares; the parser knows few of them."""
+        name = declared_encoding(first_bytes(self.content, 1024))
+        text = None if name is None else read_text(self.content, name)
+        return None if text is None or text.warnings else text
 
     def _json_in(self, text: Text) -> Decoded | None:
         """The JSON or NDJSON that a text without that label is, None where it is neither."""

@@ -43,17 +43,18 @@ def decode_ndjson(lines: Iterable[str], label: str, limits: DecodeLimits) -> lis
     Raises `RunError` (decode with the line, size_limit over `max_rows`).
     """
     rows: list[Json] = []
-    for number, line in enumerate(_parts(lines), start=1):
-        if not line.strip():
+    numbered = ((number, part) for number, line in enumerate(lines, 1) for part in _parts([line]))
+    for number, part in numbered:
+        if not part.strip():
             continue
         if len(rows) >= limits.max_rows:
             raise RunError(
                 ErrorKind.SIZE_LIMIT, f"The answer has more than {limits.max_rows} lines of JSON."
             )
         try:
-            rows.append(decode_json(line.encode()))
+            rows.append(decode_json(part.encode()))
         except ValueError as error:
-            position, near = _fault(error, line)
+            position, near = _fault(error, part)
             raise undecodable(
                 label, "one JSON value a line", f"line {number}, {position}", near
             ) from None

@@ -1,5 +1,6 @@
 """XML in the form of `xmltodict`: attributes as `@name`, text beside them as `#text`."""
 
+import re
 from collections.abc import Generator, Iterable
 from typing import Any
 from xml.parsers.expat import ExpatError, ParserCreate
@@ -8,9 +9,19 @@ from tools.decoders.result import DecodeLimits, undecodable
 from tools.errors import ErrorKind, RunError
 from tools.json_text import Json
 
-__all__ = ["begins_as_xml", "decode_xml", "is_xml"]
+__all__ = ["begins_as_xml", "declared_encoding", "decode_xml", "is_xml"]
 
 _NEAR_BYTES = 200
+_DECLARATION = re.compile(rb"""<\?xml\s[^>]{0,200}?\bencoding\s*=\s*["']([A-Za-z][\w.-]*)["']""")
+#: Encodings in which no declaration begins with the bytes of `<?xml`.
+_WIDE = re.compile(r"(?:utf|ucs|iso-10646)\W*(?:16|32|2|4|ucs)", re.IGNORECASE)
+
+
+def declared_encoding(head: bytes) -> str | None:
+    """The encoding that the declaration of a document names, unless its bytes cannot have it."""
+    found = _DECLARATION.match(head)
+    name = "" if found is None else found[1].decode()
+    return None if not name or _WIDE.match(name) else name
 
 
 def begins_as_xml(head: str) -> bool:
@@ -113,6 +124,10 @@ class _Window:
         """What is around a place, of its line and of this piece."""
         start = 0
         for _ in range(line - self._line):
-            start = self._piece.find(b"\n", start) + 1
+            end = self._piece.find(b"\n", start)
+            if end < 0:
+                # It has ends of lines of other kinds.
+                break
+            start = end + 1
         begin = max(start, start + column - (self._column if line == self._line else 0) - 20)
         return self._piece[begin : begin + _NEAR_BYTES].partition(b"\n")[0]

@@ -25,9 +25,7 @@ def decode_yaml(text: str, label: str, limits: DecodeLimits) -> Decoded:
     import yaml
 
     if len(text.encode(errors="replace")) > limits.max_yaml_bytes:
-        raise RunError(
-            ErrorKind.SIZE_LIMIT, f"The YAML is larger than {limits.max_yaml_bytes} bytes."
-        )
+        raise _too_large(limits)
     loader = _loader_class()
     warnings: list[str] = []
     try:
@@ -49,13 +47,17 @@ def decode_yaml(text: str, label: str, limits: DecodeLimits) -> Decoded:
 
 
 def take_yaml(text: Text, limits: DecodeLimits) -> str:
-    """A text to be read as YAML, of which no more is taken than shows that it is too large."""
+    """A text to be read as YAML. Raises `RunError` (size_limit) as soon as it is too large."""
     taken = bytearray()
     for piece in text.take():
         taken += piece
         if len(taken) > limits.max_yaml_bytes:
-            break
-    return taken.decode(errors="ignore")
+            raise _too_large(limits)
+    return taken.decode()
+
+
+def _too_large(limits: DecodeLimits) -> RunError:
+    return RunError(ErrorKind.SIZE_LIMIT, f"The YAML is larger than {limits.max_yaml_bytes} bytes.")
 
 
 def _events(text: str, loader: Any) -> Iterator[Any]:

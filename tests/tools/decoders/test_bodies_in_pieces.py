@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tools.body import Body
-from tools.decoders import Decoded, decode
+from tools.decoders import Decoded, DecodeLimits, decode
 from tools.errors import RunError
 from tools.json_pieces import PIECE_BYTES
 from tools.json_text import Json, JsonObject, encode_json, encode_json_text
@@ -210,6 +210,22 @@ def test_a_fault_of_xml_in_pieces_is_shown() -> None:
         "The answer is labelled application/xml but is not XML: not well-formed (invalid token): "
         "line 1002, column 10: '<row>two & three</row></rows>'"
     )
+
+
+def test_a_fault_of_xml_with_other_ends_of_lines_is_shown() -> None:
+    body = b"<rows>\r" + b"<row>1</row>\r" * 1000 + b"<row>two & three</row></rows>"
+    with pytest.raises(
+        RunError, match=r"not well-formed \(invalid token\): line 1002, column 10: '"
+    ):
+        decode(body, "application/xml")
+
+
+@pytest.mark.parametrize("size", range(1, 8))
+def test_no_part_of_a_yaml_that_is_too_large_is_taken_for_all_of_it(size: int) -> None:
+    body = "- aaaaaaaaaaaaaaaa\u20ac\n- b\n- c\n".encode()
+    limits = DecodeLimits(max_yaml_bytes=20)
+    with pytest.raises(RunError, match="The YAML is larger than 20 bytes"):
+        decode(in_pieces(body, size), "application/yaml", limits=limits)
 
 
 def lines() -> str:

@@ -90,6 +90,11 @@ def test_lines_of_json_are_a_list(content_type: str | None) -> None:
     assert decode(b'{"a":1}\n\n{"a":2}\n', content_type).value == [{"a": 1}, {"a": 2}]
 
 
+def test_a_broken_text_sequence_is_named_by_its_line() -> None:
+    body = b'\x1e{"a":1}\n\x1e{"a":2}\n\x1e{"a":\n'
+    assert "line 3, " in failure(body, "application/json-seq").message
+
+
 def test_lines_of_numbers_without_a_label_stay_text() -> None:
     assert decode(b"1\n2\n", None).value == "1\n2\n"
 
@@ -200,6 +205,16 @@ def test_more_rows_than_allowed_are_a_size_error(body: bytes, content_type: str)
             '<?xml version="1.0" encoding="utf-16"?><a>é</a>'.encode("utf-16"),
             None,
             {"a": "é"},
+        ),
+        (
+            '<?xml version="1.0" encoding="Shift_JIS"?><a>日本</a>'.encode("shift_jis"),
+            None,
+            {"a": "日本"},
+        ),
+        (
+            '<?xml version="1.0" encoding="Shift_JIS"?><a>日本</a>'.encode("shift_jis"),
+            "text/xml",
+            {"a": "日本"},
         ),
         (b"<?xml version='1.0' encoding='none'?><a/>", None, {"a": None}),
         (
