@@ -12,7 +12,7 @@ from tools.json_text import Json, JsonObject, encode_json
 __all__ = [
     "LARGE_BYTES",
     "PIECE_BYTES",
-    "has_more_bytes",
+    "bounded_json",
     "json_head",
     "json_length",
     "json_pieces",
@@ -91,14 +91,16 @@ def json_length(value: Json) -> int:
     return sum(map(len, json_pieces(value)))
 
 
-def has_more_bytes(value: Json, most_bytes: int) -> bool:
-    """Whether the JSON text of a value has more bytes; it is never whole. Raises like above."""
+def bounded_json(value: Json, most_bytes: int) -> bytes | None:
+    """The JSON text of a value, None where it has more bytes. Raises like `encode_json`."""
+    pieces: list[bytes] = []
     length = 0
     for piece in json_pieces(value):
         length += len(piece)
         if length > most_bytes:
-            return True
-    return False
+            return None
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def _is_long(value: Json) -> bool:

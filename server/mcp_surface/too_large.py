@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from server.run_queries import BadParameterError
 from storage.run_record import StoredRun
-from tools.json_pieces import LARGE_BYTES, has_more_bytes, json_length
-from tools.json_text import Json, JsonObject, encode_json_text
+from tools.json_pieces import LARGE_BYTES, bounded_json, json_length
+from tools.json_text import Json, JsonObject
 
 __all__ = ["bounded_text", "has_large_data", "is_too_large", "without_large_data"]
 
@@ -17,7 +17,7 @@ def is_too_large(run: StoredRun) -> bool:
 
 def has_large_data(step: JsonObject) -> bool:
     """Whether the data of a step has more than `LARGE_BYTES` as JSON text."""
-    return has_more_bytes(step.get("data"), LARGE_BYTES)
+    return bounded_json(step.get("data"), LARGE_BYTES) is None
 
 
 def without_large_data(run: StoredRun) -> StoredRun:
@@ -26,7 +26,7 @@ def without_large_data(run: StoredRun) -> StoredRun:
     Left out are the result, the largest data of steps until the rest is small enough, and all
     exchanges where they are too many bytes together.
     """
-    steps = [_without_data(step) if has_large_data(step) else step for step in run.steps]
+    steps = list(run.steps)
     lengths = {at: json_length(step["data"]) for at, step in enumerate(steps) if "data" in step}
     for at in sorted(lengths, key=lambda at: -lengths[at]):
         if sum(lengths.values()) <= LARGE_BYTES:
@@ -43,12 +43,13 @@ def without_large_data(run: StoredRun) -> StoredRun:
 
 def bounded_text(value: Json) -> str:
     """The JSON text of an answer. Raises `BadParameterError` above `LARGE_BYTES`."""
-    if has_more_bytes(value, LARGE_BYTES):
+    text = bounded_json(value, LARGE_BYTES)
+    if text is None:
         raise BadParameterError(
             f"this has more than {LARGE_BYTES:,} bytes, too many to be read at once; narrow it "
             "with path, fields, offset and limit, or read a record with summary=true"
         )
-    return encode_json_text(value)
+    return text.decode()
 
 
 def _without_data(step: JsonObject) -> JsonObject:

@@ -184,9 +184,7 @@ class _Body:
     def xml(self) -> Decoded:
         if self.media.charset is not None:
             return self._xml(self._text())
-        if (text := self._declared_text()) is not None:
-            return self._xml(text)
-        return Decoded(decode_xml(self.content.take(), None, self.label, self.limits))
+        return self._declared_xml(self._declared_text())
 
     def yaml(self) -> Decoded:
         text = self._text()
@@ -249,7 +247,7 @@ class _Body:
             declared = self._declared_text()
             pieces, encoding = (self.content, None) if declared is None else (declared, "utf-8")
             if is_xml(pieces, encoding, self.limits):
-                return self.xml()
+                return self._declared_xml(declared)
         if not self._is_text():
             return self.binary()
         text = self._text()
@@ -265,6 +263,11 @@ class _Body:
 
     def _text(self) -> Text:
         return read_text(self.content, self.media.charset)
+
+    def _declared_xml(self, text: Text | None) -> Decoded:
+        if text is not None:
+            return self._xml(text)
+        return Decoded(decode_xml(self.content.take(), None, self.label, self.limits))
 
     def _declared_text(self) -> Text | None:
         """The text of XML in the encoding that it declares; the parser knows few of them."""

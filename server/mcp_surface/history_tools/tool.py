@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from server.mcp_surface.own_tool import OwnTool, own_wire
 from server.service import Service
-from tools.json_pieces import LARGE_BYTES, has_more_bytes
-from tools.json_text import Json, JsonObject, encode_json_text, nests_deeply
+from tools.json_pieces import LARGE_BYTES, bounded_json
+from tools.json_text import Json, JsonObject, nests_deeply
 
 __all__ = ["RUN_ID", "HistoryTool", "fits", "history_tool"]
 
@@ -45,6 +45,5 @@ def history_tool(
 
 def fits(value: Json, inline_limit: int) -> bool:
     """Whether an answer may be given as it is: short enough, and for every parser flat enough."""
-    if nests_deeply(value) or has_more_bytes(value, LARGE_BYTES):
-        return False
-    return len(encode_json_text(value)) <= inline_limit
+    text = None if nests_deeply(value) else bounded_json(value, LARGE_BYTES)
+    return text is not None and len(text.decode()) <= inline_limit
