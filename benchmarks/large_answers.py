@@ -1,12 +1,13 @@
 """Large answers through `callslip serve`: time, the longest stall of its event loop, peak memory.
 
 python -m benchmarks.large_answers [--megabytes 1 10 50] [--shape rows] [--rounds 3]
-                                   [--whole] [--json]
+                                   [--work none] [--whole] [--json]
 
 Each call has a server of its own, so that no memory is left over from the one before. While it runs
 the client sends `ping` after `ping`: the longest answer is the longest time in which the server did
 nothing else. With `--shape` the answer is another one (`benchmarks.upstream`) than a list of rows,
-with `--whole` the client is sent the answer itself and not its preview.
+with `--work` the tool does something with it, with `--whole` the client is sent the answer itself
+and not its preview.
 """
 
 import argparse
@@ -29,6 +30,28 @@ from benchmarks.raw_client import RawClient
 #: Seconds between an answer to a ping and the next ping.
 PING_PAUSE_SECONDS = 0.002
 SAMPLE_SECONDS = 0.01
+
+#: What a tool does with its answer, as parts of its definition; for the shape `rows`.
+WORKS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "remove": {
+        "responseFilters": [{"id": "f", "target": "KEYS", "action": "REMOVE", "pattern": "^price$"}]
+    },
+    "mask": {
+        "responseFilters": [{"id": "f", "target": "VALUES", "action": "MASK", "pattern": "item 1"}]
+    },
+    "schema": {
+        "outputSchema": {
+            "properties": {"items": {"items": {"properties": {"name": {"type": "string"}}}}}
+        }
+    },
+    "missed": {
+        "outputSchema": {
+            "properties": {"items": {"items": {"properties": {"name": {"enum": ["one"]}}}}}
+        }
+    },
+    "transform": {"outputTransform": "(s) => s.items.data.items.map(({ id, name }) => [id, name])"},
+}
 
 
 @dataclass(frozen=True)
@@ -63,7 +86,9 @@ class PeakMemory:
             self.megabytes = max(self.megabytes, self._client.memory_megabytes())
 
 
-def measure(sizes: list[int], rounds: int, shape: str, whole: bool) -> dict[str, dict[str, float]]:
+def measure(
+    sizes: list[int], rounds: int, shape: str, work: str, whole: bool
+) -> dict[str, dict[str, float]]:
     settings: dict[str, object] = {"max_response_bytes": 2 * max(sizes) * 1_000_000}
     if whole:
         settings["inline_limit_characters"] = 1_000_000_000
@@ -72,7 +97,7 @@ def measure(sizes: list[int], rounds: int, shape: str, whole: bool) -> dict[str,
         for size in sizes:
             with (
                 upstream(size * 1_000_000, shape) as origin,
-                home(get_items(f"{origin}/items")) as path,
+                home(get_items(f"{origin}/items") | WORKS[work]) as path,
                 serve(path, soft_deadline_seconds=600, **settings) as client,
             ):
                 calls[size].append(_call(client))
@@ -136,11 +161,12 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, nargs="+", default=[1, 10, 50])
     shapes = ["rows", "by-id", "file", "text", "table", "zip"]
     parser.add_argument("--shape", choices=shapes, default="rows")
+    parser.add_argument("--work", choices=list(WORKS), default="none")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--whole", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    figures = measure(options.megabytes, options.rounds, options.shape, options.whole)
+    figures = measure(options.megabytes, options.rounds, options.shape, options.work, options.whole)
     show("large_answers", figures, as_json=options.json)
 
 

@@ -182,7 +182,7 @@ class Execution:
             # There is no data to transform; what would have been sent is the result.
             return self._unsent_requests()
         data = await self._transform_output()
-        self._check_output(data)
+        await self._check_output(data)
         filters = self._tool.response_filters
         if filters:
             matcher = self._context.engines.scripts
@@ -363,9 +363,14 @@ class Execution:
         self._carried = self._carried_by(value)
         return value.value
 
-    def _check_output(self, data: Json) -> None:
+    async def _check_output(self, data: Json) -> None:
         schema = self._prepared.output_schema
-        problems = schema.problems(data) if schema is not None else []
+        if schema is None:
+            return
+        if self._is_large(data):
+            problems = await run_in_thread(partial(schema.problems, data))
+        else:
+            problems = schema.problems(data)
         if problems:
             lines = render_problems(problems)
             raise RunError(

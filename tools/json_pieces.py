@@ -38,9 +38,9 @@ _SCALAR_BYTES = 5
 _OPENED_LEVELS = 6
 
 
-def weighs_much(value: Json) -> bool:
+def weighs_much(value: Json, bound_bytes: int = LARGE_BYTES) -> bool:
     """Whether a value looks large. It is looked at in a few places only, whatever its size."""
-    return _weight(value, _LOOKED_AT_LEVELS) > LARGE_BYTES
+    return _weight(value, _LOOKED_AT_LEVELS) > bound_bytes
 
 
 def _weight(value: Json, levels: int) -> int:

@@ -2,24 +2,27 @@
 
 One implementation for the result of a run and for the step data that is stored. The traversal is
 in Python, so that integers beyond 2^53 survive; only texts (keys, and values as JavaScript's
-`String(v)`) go to the JavaScript engine, each distinct one once.
+`String(v)`) go to the JavaScript engine.
 
-  collect    every distinct key and value text of the data
-  match      patterns against texts, in the engine
-  locate     walk again, note at each place what a matching filter does to it
-  rebuild    containers with a change in them, from the inside out; the others are kept as they are
+  match      every text of the data against the patterns, in batches; what matches is remembered
+  rebuild    walk once, depth first: containers in which something changes are made anew beside
+             the old ones, with the members that stay; the others are kept as they are
+
+Both walks over large data are made in a thread, so that other runs go on.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, cast
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 from tools.errors import ErrorKind, RunError
+from tools.json_pieces import weighs_much
 from tools.json_text import Json
 from tools.scripts import js_text
+from tools.threads import run_in_thread
 
 __all__ = [
-    "FilterMatch",
     "FilterOutcome",
     "FilterSpec",
     "PatternMatcher",
@@ -28,10 +31,14 @@ __all__ = [
 
 Action = Literal["REMOVE", "MASK", "FAIL"]
 Scope = Literal["FIELD", "ITEM", "ENTRY"]
+T = TypeVar("T")
 
-#: Characters of text sent to the engine at once, so that a large answer does not fill its memory.
-_MAX_BATCH_CHARS = 4_000_000
-#: Places named in the message of a FAIL filter; the outcome's `matches` has all of them.
+#: Data whose text has more bytes is walked in a thread; a walk takes some 0.1 µs a byte.
+_LARGE_BYTES = 256 * 1024
+#: Characters of text sent to the engine at once, and how many texts.
+_MAX_BATCH_CHARS = 1_000_000
+_MAX_BATCH_TEXTS = 50_000
+#: Places named in the message of a FAIL filter.
 _MAX_NAMED_MATCHES = 50
 
 
@@ -73,23 +80,10 @@ class PatternMatcher(Protocol):
 
 
 @dataclass(frozen=True)
-class FilterMatch:
-    """One place where a filter matched; `path` is like `rows[1].name`, `(root)` for the root."""
-
-    filter_id: str
-    name: str | None
-    action: Action
-    path: str
-    matched_on: Literal["key", "value"]
-    scope: Scope
-
-
-@dataclass(frozen=True)
 class FilterOutcome:
     """The filtered value; the very same object as the input when nothing changed."""
 
     value: Json
-    matches: list[FilterMatch]
     changed: bool
 
 
@@ -103,33 +97,39 @@ async def apply_response_filters(
     """Apply the enabled filters to `data`, which is not changed.
 
     With `fail_as_mask` a FAIL filter masks, which is what stored step data needs. Raises `RunError`
-    of kind `response_filter` naming every place where a FAIL filter matched, and what the matcher
-    raises (`script_limit` for a pattern that takes too long).
+    of kind `response_filter` naming the places where a FAIL filter matched (50 at most, and how
+    many more there are), and what the matcher raises (`script_limit` for a pattern that takes too
+    long).
     """
     rules = [_Rule.of(spec, fail_as_mask) for spec in filters if spec.enabled]
     if not rules:
-        return FilterOutcome(data, [], changed=False)
+        return FilterOutcome(data, changed=False)
 
-    key_rules = [rule for rule in rules if rule.on_keys]
-    value_rules = [rule for rule in rules if rule.on_values]
-    keys, values = _texts(data, keys=bool(key_rules), values=bool(value_rules))
-    matched_keys = await _matching(key_rules, keys, matcher)
-    matched_values = await _matching(value_rules, values, matcher)
-    if not matched_keys and not matched_values:
-        return FilterOutcome(data, [], changed=False)
+    is_large = weighs_much(data, _LARGE_BYTES)
+    keys = _Matched([rule for rule in rules if rule.on_keys], matcher)
+    if keys.rules:
+        await keys.look(_keys(data), is_large)
+    values = _Matched([rule for rule in rules if rule.on_values], matcher)
+    if values.rules:
+        await values.look(_value_texts(data), is_large)
+    if not keys.of_text and not values.of_text:
+        return FilterOutcome(data, changed=False)
+    await values.mask_texts()
 
-    plan = _Plan(data, matched_keys, matched_values)
-    plan.locate()
-    failed = [match for match in plan.matches if match.action == "FAIL"]
-    if failed:
+    rebuild = _Rebuild(data, keys, values)
+    value = await _walk(rebuild.run, is_large)
+    if rebuild.failures:
         raise RunError(
             ErrorKind.RESPONSE_FILTER,
-            "Output filter validation failed: " + _name_matches(failed),
+            "Output filter validation failed: " + rebuild.named_failures(),
             hint="A FAIL filter of the tool forbids this in its result.",
-            path=failed[0].path,
+            path=rebuild.named[0][1],
         )
-    value = plan.rebuild(await _masked_texts(plan.partial_masks(), matcher))
-    return FilterOutcome(value, plan.matches, changed=value is not data)
+    return FilterOutcome(value, changed=value is not data)
+
+
+async def _walk(work: Callable[[], T], is_large: bool) -> T:
+    return await run_in_thread(work) if is_large else work()
 
 
 @dataclass(frozen=True)
@@ -158,297 +158,295 @@ class _Rule:
             on_values=spec.target in ("VALUES", "BOTH"),
         )
 
+    @property
+    def masks_within(self) -> bool:
+        """Whether of a text only the matches are masked."""
+        return self.action == "MASK" and self.scope == "FIELD"
+
 
 def _text_of(value: Json) -> str | None:
     """What a value filter sees of a value: `String(v)`; None for what never matches."""
     return js_text(value) if isinstance(value, (str, bool, int, float)) else None
 
 
-def _children(container: dict[str, Any] | list[Any]) -> Iterable[tuple[str | int, Json]]:
-    return container.items() if isinstance(container, dict) else enumerate(container)
-
-
-def _texts(data: Json, *, keys: bool, values: bool) -> tuple[list[str], list[str]]:
-    """The distinct keys and value texts of the data."""
-    seen_keys: dict[str, None] = {}
-    seen_values: dict[str, None] = {}
+def _keys(data: Json) -> Iterator[str]:
+    """Every key of the data."""
     pending: list[Json] = [data]
     while pending:
         node = pending.pop()
         if isinstance(node, dict):
             members = cast(dict[str, Any], node)
-            if keys:
-                seen_keys.update(dict.fromkeys(members))
+            yield from members
             pending.extend(members.values())
         elif isinstance(node, list):
             pending.extend(cast(list[Any], node))
-        elif values and (text := _text_of(node)) is not None:
-            seen_values[text] = None
-    return list(seen_keys), list(seen_values)
 
 
-async def _matching(
-    rules: Sequence[_Rule], texts: Sequence[str], matcher: PatternMatcher
-) -> dict[str, tuple[_Rule, ...]]:
-    """The rules that match each text, in the order of the filters; texts without one are absent."""
-    if not rules or not texts:
-        return {}
-    patterns = list(dict.fromkeys(rule.pattern for rule in rules))
-    position = {pattern: index for index, pattern in enumerate(patterns)}
-    found: dict[str, tuple[_Rule, ...]] = {}
-    for batch in _batches(texts):
-        rows = await matcher.match_patterns(patterns, batch)
-        for text, row in zip(batch, rows, strict=True):
-            matching = tuple(rule for rule in rules if row[position[rule.pattern]])
-            if matching:
-                found[text] = matching
-    return found
+def _value_texts(data: Json) -> Iterator[str]:
+    """The texts of all values that a filter sees."""
+    pending: list[Iterator[Json]] = [iter([data])]
+    while pending:
+        for node in pending[-1]:
+            if isinstance(node, (dict, list)):
+                members = cast("dict[str, Any] | list[Any]", node)
+                pending.append(iter(members.values() if isinstance(members, dict) else members))
+                break
+            if (text := _text_of(node)) is not None:
+                yield text
+        else:
+            pending.pop()
 
 
-def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
+class _Matched:
+    """The texts that rules match, and what becomes of the ones in which only matches are masked."""
+
+    def __init__(self, rules: Sequence[_Rule], matcher: PatternMatcher) -> None:
+        self.rules = rules
+        self._matcher = matcher
+        #: The rules that match each text, in the order of the filters; absent without one.
+        self.of_text: dict[str, tuple[_Rule, ...]] = {}
+        #: The rules of `of_text`, by which of the patterns match.
+        self._together: dict[tuple[bool, ...], tuple[_Rule, ...]] = {}
+        #: Texts after the first rule that masks within them, and after all, where there are more.
+        self._masked_once: dict[str, str] = {}
+        self._masked: dict[str, str] = {}
+
+    async def look(self, texts: Iterator[str], is_large: bool) -> None:
+        """Hold every text against the patterns."""
+        patterns = list(dict.fromkeys(rule.pattern for rule in self.rules))
+        position = {pattern: index for index, pattern in enumerate(patterns)}
+        while batch := await _walk(partial(_next_batch, texts), is_large):
+            rows = await self._matcher.match_patterns(patterns, batch)
+            for text, row in zip(batch, rows, strict=True):
+                if True not in row:
+                    continue
+                marks = tuple(row)
+                if marks not in self._together:
+                    self._together[marks] = tuple(
+                        rule for rule in self.rules if row[position[rule.pattern]]
+                    )
+                self.of_text[text] = self._together[marks]
+
+    async def mask_texts(self) -> None:
+        """Make the masked form of texts, rule by rule, each on what the one before left."""
+        for rules in self._together.values():
+            within = [rule for rule in rules if rule.masks_within]
+            if within:
+                texts = iter([text for text, of_text in self.of_text.items() if of_text is rules])
+                while batch := _next_batch(texts):
+                    await self._mask_batch(batch, within)
+
+    async def _mask_batch(self, batch: list[str], within: list[_Rule]) -> None:
+        masked = await self._masked_by(within[0], batch)
+        self._masked_once.update(zip(batch, masked, strict=True))
+        for rule in within[1:]:
+            masked = await self._masked_by(rule, masked)
+        if len(within) > 1:
+            self._masked.update(zip(batch, masked, strict=True))
+
+    async def _masked_by(self, rule: _Rule, texts: Sequence[str]) -> Sequence[str]:
+        if rule.pattern == "":
+            # An empty match lies between all characters: masking there would hide nothing.
+            return [rule.mask] * len(texts)
+        return await self._matcher.replace_matches(texts, rule.pattern, rule.mask)
+
+    def masked(self, text: str, *, in_list: bool) -> str:
+        """A text with its matches masked; in a list by the first rule alone."""
+        once = self._masked_once[text]
+        return once if in_list else self._masked.get(text, once)
+
+
+def _next_batch(texts: Iterator[str]) -> list[str]:
+    """Some distinct ones of the next texts, empty after the last one."""
+    batch: dict[str, None] = {}
     size = 0
     for text in texts:
-        if batch and size + len(text) > _MAX_BATCH_CHARS:
-            yield batch
-            batch, size = [], 0
-        batch.append(text)
+        if text in batch:
+            continue
+        batch[text] = None
         size += len(text)
-    if batch:
-        yield batch
-
-
-@dataclass(frozen=True)
-class _PartialMask:
-    """A text in which matches are masked, by these rules in this order."""
-
-    text: str
-    rules: tuple[_Rule, ...]
+        if size >= _MAX_BATCH_CHARS or len(batch) >= _MAX_BATCH_TEXTS:
+            break
+    return list(batch)
 
 
 _REMOVED = object()
 
-#: What happens to the value at a place: removed, replaced, masked in part, or rebuilt from within.
-_Change = Any
+#: What a member becomes: `_REMOVED`, or what takes its place; None for no change.
+_Fate = Any
 
 
 @dataclass(eq=False, slots=True)
 class _Frame:
-    """A container on the walk, and the changes to its members."""
+    """A container on the walk, and what it becomes."""
 
     container: dict[str, Any] | list[Any]
-    parent: "_Frame | None" = None
+    members: Iterator[tuple[str | int, Json]]
+    #: The nearest list that the members are within, and the outermost one: what is meant is the
+    #: element of it that is looked at. None without a list.
+    item: "_Frame | None" = None
+    entry: "_Frame | None" = None
+    #: The member that is looked at, and what becomes of it.
     key: str | int = ""
-    #: Where the nearest enclosing array element lies, and the element of the outermost array.
-    item: "tuple[_Frame, int] | None" = None
-    entry: "tuple[_Frame, int] | None" = None
-    #: Made when there is a first one: most containers have none.
-    changes: dict[str | int, _Change] | None = None
+    fate: _Fate = None
+    #: The members that stay, once one has changed.
+    kept: dict[str, Any] | list[Any] | None = None
 
-    def change(self, key: str | int, change: _Change) -> None:
-        if self.changes is None:
-            self.changes = {}
-        self.changes[key] = change
+    @classmethod
+    def within(cls, parent: "_Frame", container: dict[str, Any] | list[Any]) -> "_Frame":
+        if isinstance(container, dict):
+            return cls(container, iter(container.items()), parent.item, parent.entry)
+        frame = cls(container, iter(enumerate(container)), None, parent.entry)
+        frame.item = frame
+        frame.entry = parent.entry or frame
+        return frame
 
-    def change_of(self, key: str | int) -> _Change:
-        """The change to a member, None for no change."""
-        return None if self.changes is None else self.changes.get(key)
+    def replace(self, text: str) -> None:
+        """Let the member become a text, unless it is removed."""
+        if self.fate is not _REMOVED:
+            self.fate = text
 
-    def path_to(self, key: str | int) -> str:
-        steps: list[str | int] = [key]
-        frame = self
-        while frame.parent is not None:
-            steps.append(frame.key)
-            frame = frame.parent
-        text = ""
-        for step in reversed(steps):
-            text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-        return text
-
-
-class _Plan:
-    """The matches in the data and the change each one makes."""
-
-    def __init__(
-        self,
-        data: Json,
-        matched_keys: dict[str, tuple[_Rule, ...]],
-        matched_values: dict[str, tuple[_Rule, ...]],
-    ) -> None:
-        self.matches: list[FilterMatch] = []
-        self._data = data
-        self._keys = matched_keys
-        self._values = matched_values
-        self._frames: list[_Frame] = []
-        self._partial: dict[_PartialMask, None] = {}
-        # The root is the one member of a holder, so that it can be changed as any other place.
-        self._holder = _Frame({"": data})
-
-    def locate(self) -> None:
-        """Walk depth first in the order of the document and note every match and change."""
-        data = self._data
-        if not isinstance(data, (dict, list)):
-            self._visit_value(self._holder, "", data, "(root)")
+    def settle(self, value: Json) -> None:
+        """Go on behind the member, whose value this is."""
+        fate, self.fate = self.fate, None
+        if fate is not None and self.kept is None:
+            self.kept = self._before()
+        if self.kept is None or fate is _REMOVED:
             return
-        root = _Frame(cast("dict[str, Any] | list[Any]", data))
-        self._frames.append(root)
-        walks = [(root, iter(_children(root.container)))]
-        while walks:
-            frame, members = walks[-1]
-            for key, value in members:
-                if (
-                    key not in self._keys
-                    and not isinstance(value, (dict, list))
-                    and (not self._values or value is None)
-                ):
-                    continue
-                child = self._visit(frame, key, value)
-                if child is not None:
-                    walks.append((child, iter(_children(child.container))))
-                    break
-            else:
-                walks.pop()
+        stays = value if fate is None else fate
+        if isinstance(self.kept, dict):
+            self.kept[cast(str, self.key)] = stays
+        else:
+            self.kept.append(stays)
 
-    def _visit(self, frame: _Frame, key: str | int, value: Json) -> _Frame | None:
+    def _before(self) -> dict[str, Any] | list[Any]:
+        """The members before the one that is looked at."""
+        if isinstance(self.container, list):
+            return self.container[: cast(int, self.key)]
+        before: dict[str, Any] = {}
+        for key, value in self.container.items():
+            if key == self.key:
+                break
+            before[key] = value
+        return before
+
+
+@dataclass(eq=False)
+class _Rebuild:
+    """One walk over the data: what it becomes, and where FAIL filters match."""
+
+    data: Any
+    keys: _Matched
+    values: _Matched
+    failures: int = 0
+    #: The filter and the path of the first failures.
+    named: list[tuple[_Rule, str]] = field(default_factory=list[tuple[_Rule, str]])
+
+    def __post_init__(self) -> None:
+        # The root is the one member of a holder, so that it can be changed as any other place.
+        self._holder = _Frame({"": self.data}, iter(()))
+        self._walked = [self._holder]
+
+    def run(self) -> Json:
+        """The data as it is after the filters; containers without a change are the same objects."""
+        holder, data = self._holder, self.data
+        if isinstance(data, (dict, list)):
+            self._walked.append(_Frame.within(holder, cast("dict[str, Any] | list[Any]", data)))
+            self._walk()
+        else:
+            self._see_value(holder, data)
+        if holder.fate is None:
+            return self.data
+        if holder.fate is _REMOVED:
+            return [] if isinstance(data, list) else {}
+        return holder.fate
+
+    def _walk(self) -> None:
+        keys, has_values = self.keys.of_text, bool(self.values.of_text)
+        walked = self._walked
+        while len(walked) > 1:
+            frame = walked[-1]
+            for key, value in frame.members:
+                is_container = isinstance(value, (dict, list))
+                frame.key = key
+                if is_container or key in keys or (has_values and value is not None):
+                    child = self._see(frame, key, value)
+                    if child is not None:
+                        walked.append(child)
+                        break
+                    frame.settle(value)
+                elif frame.kept is not None:
+                    frame.settle(value)
+            else:
+                self._leave(walked.pop(), walked[-1])
+
+    def _leave(self, frame: _Frame, parent: _Frame) -> None:
+        if parent.fate is None:
+            parent.fate = frame.kept
+        if parent is not self._holder:
+            parent.settle(frame.container)
+
+    def _see(self, frame: _Frame, key: str | int, value: Json) -> _Frame | None:
         """Filter one member; its frame when it is a container to walk into."""
-        if isinstance(key, str) and (rules := self._keys.get(key)):
-            path = frame.path_to(key)
+        if isinstance(key, str) and (rules := self.keys.of_text.get(key)):
             for rule in rules:
-                self._note(rule, path, "key")
-                self._change(frame, key, rule)
+                self._apply(frame, rule)
             if any(rule.action == "REMOVE" for rule in rules):
                 return None
         if isinstance(value, (dict, list)):
-            here = (frame, key) if isinstance(key, int) else None
-            child = _Frame(
-                cast("dict[str, Any] | list[Any]", value),
-                frame,
-                key,
-                item=here or frame.item,
-                entry=frame.entry or here,
-            )
-            self._frames.append(child)
-            return child
-        self._visit_value(frame, key, value, None)
+            return _Frame.within(frame, cast("dict[str, Any] | list[Any]", value))
+        self._see_value(frame, value)
         return None
 
-    def _visit_value(self, frame: _Frame, key: str | int, value: Json, path: str | None) -> None:
+    def _see_value(self, frame: _Frame, value: Json) -> None:
         text = _text_of(value)
-        rules = self._values.get(text) if text is not None else None
+        rules = self.values.of_text.get(text) if text is not None else None
         if text is None or not rules:
             return
-        path = path or frame.path_to(key)
+        within: _Rule | None = None
         for rule in rules:
-            self._note(rule, path, "value")
-        for rule in rules:
-            if rule.action != "MASK" or rule.scope != "FIELD":
-                self._change(frame, key, rule)
-        masks = tuple(rule for rule in rules if rule.action == "MASK" and rule.scope == "FIELD")
-        if not masks or frame.change_of(key) is not None:
+            if rule.masks_within:
+                within = rule
+            else:
+                self._apply(frame, rule)
+        if within is None or frame.fate is not None:
             return
-        if isinstance(key, int):
-            masks = masks[:1]
-        if not isinstance(value, str):
-            frame.change(key, masks[-1].mask)
+        in_list = isinstance(frame.container, list)
+        if isinstance(value, str):
+            frame.fate = self.values.masked(text, in_list=in_list)
         else:
-            partial = _PartialMask(text, masks)
-            self._partial[partial] = None
-            frame.change(key, partial)
+            first = next(rule for rule in rules if rule.masks_within)
+            frame.fate = first.mask if in_list else within.mask
 
-    def _note(self, rule: _Rule, path: str, matched_on: Literal["key", "value"]) -> None:
-        self.matches.append(
-            FilterMatch(rule.id, rule.name, rule.action, path, matched_on, rule.scope)
-        )
-
-    def _change(self, frame: _Frame, key: str | int, rule: _Rule) -> None:
-        """Remove or mask the whole of the place that the rule's scope means."""
+    def _apply(self, frame: _Frame, rule: _Rule) -> None:
+        """Remove, mask or refuse the whole of the place that the rule's scope means."""
         if rule.action == "FAIL":
+            self.failures += 1
+            if len(self.named) < _MAX_NAMED_MATCHES:
+                self.named.append((rule, self._path()))
             return
-        if rule.scope == "FIELD":
-            place = (frame, key)
-        else:
-            here = (frame, key) if isinstance(key, int) else None
-            place = (here or frame.item) if rule.scope == "ITEM" else (frame.entry or here)
-        frame, key = place or (self._holder, "")
+        place = frame
+        if rule.scope != "FIELD":
+            place = (frame.item if rule.scope == "ITEM" else frame.entry) or self._holder
         if rule.action == "REMOVE":
-            frame.change(key, _REMOVED)
-        elif frame.change_of(key) is not _REMOVED:
-            frame.change(key, rule.mask)
+            place.fate = _REMOVED
+        else:
+            place.replace(rule.mask)
 
-    def partial_masks(self) -> list[_PartialMask]:
-        """The texts in which only the matches are masked."""
-        return list(self._partial)
+    def _path(self) -> str:
+        """The place that is looked at, such as `rows[1].name`; `(root)` for the root."""
+        if len(self._walked) == 1:
+            return "(root)"
+        text = ""
+        for frame in self._walked[1:]:
+            key = frame.key
+            text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
+        return text
 
-    def rebuild(self, masked: dict[_PartialMask, str]) -> Json:
-        """The data with every change made; containers without one are the original objects."""
-        # A frame comes after its parent, so the reverse order is from the inside out.
-        for frame in reversed(self._frames):
-            if not frame.changes:
-                continue
-            rebuilt = _rebuilt(frame, masked)
-            parent, key = (frame.parent, frame.key) if frame.parent else (self._holder, "")
-            if parent.change_of(key) is None:
-                parent.change(key, rebuilt)
-        change = self._holder.change_of("")
-        if change is None:
-            return self._data
-        if change is _REMOVED:
-            return [] if isinstance(self._data, list) else {}
-        return masked[change] if isinstance(change, _PartialMask) else change
-
-
-def _rebuilt(frame: _Frame, masked: dict[_PartialMask, str]) -> Json:
-    changes = frame.changes or {}
-
-    def members() -> Iterator[tuple[str | int, Json]]:
-        for key, value in _children(frame.container):
-            change = changes.get(key)
-            if change is None:
-                yield key, value
-            elif isinstance(change, _PartialMask):
-                yield key, masked[change]
-            elif change is not _REMOVED:
-                yield key, change
-
-    if isinstance(frame.container, list):
-        return [value for _, value in members()]
-    return dict(members())
-
-
-async def _masked_texts(
-    partial: Sequence[_PartialMask], matcher: PatternMatcher
-) -> dict[_PartialMask, str]:
-    """The masked form of each text: rule by rule, each on what the one before left."""
-    current = {mask: mask.text for mask in partial}
-    rules = {rule: None for mask in partial for rule in mask.rules}
-    longest = max((len(mask.rules) for mask in partial), default=0)
-    for position in range(longest):
-        for rule in rules:
-            due = [
-                mask
-                for mask in partial
-                if position < len(mask.rules) and mask.rules[position] == rule
-            ]
-            if not due:
-                continue
-            if rule.pattern == "":
-                # An empty match lies between all characters: masking there would hide nothing.
-                current.update(dict.fromkeys(due, rule.mask))
-                continue
-            texts = list(dict.fromkeys(current[mask] for mask in due))
-            replaced: dict[str, str] = {}
-            for batch in _batches(texts):
-                answers = await matcher.replace_matches(batch, rule.pattern, rule.mask)
-                replaced.update(zip(batch, answers, strict=True))
-            current.update({mask: replaced[current[mask]] for mask in due})
-    return current
-
-
-def _name_matches(matches: Sequence[FilterMatch]) -> str:
-    named = [
-        f'Filter "{match.name or match.filter_id}" matched at "{match.path}"'
-        for match in matches[:_MAX_NAMED_MATCHES]
-    ]
-    if len(matches) > len(named):
-        named.append(f"and at {len(matches) - len(named)} more places")
-    return "; ".join(named)
+    def named_failures(self) -> str:
+        named = [
+            f'Filter "{rule.name or rule.id}" matched at "{path}"' for rule, path in self.named
+        ]
+        if self.failures > len(named):
+            named.append(f"and at {self.failures - len(named)} more places")
+        return "; ".join(named)

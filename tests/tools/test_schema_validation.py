@@ -143,6 +143,15 @@ def test_no_more_problems_than_a_reader_can_use() -> None:
     assert len(compile_schema({"items": {"type": "string"}}).problems(list(range(100_000)))) == 50
 
 
+def test_the_first_of_many_invalid_items_and_members_are_explained_to_the_bottom() -> None:
+    rows = [{"id": str(number)} for number in range(400_000)]
+    by_name = {f"row {number}": row for number, row in enumerate(rows)}
+    assert lines({"items": PERSON}, rows)[49] == '/49/id: must be integer, is the string "49"'
+    found = lines({"additionalProperties": PERSON}, by_name)
+    assert found[49] == '/row 49/id: must be integer, is the string "49"'
+    assert len(found) == 50
+
+
 def deep(levels: int, leaf: Any) -> Any:
     value: Any = leaf
     for _ in range(levels):

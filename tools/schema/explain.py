@@ -7,6 +7,7 @@ the members that are invalid are walked into, until enough has been said.
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, cast
 
 import jsonschema_rs
@@ -166,13 +167,19 @@ class _Walk:
     def _members(
         self, schema: dict[str, Any], location: Location, place: Location, value: dict[str, Any]
     ) -> Iterator[Problem | _Task]:
+        for name, child in _dict(schema.get("dependentSchemas")).items():
+            if name in value:
+                yield from self._invalid((*location, "dependentSchemas", name), child, place, value)
+        # Each is said at its own place: what lies behind these would not be said any more.
+        yield from islice(self._invalid_members(schema, location, place, value), MAX_PROBLEMS)
+
+    def _invalid_members(
+        self, schema: dict[str, Any], location: Location, place: Location, value: dict[str, Any]
+    ) -> Iterator[Problem | _Task]:
         properties = _dict(schema.get("properties"))
         patterns = _dict(schema.get("patternProperties"))
         additional = schema.get("additionalProperties", True)
         names = schema.get("propertyNames", True)
-        for name, child in _dict(schema.get("dependentSchemas")).items():
-            if name in value:
-                yield from self._invalid((*location, "dependentSchemas", name), child, place, value)
         for name, member in value.items():
             named = False
             if name in properties:
@@ -206,18 +213,7 @@ class _Walk:
     def _items(
         self, schema: dict[str, Any], location: Location, place: Location, value: list[Any]
     ) -> Iterator[Problem | _Task]:
-        prefix = _list(schema.get("prefixItems"))
-        items = schema.get("items", True)
-        for index, item in enumerate(value):
-            if index < len(prefix):
-                at, child = (*location, "prefixItems", index), prefix[index]
-            elif items is True:
-                break
-            else:
-                at, child = (*location, "items"), items
-            yield from self._invalid(at, child, (*place, index), item)
-            if index % 1000 == 0 and time.monotonic() > self._deadline:
-                break
+        yield from islice(self._invalid_items(schema, location, place, value), MAX_PROBLEMS)
         if "contains" in schema:
             count = sum(self._explainer.is_valid((*location, "contains"), item) for item in value)
             least = schema.get("minContains", 1)
@@ -232,6 +228,22 @@ class _Walk:
                     json_pointer(place),
                     f"must have at most {most} items that match `contains`, has {count}",
                 )
+
+    def _invalid_items(
+        self, schema: dict[str, Any], location: Location, place: Location, value: list[Any]
+    ) -> Iterator[_Task]:
+        prefix = _list(schema.get("prefixItems"))
+        items = schema.get("items", True)
+        for index, item in enumerate(value):
+            if index < len(prefix):
+                at, child = (*location, "prefixItems", index), prefix[index]
+            elif items is True:
+                break
+            else:
+                at, child = (*location, "items"), items
+            yield from self._invalid(at, child, (*place, index), item)
+            if index % 1000 == 0 and time.monotonic() > self._deadline:
+                break
 
     def _alternatives(self, keyword: str, task: _Task, depth: int) -> Iterator[Problem | _Task]:
         """`anyOf` and `oneOf`: what the closest alternative is missing."""
