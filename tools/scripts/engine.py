@@ -4,12 +4,15 @@ import asyncio
 import itertools
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Literal, Self, cast
 
 import anyio
 
+from tools.body import Body
 from tools.errors import ErrorKind, RunError
+from tools.json_pieces import LARGE_BYTES, json_pieces, weighs_much
 from tools.json_text import Json, encode_json
 from tools.scripts import worker as frames
 from tools.scripts.limits import DEFAULT_LIMITS, ScriptLimits
@@ -18,6 +21,7 @@ from tools.scripts.pool import Slot, WorkerPool
 from tools.scripts.process import Reply, Request, WallLimitError, WorkerDiedError
 from tools.scripts.script import Script
 from tools.scripts.value import ScriptValue, decode_script_json
+from tools.threads import run_in_thread
 
 __all__ = ["LogSink", "ScriptEngine", "ScriptSession"]
 
@@ -165,7 +169,14 @@ class ScriptEngine:
         limits = self.limits.for_payload(len(data))
         try:
             _, reply = await self.run(
-                limits, None, context, op=op, form=0, context=context, source=b"", payload=data
+                limits,
+                None,
+                context,
+                op=op,
+                form=0,
+                context=context,
+                source=b"",
+                payload=Body(data),
             )
         except RunError as error:
             raise _named(error, patterns, None) from None
@@ -184,7 +195,7 @@ class ScriptEngine:
         form: int,
         context: int,
         source: bytes,
-        payload: bytes,
+        payload: Body,
     ) -> tuple[Slot, Reply]:
         """One request in the next free worker: its slot, and the reply whatever its status."""
         pool = self._pool
@@ -225,7 +236,7 @@ class ScriptEngine:
         """Frees the contexts of a session."""
         for slot in slots:
             if slot.worker is not None:
-                slot.worker.post(Request(frames.OP_DROP, 0, context, 0, 0, 0, 0, b"", b""))
+                slot.worker.post(Request(frames.OP_DROP, 0, context, 0, 0, 0, 0, b"", Body()))
 
 
 class ScriptSession:
@@ -283,7 +294,7 @@ class ScriptSession:
         source = _source_bytes(script)
         if len(source) > limits.source_bytes:
             raise RunError(ErrorKind.SCRIPT_LIMIT, _source_message(len(source), limits))
-        payload = _encode_arguments(arguments)
+        payload = await _encode_arguments(arguments)
         limits = limits.for_payload(len(payload))
         started = asyncio.get_running_loop().time()
         try:
@@ -309,7 +320,10 @@ class ScriptSession:
             # A script may keep what it read in the global, for later ones of the session.
             self._names_read |= frozenset(cast("list[str]", decode_script_json(reply.names_read)))
         if reply.status == frames.VALUE:
-            return ScriptValue(json_text=reply.body, names_read=self._names_read)
+            if len(reply.body) > LARGE_BYTES:
+                value = await run_in_thread(partial(decode_script_json, reply.body))
+                return ScriptValue(value=value, names_read=self._names_read)
+            return ScriptValue(json_text=reply.body.whole(), names_read=self._names_read)
         if reply.status == frames.UNDEFINED:
             return ScriptValue.undefined()
         if reply.status == frames.TEXT:
@@ -338,9 +352,12 @@ def _source_message(size: int, limits: ScriptLimits) -> str:
     )
 
 
-def _encode_arguments(arguments: tuple[Json, ...]) -> bytes:
+async def _encode_arguments(arguments: tuple[Json, ...]) -> Body:
+    values = list(arguments)
     try:
-        return encode_json(list(arguments))
+        if weighs_much(values):
+            return await run_in_thread(lambda: Body(*json_pieces(values)))
+        return Body(encode_json(values))
     except ValueError:
         raise RunError(
             ErrorKind.SCRIPT_LIMIT,
@@ -351,7 +368,7 @@ def _encode_arguments(arguments: tuple[Json, ...]) -> bytes:
 
 def _failure(reply: Reply, limits: ScriptLimits) -> RunError:
     if reply.status == frames.LIMIT:
-        return _limit_error(reply.body.decode(), limits)
+        return _limit_error(reply.body.whole().decode(), limits)
     message = cast(str, decode_script_json(reply.body))
     if reply.status == frames.SYNTAX:
         message = f"Invalid transform code: {message}"

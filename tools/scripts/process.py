@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from tools.body import Body
 from tools.scripts import worker as frames
 
 __all__ = ["Reply", "Request", "WallLimitError", "WorkerDiedError", "WorkerProcess"]
@@ -18,6 +19,8 @@ __all__ = ["Reply", "Request", "WallLimitError", "WorkerDiedError", "WorkerProce
 _KEPT_VARIABLES = frozenset({"SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TZ"})
 _CREATE_NO_WINDOW = 0x08000000
 _START_SECONDS = 30.0
+#: A payload of more is not copied to be sent with its header.
+_MAX_JOINED_BYTES = 65_536
 _WORKER_FILE = str(Path(frames.__file__).resolve())
 
 
@@ -41,20 +44,56 @@ class Request:
     memory_bytes: int
     output_bytes: int
     source: bytes
-    payload: bytes
+    #: Let go of as it is sent.
+    payload: Body
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One reply frame; `text`, `logs` and `names_read` are JSON texts or empty."""
+    """One reply frame; `body`, `text`, `logs` and `names_read` are JSON texts or empty."""
 
     status: int
     retire: bool
     elapsed_ms: float
-    body: bytes
+    body: Body
     text: bytes
     logs: bytes
     names_read: bytes
+
+
+class _Incoming:
+    """A reply that is on its way."""
+
+    def __init__(self) -> None:
+        self._head: tuple[Any, ...] | None = None
+        self._body = Body()
+        #: What is no part of the body, as far as it has come.
+        self._buffer = b""
+
+    def take(self, data: bytes) -> Reply | None:
+        """The reply, once its last bytes have come."""
+        if self._head is None:
+            self._buffer += data
+            if len(self._buffer) < frames.REPLY.size:
+                return None
+            self._head = frames.REPLY.unpack_from(self._buffer)
+            data, self._buffer = self._buffer[frames.REPLY.size :], b""
+        status, retire, elapsed, body_size, text_size, logs_size, names_size = self._head
+        lacking = body_size - len(self._body)
+        self._body.append(data[:lacking])
+        self._buffer += data[lacking:]
+        if len(data) < lacking or len(self._buffer) < text_size + logs_size + names_size:
+            return None
+        logs_at, names_at = text_size, text_size + logs_size
+        return Reply(
+            status,
+            bool(retire),
+            elapsed,
+            self._body,
+            self._buffer[:logs_at],
+            self._buffer[logs_at:names_at],
+            self._buffer[names_at:],
+        )
 
 
 class WorkerProcess(asyncio.SubprocessProtocol):
@@ -66,8 +105,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._on_spawn = on_spawn
         self._transport: asyncio.SubprocessTransport | None = None
         self._stdin: asyncio.WriteTransport | None = None
-        self._buffer = bytearray()
-        self._expected = 0
+        self._incoming = _Incoming()
         self._reply: asyncio.Future[Reply] | None = None
         self._timed_out = False
         self.alive = False
@@ -118,7 +156,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
             raise WorkerDiedError("it was not ready in time") from None
         if ready.status != frames.READY:
             worker.kill()
-            raise WorkerDiedError(ready.body.decode(errors="replace"))
+            raise WorkerDiedError(ready.body.whole().decode(errors="replace"))
         return worker
 
     @property
@@ -164,11 +202,12 @@ class WorkerProcess(asyncio.SubprocessProtocol):
             len(request.source),
             len(request.payload),
         )
-        if len(request.payload) < 65536:
-            self._stdin.write(header + request.source + request.payload)
+        if len(request.payload) < _MAX_JOINED_BYTES:
+            self._stdin.write(header + request.source + request.payload.whole())
         else:
             self._stdin.write(header + request.source)
-            self._stdin.write(request.payload)
+            for piece in request.payload.take():
+                self._stdin.write(piece)
 
     async def _wait(self, seconds: float) -> Reply:
         reply = self._reply
@@ -200,31 +239,10 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._on_spawn(self)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
-        buffer = self._buffer
-        buffer += data
-        if len(buffer) < max(self._expected, frames.REPLY.size):
+        reply = self._incoming.take(data)
+        if reply is None:
             return
-        status, retire, elapsed, body_size, text_size, logs_size, names_size = (
-            frames.REPLY.unpack_from(buffer)
-        )
-        body_end = frames.REPLY.size + body_size
-        text_end = body_end + text_size
-        logs_end = text_end + logs_size
-        self._expected = logs_end + names_size
-        if len(buffer) < self._expected:
-            return
-        with memoryview(buffer) as view:
-            reply = Reply(
-                status,
-                bool(retire),
-                elapsed,
-                bytes(view[frames.REPLY.size : body_end]),
-                bytes(view[body_end:text_end]),
-                bytes(view[text_end:logs_end]),
-                bytes(view[logs_end : self._expected]),
-            )
-        self._buffer = bytearray()
-        self._expected = 0
+        self._incoming = _Incoming()
         if self._reply is not None and not self._reply.done():
             self._reply.set_result(reply)
 

@@ -2,7 +2,10 @@
 
 from typing import Self, cast
 
+from tools.body import Body
 from tools.errors import ErrorKind, RunError
+from tools.json_pieces import LARGE_BYTES
+from tools.json_reader import decode_json_pieces
 from tools.json_text import Json, decode_json, encode_json
 from tools.scripts.paths import UNDEFINED
 from tools.scripts.text import js_text
@@ -13,10 +16,17 @@ _UNREAD = object()
 _NO_NAMES: frozenset[str] = frozenset()
 
 
-def decode_script_json(data: bytes) -> Json:
-    """Decode JSON text made by JavaScript. Raises `RunError` (script_limit)."""
+def decode_script_json(data: bytes | Body) -> Json:
+    """Decode JSON text made by JavaScript; a large body is let go of as it is read.
+
+    Raises `RunError` (script_limit).
+    """
     try:
-        return decode_json(data)
+        if isinstance(data, bytes):
+            return decode_json(data)
+        if len(data) <= LARGE_BYTES:
+            return decode_json(data.whole())
+        return decode_json_pieces(data.take())
     except ValueError:
         # All else is as the engine made it.
         raise RunError(

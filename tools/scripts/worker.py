@@ -205,7 +205,7 @@ class Worker:
                 REQUEST.unpack(self._read(REQUEST.size))
             )
             source = self._read(source_size) if source_size else b""
-            payload = self._read(payload_size) if payload_size else b""
+            payload = self._read(payload_size).decode() if payload_size else ""
             if op == OP_DROP:
                 self._contexts.pop(number, None)
                 continue
@@ -234,14 +234,14 @@ class Worker:
         memory: int,
         output: int,
         source: bytes,
-        payload: bytes,
+        payload: str,
     ) -> tuple[int, bytes, bytes, bytes, bytes]:
         text = logs = names = b""
         context = self._context(number)
         try:
             context.begin(cpu, memory)
             if op == OP_EVALUATE:
-                result = context.call(_EVALUATE, source.decode(), form, payload.decode(), output)
+                result = context.call(_EVALUATE, source.decode(), form, payload, output)
                 state = context.call(_STATE)
                 if result == "pending":
                     context.run_jobs()
@@ -255,7 +255,7 @@ class Worker:
                         )
             else:
                 function = _CHECK if op == OP_CHECK else _MATCH if op == OP_MATCH else _REPLACE
-                result = context.call(function, payload.decode())
+                result = context.call(function, payload)
                 state = context.call(_STATE)
             if state & 15 == TEXT:
                 text = context.call(_TEXT).encode()
