@@ -16,6 +16,7 @@ RESERVED_NAMES = frozenset(
         "rerun_run",
         "compare_runs",
         "explain_run",
+        "get_tool",
         "search_tools",
         "run_tool",
         "check_tool",

@@ -153,6 +153,47 @@ async def test_tools_that_read_the_history_are_read_only_and_refuse_what_is_not_
 
 
 @ERAS
+async def test_a_definition_is_read_whole_or_in_parts(era: str, service: Service) -> None:
+    def step(number: int, code: str) -> Any:
+        return {"id": f"s{number}", "config": {"type": "transform", "transformCode": code}}
+
+    await store(service, {"id": "t", "steps": [step(0, "(s) => 1")]})
+    many = [step(number, f"(s) => {number} + {'1 + ' * 30}1") for number in range(200)]
+    many[7] = step(7, f"// {'x' * 40_000}\n(s) => 1")
+    await store(service, {"id": "long", "steps": many})
+    async with connected(service, era) as client:
+        assert (await listed(client))["get_tool"]["annotations"]["readOnlyHint"]
+
+        async def ask(**arguments: Any) -> Any:
+            return (await call(client, "get_tool", arguments))["structuredContent"]
+
+        whole = await ask(toolId="t")
+        assert whole["definition"] == await resource(client, "callslip://tools/t")
+        long = await ask(toolId="long")
+        assert "definition" not in long
+        assert "steps" in long["preview"]["shape"]
+        assert "path" in long["next"]
+        assert (await ask(toolId="long", path="$.steps[150].id"))["value"] == "s150"
+        page = await ask(toolId="long", path="$.steps[*].id", offset=198)
+        assert (page["value"], page["total"]) == (["s198", "s199"], 200)
+        text_part = await ask(
+            toolId="long", path="$.steps[7].config.transformCode", offset=40_000, limit=100
+        )
+        assert text_part["value"].endswith("(s) => 1")
+        wide = await ask(toolId="long", path="$.steps[7]")
+        assert wide["value"] is None
+        assert wide["preview"]
+        for arguments, words in (
+            ({"toolId": "lang"}, "did you mean long"),
+            ({"toolId": "t", "path": "$.nowhere"}, "finds nothing"),
+            ({"toolId": "t", "limit": 5000}, "1 to 1000"),
+        ):
+            answer = await call(client, "get_tool", arguments)
+            assert answer.get("isError"), arguments
+            assert words in text(answer)
+
+
+@ERAS
 async def test_a_run_is_read_in_the_view_asked_for(era: str, service: Service, web: Web) -> None:
     web.answers(Answer({"a": 1}))
     await store(service, request_tool("t", f"{web.url}/x"))

@@ -4,6 +4,7 @@ from server.mcp_surface.history_tools.cancel_run import CANCEL_RUN
 from server.mcp_surface.history_tools.compare_runs import COMPARE_RUNS
 from server.mcp_surface.history_tools.explain_run import EXPLAIN_RUN
 from server.mcp_surface.history_tools.get_run import GET_RUN
+from server.mcp_surface.history_tools.get_tool import GET_TOOL
 from server.mcp_surface.history_tools.list_runs import LIST_RUNS
 from server.mcp_surface.history_tools.read_result import READ_RESULT
 from server.mcp_surface.history_tools.rerun_run import RERUN_RUN, rerun_run
@@ -20,7 +21,7 @@ __all__ = [
 
 HISTORY_TOOLS: dict[str, HistoryTool] = {
     tool.name: tool
-    for tool in (LIST_RUNS, GET_RUN, READ_RESULT, COMPARE_RUNS, EXPLAIN_RUN, CANCEL_RUN)
+    for tool in (LIST_RUNS, GET_RUN, READ_RESULT, COMPARE_RUNS, EXPLAIN_RUN, CANCEL_RUN, GET_TOOL)
 }
 
 
