@@ -235,7 +235,6 @@ class CallersService(Service):
         # Not the constructor of Service: this is the same service, and opens nothing of its own.
         vars(self).update(vars(service))
         self._whole = service
-        self._user = caller.name or self._user
         self.tools = CallersTools(service.tools, caller)
         self.caller = caller
 

@@ -6,12 +6,9 @@ Surfaces translate to and from these; every run of every surface goes through `S
 import getpass
 import logging
 import math
-import secrets
-import uuid
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Literal
 
 import anyio
 from anyio.abc import TaskGroup
@@ -20,7 +17,6 @@ from server.active_run import (
     ActiveRun,
     Derivation,
     JoinedRun,
-    Replay,
     RunRequest,
     outcome_of,
     resumed,
@@ -28,10 +24,10 @@ from server.active_run import (
 from server.catalog import Catalog, CatalogEntry
 from server.comparison import compare_runs
 from server.connections import Connections
-from server.credentials import LoadedSystems, redactor_for
 from server.explanation import explain_run
 from server.history import History
 from server.other_processes import OtherProcesses
+from server.planning import RunPlanner, SecretInNameError
 from server.reruns import (
     Rerun,
     RerunError,
@@ -41,7 +37,6 @@ from server.reruns import (
     plan_rerun,
 )
 from server.run_facts import ran_whole
-from server.run_ports import LivePorts
 from server.settings import Settings
 from server.step_notes import StepNotes
 from server.tool_library import (
@@ -66,19 +61,13 @@ from storage.tools import (
     ToolStore,
 )
 from storage.watched_runs import RunSight
-from tools.carriers import Carriers, shown_in
+from tools.carriers import Carriers
 from tools.context import ChildRun, Engines, RunContext
 from tools.decoders import StoredFile
 from tools.errors import ErrorDetail, ErrorKind, RunError
-from tools.execution import Execution
 from tools.faults import trace_of
 from tools.json_text import JsonObject
-from tools.redaction import Redactor
-from tools.replay import ReplayClient
-from tools.run import RequestSource, RunOutcome, RunStatus, now_ms
-from tools.scope import short_credentials
-from tools.scripts import js_text
-from tools.tracing import is_traceparent, trace_id_of
+from tools.run import RequestSource, RunOutcome, RunStatus
 
 __all__ = [
     "ArchivedToolError",
@@ -101,10 +90,6 @@ _CLOSE_SECONDS = 1.5
 
 class UnknownRunError(Exception):
     """No run of this id is recorded."""
-
-
-class SecretInNameError(Exception):
-    """A name that the caller gave the run holds a credential."""
 
 
 class IdempotencyConflictError(Exception):
@@ -152,13 +137,14 @@ class Service:
         self._group: TaskGroup | None = None
         #: Ends that the disk had no room for.
         self._unrecorded: list[tuple[int, RunOutcome]] = []
-        self._user = _operating_system_user()
+        user = _operating_system_user()
+        self._planner = RunPlanner(runs, self.connections, engines, owner.id, user, self)
         self.tools = ToolLibrary(
             tools,
             self.catalog,
             systems,
             engines.scripts,
-            self._user,
+            user,
             lambda: _tell(self.tools_changed),
         )
         self._others = OtherProcesses(
@@ -227,7 +213,7 @@ class Service:
         derivation = request.derivation or Derivation(None, None)
         entry = derivation.recorded_tools.get(request.tool_id)
         entry = entry or await self.tools.require(request.tool_id)
-        execution, new_run = await self._plan(request, derivation, entry)
+        execution, new_run = await self._planner.plan(request, derivation, entry)
         if self._group is None:
             raise AssertionError("the service is open while it is used")
         # Between the commit and the task there must be no way out: the run would never end.
@@ -243,100 +229,6 @@ class Service:
             self._others.newest_own_seq = active.seq
             self._group.start_soon(self._drive, active)
         return active
-
-    async def _plan(
-        self, request: RunRequest, derivation: Derivation, entry: CatalogEntry
-    ) -> tuple[Execution, NewRun]:
-        """What will run, and what is recorded of it before. Raises `SecretInNameError`."""
-        loaded, below = await self._load_systems(request, derivation, entry)
-        systems = {**request.systems_above, **loaded.systems}
-        run_id = request.run_id or str(uuid.uuid4())
-        traceparent = request.traceparent if is_traceparent(request.traceparent or "") else None
-        trace_id = request.options.trace_id or (
-            secrets.token_hex(16) if traceparent is None else trace_id_of(traceparent)
-        )
-        redactor = redactor_for(systems.values(), request.credentials, request.redactor_above)
-        if redactor.finds("\n".join((run_id, trace_id, request.idempotency_key or ""))):
-            raise SecretInNameError(
-                "the run id, the trace id or the idempotency key holds a credential, and all of "
-                "them are recorded and shown; choose another"
-            )
-        context = RunContext(
-            entry.prepared.tool,
-            request.options,
-            self.engines,
-            LivePorts(run_id, request, redactor, self.connections.tokens, self),
-            systems=loaded.systems,
-            guarded_systems=tuple(systems.values()),
-            systems_below=below.systems,
-            run_time_credentials=request.credentials,
-            redactor=redactor,
-            carriers={**request.carriers, **await self._handed_over(request)},
-            ancestors=request.ancestors,
-            trace_id=trace_id,
-            spans=self.engines.spans,
-            traceparent=traceparent,
-            logs=loaded.log(request.options.mode),
-            replay=self._replay_client(derivation.replay, redactor),
-        )
-        execution = Execution(
-            entry.prepared,
-            request.inputs,
-            context,
-            refused=loaded.problem or below.problem,
-            taken=derivation.taken,
-        )
-        inputs = redactor.json(execution.inputs)
-        new_run = NewRun(
-            run_id,
-            entry.prepared.definition,
-            entry.stored.version_number or None,
-            inputs,
-            redactor.json(_recorded_options(request)),
-            request.source,
-            self._owner.id,
-            now_ms(),
-            execution_mode=loaded.mode_used(request.options.mode),
-            trace_id=trace_id,
-            user_id=request.user_id or self._user,
-            client_name=request.client_name,
-            client_version=request.client_version,
-            parent_run_id=request.parent_run_id,
-            source_run_id=derivation.source_run_id,
-            source_kind=derivation.kind,
-            idempotency_key=request.idempotency_key,
-            queued=_queued(request, derivation, inputs == execution.inputs),
-            webhook_target=request.webhook_target,
-            chain=request.ancestors,
-        )
-        return execution, new_run
-
-    async def _load_systems(
-        self, request: RunRequest, derivation: Derivation, entry: CatalogEntry
-    ) -> tuple[LoadedSystems, LoadedSystems]:
-        """The systems of the tool, and those of the called tools whose results are taken over."""
-        mode, replay = request.options.mode, derivation.replay
-        is_offline = replay is not None and not replay.is_lenient
-        loaded = await self.connections.load_for(
-            entry.prepared.tool, mode, request.credentials, marks_only=is_offline
-        )
-        if derivation.taken is None or is_offline:
-            return loaded, LoadedSystems({})
-        called = derivation.taken.sub_tools.values()
-        return loaded, await self.connections.load_for_all(called, mode, request.credentials)
-
-    async def _handed_over(self, request: RunRequest) -> Carriers:
-        """Those of the inputs that show short credentials of the run whose result they are."""
-        if not request.is_async or request.parent_run_id is None:
-            return {}
-        above = await self._runs.get(request.parent_run_id, with_steps=False)
-        if above is None or above.tool is None:
-            return {}
-        definitions = (above.tool, *(above.sub_tools or {}).values())
-        loaded = await self.connections.load_for_all(definitions, request.options.mode, {})
-        short = short_credentials(loaded.systems, {})
-        shown = {name: shown_in(js_text(value), short) for name, value in request.inputs.items()}
-        return {name: held for name, held in shown.items() if held}
 
     async def serve_queue(self) -> None:
         """Execute the runs that other processes accepted and did not begin, until cancelled."""
@@ -363,16 +255,6 @@ class Service:
                 error_detail=ErrorDetail(kind=ErrorKind.INTERRUPTED, retryable=True),
             )
             await self._runs.finish(run.seq, outcome)
-
-    def _replay_client(self, replay: Replay | None, redactor: Redactor) -> ReplayClient | None:
-        if replay is None:
-            return None
-        return ReplayClient(
-            replay.recording,
-            redactor,
-            self.engines.max_recorded_body_bytes,
-            self.engines.http if replay.is_lenient else None,
-        )
 
     async def rerun(self, wanted: RerunRequest) -> Rerun:
         """Make a run from a recorded one, and start it.
@@ -659,25 +541,6 @@ def _fault_outcome(active: ActiveRun, fault: Exception) -> RunOutcome:
             hint="the log of the server has the trace; please report it",
         ),
     )
-
-
-def _queued(
-    request: RunRequest, derivation: Derivation, has_all_inputs: bool
-) -> Literal["resumable", "bound"] | None:
-    """Whether a run waits for its turn, and whether another process could execute it then."""
-    if not request.is_async:
-        return None
-    # What no record holds, only this process has.
-    is_whole = has_all_inputs and not request.credentials and derivation.source_run_id is None
-    return "resumable" if is_whole else "bound"
-
-
-def _recorded_options(request: RunRequest) -> JsonObject:
-    """The options as given, and the names of run-time credentials, which a replay needs."""
-    options = request.options.wire()
-    if request.credentials:
-        options["credentialNames"] = sorted(request.credentials)
-    return options
 
 
 @contextmanager

@@ -3,14 +3,15 @@
 import json
 import re
 from collections.abc import AsyncGenerator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from server.app import open_service
 from server.frozen_runs import FreezeError, FrozenResult, FrozenRun, find_frozen_runs, freeze_run
 from server.service import Service
+from server.settings import Settings
 from storage.run_record import StoredRun
 from tests.server.helpers import request_tool, script_tool, start, store
 from tests.web import Answer, Seen, serve
@@ -219,17 +220,18 @@ async def test_a_failed_run_is_frozen_with_its_error(
     assert len((await came_out(folder, engines)).problems) == 2
 
 
-async def test_what_cannot_be_replayed_is_not_frozen(service: Service, tmp_path: Path) -> None:
+async def test_what_cannot_be_replayed_is_not_frozen(
+    service: Service, settings: Settings, tmp_path: Path
+) -> None:
     async with serve() as web:
-        web.answers(Answer("x" * 100))
         await store(service, request_tool("get", web.url), script_tool("echo", "1"))
         dry = await run(service, "get", options={"execution": "dry"})
-        whole = service.engines
-        service.engines = replace(whole, max_recorded_body_bytes=50)
+        web.answers(Answer("x" * (service.engines.max_recorded_body_bytes + 1)))
         cut = await run(service, "get")
-        service.engines = replace(whole, record_exchanges=False)
-        absent = await run(service, "get")
-        service.engines = whole
+        web.answers(Answer("x"))
+        forgets = settings.model_copy(update={"record_exchanges": False})
+        async with open_service(forgets) as forgetful:
+            absent = await run(forgetful, "get")
     secret = await run(service, "echo", {"x": SECRET}, credentials={"token": SECRET})
     for made, why in (
         (dry, "was dry"),
