@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
-from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from tools.json_text import Json, JsonObject
 
 if TYPE_CHECKING:
-    import jsonpath
+    from jsonpath import JSONPathMatch
 
 __all__ = ["MAX_TEXT_LIMIT", "ReadingError", "keep_fields", "read_part", "without"]
 
@@ -17,12 +16,6 @@ MAX_LIMIT = 1000
 #: In characters; a text that is no longer than the first is given whole.
 DEFAULT_TEXT_LIMIT = 10_000
 MAX_TEXT_LIMIT = 100_000
-_MAX_PATH_CHARACTERS = 1000
-#: More matches than this are a page, not a reading.
-_MAX_MATCHES = 100_000
-#: Ways through a path: the product of the selectors of its segments.
-_MOST_CHOICES = 1000
-_MOST_DESCENTS = 2
 _SHOWN_CHARACTERS = 100
 
 
@@ -117,92 +110,18 @@ def _select(value: Json, path: str) -> Json:
     if is_singular:
         if not matches:
             raise ReadingError(f"path {path[:_SHOWN_CHARACTERS]!r} finds nothing in this result")
-        return _found(value, matches[0])
-    return [_found(value, match) for match in matches]
+        return matches[0].obj
+    return [match.obj for match in matches]
 
 
-def _found(value: Json, match: "jsonpath.JSONPathMatch") -> Json:
-    return value if match.parent is None else match.obj
+def _find(value: Json, path: str) -> "tuple[bool, list[JSONPathMatch]]":
+    # The library takes a while to import, and most results are read without a path.
+    from server.json_path import PathError, find
 
-
-def _find(value: Json, path: str) -> "tuple[bool, list[jsonpath.JSONPathMatch]]":
-    """Whether the path has one place, and what it finds."""
-    if len(path) > _MAX_PATH_CHARACTERS:
-        raise ReadingError(f"path has more than {_MAX_PATH_CHARACTERS} characters")
-    import jsonpath
-
-    text = path if path.startswith("$") else f"$.{path}" if not path.startswith("[") else f"${path}"
     try:
-        query = _environment().compile(text)
-        _refuse_costly(query, path)
-        matches: list[jsonpath.JSONPathMatch] = []
-        # The library would read a text as JSON; it has no parts, like null.
-        for match in query.finditer(None if isinstance(value, str) else value):
-            matches.append(match)
-            if len(matches) > _MAX_MATCHES:
-                raise ReadingError(
-                    f"path {path[:_SHOWN_CHARACTERS]!r} finds more than {_MAX_MATCHES:,} values"
-                )
-    except jsonpath.JSONPathError as error:
-        raise ReadingError(
-            f"path {path[:_SHOWN_CHARACTERS]!r} is no JSONPath: {_reason(error, path, text)}; "
-            "valid is $.items[0].name, $..id, $.rows[0:10]"
-        ) from None
-    return isinstance(query, jsonpath.JSONPath) and query.singular_query(), matches
-
-
-def _refuse_costly(query: "jsonpath.JSONPath | jsonpath.CompoundJSONPath", path: str) -> None:
-    """Refuse what takes more than a few looks at each value of a result, however large it is."""
-    from jsonpath import JSONPath
-    from jsonpath.filter import FilterQuery, RelativeFilterQuery
-    from jsonpath.segments import JSONPathRecursiveDescentSegment
-    from jsonpath.selectors import Filter
-
-    def descents(one: JSONPath) -> int:
-        return sum(isinstance(segment, JSONPathRecursiveDescentSegment) for segment in one.segments)
-
-    if not isinstance(query, JSONPath):
-        raise ReadingError(f"path {path[:_SHOWN_CHARACTERS]!r} joins several paths; ask one by one")
-    choices = 1
-    waiting: list[Any] = []
-    for segment in query.segments:
-        choices *= len(segment.selectors)
-        waiting += [one.expression for one in segment.selectors if isinstance(one, Filter)]
-    if choices > _MOST_CHOICES or descents(query) > _MOST_DESCENTS:
-        raise ReadingError(f"path {path[:_SHOWN_CHARACTERS]!r} has too many alternatives or `..`")
-    while waiting:
-        expression = waiting.pop()
-        waiting += expression.children()
-        if isinstance(expression, FilterQuery) and not expression.path.singular_query():
-            inner = [one for segment in expression.path.segments for one in segment.selectors]
-            is_near = isinstance(expression, RelativeFilterQuery) and not descents(expression.path)
-            if not is_near or any(isinstance(one, Filter) for one in inner) or len(inner) > 2:
-                raise ReadingError(
-                    f"path {path[:_SHOWN_CHARACTERS]!r} searches in each comparison of a filter; "
-                    "a filter may look at named places below its value: $.items[?@.price > 10]"
-                )
-
-
-def _reason(error: "jsonpath.JSONPathError", path: str, text: str) -> str:
-    """What is wrong, and where in the path; as text, the error is a drawing of several lines."""
-    reason = str(error.args[0]) if error.args else type(error).__name__
-    if error.token is None:
-        return reason
-    if error.token.index < 0:
-        return f"{reason} after character {len(path)}"
-    # What was put in front of the path does not count.
-    return f"{reason} at character {error.token.index + 1 - (len(text) - len(path))}"
-
-
-@cache
-def _environment() -> "jsonpath.JSONPathEnvironment":
-    """RFC 9535 without regular expressions: one of a model may take hours, and nothing stops it."""
-    import jsonpath
-
-    environment = jsonpath.JSONPathEnvironment(strict=True)
-    for name in ("match", "search"):
-        del environment.function_extensions[name]
-    return environment
+        return find(value, path)
+    except PathError as error:
+        raise ReadingError(str(error)) from None
 
 
 def _keep(value: Json, fields: Sequence[str] | None) -> Json:

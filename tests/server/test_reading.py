@@ -1,5 +1,6 @@
 """Parts of a result: what a path may ask, and how much it may cost."""
 
+import gc
 from typing import Any
 
 import pytest
@@ -72,3 +73,17 @@ def test_a_text_may_be_asked_for_by_as_many_characters_as_a_long_one(length: int
 def test_a_list_has_a_limit_of_its_own() -> None:
     with pytest.raises(ReadingError, match="valid of a list is 1 to 1000"):
         read_part([1], limit=20_000, pages_texts=True)
+
+
+@pytest.mark.parametrize("path", ["$.rows[*].id", "$..id", "$.rows[?@.id > 5]", "$.rows[5:900]"])
+def test_what_was_read_is_let_go_at_once(path: str) -> None:
+    rows = [{"id": number, "tags": [{"name": "a"}]} for number in range(2000)]
+    read_part({"rows": rows}, path=path)
+    gc.collect()
+    gc.disable()
+    try:
+        read_part({"rows": rows}, path=path)
+        # What remains is of the path, and not of the rows.
+        assert gc.collect() < len(rows) / 2
+    finally:
+        gc.enable()
