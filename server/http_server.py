@@ -121,6 +121,7 @@ async def serve_http(
         with _signals() as signals:
             address = await group.start(server.serve)
             say(f"callslip listening on {address}")
+            await service.warm()
             relax_collector()
             if signals is not None:
                 async for one in signals:

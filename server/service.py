@@ -24,6 +24,7 @@ from server.active_run import (
 from server.catalog import Catalog, CatalogEntry
 from server.comparison import compare_runs
 from server.connections import Connections
+from server.decoded import decoded
 from server.explanation import explain_run
 from server.history import History
 from server.other_processes import OtherProcesses
@@ -188,6 +189,11 @@ class Service:
         group.start_soon(self.history.prune_forever)
         self.history.runs_ended()
 
+    async def warm(self) -> None:
+        """Have ready what the first run would wait for: imports, and a worker for scripts."""
+        await anyio.to_thread.run_sync(self.engines.http.warm, abandon_on_cancel=True)
+        await self.engines.scripts.warm()
+
     async def close(self) -> None:
         """End the runs under way; returns when that is recorded, or after a moment."""
         with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_SECONDS):
@@ -307,7 +313,7 @@ class Service:
         try:
             await self.wait_for_run(joined.run_id, math.inf)
             run = await self.get_run(joined.run_id, with_steps=False, with_large=True)
-            joined.outcome = outcome_of(run)
+            joined.outcome = outcome_of(await decoded(run))
         except StorageError as error:
             joined.failure = error
         except UnknownRunError as error:

@@ -10,11 +10,13 @@ import logging
 import random
 import time
 from collections.abc import Collection
+from functools import partial
 from typing import cast
 
 import anyio
 
 from server.active_run import RunRequest
+from server.decoded import decoded
 from server.service import (
     ArchivedToolError,
     IdempotencyConflictError,
@@ -32,6 +34,7 @@ from tools.faults import trace_of
 from tools.http import OutgoingRequest
 from tools.json_text import Json, JsonObject, encode_json
 from tools.run import RequestSource, RunOptions, RunStatus, now_ms
+from tools.threads import run_in_thread
 
 __all__ = ["SIGNATURE_HEADER", "WebhookError", "WebhookSender", "check_target", "signature"]
 
@@ -115,7 +118,7 @@ class WebhookSender:
 
     async def _deliver(self, delivery: Delivery) -> None:
         try:
-            run = await self._service.get_run(delivery.run_id, with_large=True)
+            run = await decoded(await self._service.get_run(delivery.run_id, with_large=True))
             if delivery.target.startswith(_TOOL):
                 await self._start_tool(delivery, run)
             else:
@@ -130,7 +133,7 @@ class WebhookSender:
             await self._failed(delivery, f"callslip itself failed: {type(fault).__name__}")
 
     async def _send(self, delivery: Delivery, run: StoredRun) -> None:
-        body = encode_json(tool_view(run))
+        body = await run_in_thread(partial(encode_json, tool_view(run)))
         headers = [("Content-Type", "application/json"), ("X-Callslip-Run", run.run_id)]
         if self._secret is not None:
             headers.append((SIGNATURE_HEADER, signature(self._secret, body, int(time.time()))))

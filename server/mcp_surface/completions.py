@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import cast
 
+from server.decoded import decoded
 from server.service import Service, UnknownRunError
 from storage.run_lists import RunFilter
 from tools.json_text import Json, JsonObject
@@ -84,7 +85,7 @@ async def _of_run(service: Service, variable: str, run_id: str | None) -> list[s
     if variable == "key":
         return [file["key"] for step in run.steps for file in step.get("files", ())]
     if variable == "fields":
-        return _keys_of(run.data)
+        return _keys_of((await decoded(run)).data)
     steps = [str(step.get("stepId")) for step in run.steps]
     return ["root", *steps] if variable == "nodeIds" else steps
 

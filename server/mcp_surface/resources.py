@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from server.connections import UnknownSystemError
+from server.decoded import DECODED_HERE_BYTES, decoded
 from server.mcp_surface.too_large import has_large_data, is_too_large, without_large_data
 from server.mcp_surface.uris import Address, parse_uri, run_uri
 from server.reading import ReadingError, keep_fields, read_part
@@ -24,8 +25,10 @@ from server.service import Service, UnknownRunError, UnknownToolError
 from server.views import tool_view
 from server.workflow_view import workflow_view
 from storage.run_lists import RunFilter
+from storage.run_record import StoredRun
 from storage.search import SearchError
 from tools.decoders import StoredFile
+from tools.json_pieces import weighs_much
 from tools.json_text import Json, JsonObject
 from tools.run import RunStatus
 from tools.threads import run_in_thread
@@ -45,8 +48,6 @@ DEFAULT_PAGE = 50
 MAX_PAGE = 100
 #: With one of these a part of a result is read, as a page.
 _PLACES = frozenset({"path", "offset", "limit"})
-#: A part of a result of up to this size is read at once.
-_READ_INLINE_BYTES = 64 * 1024
 
 
 class NotFoundError(Exception):
@@ -104,17 +105,24 @@ async def _read_run(service: Service, run_id: str, parameters: Mapping[str, str]
     view = chosen_view(given, node_ids, "tool")
     summary = _choice(parameters, "summary", ("true", "false"), "false") == "true"
     run = await service.get_run(run_id)
-    shown = without_large_data(run)
+    shown = run if summary else await _bounded(run)
     if view == "tool":
         record = tool_view(shown, summary=summary)
     else:
         record = workflow_view(shown, summary=summary, node_ids=wanted_nodes(node_ids))
-    if shown is not run and not summary:
+    if shown is not run:
         record["next"] = (
             f"large data is left out; {run_uri(run_id)}/results and /steps/{{stepId}} with "
             "path, offset and limit read it in parts"
         )
     return record
+
+
+async def _bounded(run: StoredRun) -> StoredRun:
+    """The run without large data; what is shown of its result is decoded."""
+    leave_out = partial(without_large_data, run)
+    shown = await run_in_thread(leave_out) if weighs_much(run.steps) else leave_out()
+    return await decoded(shown)
 
 
 async def run_page(service: Service, parameters: Mapping[str, Json]) -> JsonObject:
@@ -161,8 +169,7 @@ async def read_results(service: Service, run_id: str, parameters: Mapping[str, J
         raise NotFoundError(f"the result of run {run_id} cannot be read ({run.damage})")
     if run.result is None:
         raise NotFoundError(f"run {run_id} {run.status}: {run.error}; it has no result")
-    # A large text takes a while to decode, in which others are served.
-    value = await run_in_thread(run.result.decode)
+    value = (await decoded(run)).data
     if is_part:
         return await _part(value, parameters, run.result.size)
     return keep_fields(value, _fields(parameters))
@@ -200,7 +207,7 @@ async def _part(value: Json, parameters: Mapping[str, Json], size: int | None) -
         pages_texts=True,
     )
     try:
-        if size is not None and size <= _READ_INLINE_BYTES:
+        if size is not None and size <= DECODED_HERE_BYTES:
             return read()
         # Others are served meanwhile; a cancelled reading ends by itself, within its bounds.
         return await run_in_thread(read, abandon_on_cancel=True)

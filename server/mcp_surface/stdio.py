@@ -107,6 +107,5 @@ def _exit_if(ended_by: signal.Signals | None) -> None:
 async def _warm(service: Service) -> None:
     """Have ready what the first call needs, once the first answers are out."""
     await anyio.sleep(_WARM_AFTER_SECONDS)
-    await anyio.to_thread.run_sync(service.engines.http.warm, abandon_on_cancel=True)
-    await service.engines.scripts.warm()
+    await service.warm()
     relax_collector()

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from server.callers import CallersService
+from server.decoded import decoded
 from server.reruns import RerunRequest
 from server.rest.answers import BadRequestError, JsonAnswer, list_answer, run_answer
 from server.rest.asking import Asked, JsonRoute, Page, needs, trace_id_of
@@ -110,7 +111,8 @@ async def get_run(
     asks_workflow = accepts or summary is not None
     if chosen_view(view, node_ids, "workflow" if asks_workflow else "tool") == "tool":
         run = await asked.get_run(run_id)
-        return run_answer(published_run(tool_view(run, summary=summary or False)))
+        shown = run if summary else await decoded(run)
+        return run_answer(published_run(tool_view(shown, summary=summary or False)))
     answer = await _workflow(request, asked, run_id, summary or False, wanted_nodes(node_ids))
     if accepts:
         answer.headers["content-type"] = WORKFLOW_MEDIA_TYPE
@@ -129,7 +131,8 @@ async def _workflow(
         run = await asked.get_run(run_id)
     except UnknownRunError as error:
         return JsonAnswer(workflow_envelope(404, None, str(error), trace_id), 404)
-    view = workflow_view(run, summary=summary, node_ids=node_ids)
+    shown = run if summary else await decoded(run)
+    view = workflow_view(shown, summary=summary, node_ids=node_ids)
     return run_answer(workflow_envelope(200, view, "OK", trace_id))
 
 
@@ -215,7 +218,7 @@ async def get_results(
     if run.error is not None:
         data["error"] = run.error
     if is_success and run.result is not None:
-        data["data"] = run.data
+        data["data"] = (await decoded(run)).data
     return run_answer({"success": True, "data": data})
 
 

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from server.active_run import Derivation, RunRequest
 from server.callers import CallersService, NotAllowedError
 from server.catalog import CatalogEntry
+from server.decoded import decoded
 from server.rest.answers import (
     BadRequestError,
     JsonAnswer,
@@ -227,7 +228,7 @@ async def check_webhook(asked: CallersService, tool_id: str, options: RunOptions
 
 async def run_view(request: Request, asked: CallersService, run_id: str) -> JsonObject:
     """A run in full, however large its result is; the answer carries its trace."""
-    view = tool_view(await asked.get_run(run_id, with_large=True))
+    view = tool_view(await decoded(await asked.get_run(run_id, with_large=True)))
     request.state.trace_id = view.get("traceId", request.state.trace_id)
     return published_run(view)
 

@@ -7,11 +7,13 @@ JSON value, so that no value can change the shape of the body.
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 
 from tools.json_text import Json, decode_json, encode_json_text
 from tools.templates.parse import Placeholder, Template, parse_template
 from tools.templates.resolve import Resolver
 from tools.templates.text import render_text
+from tools.threads import run_in_thread
 
 __all__ = ["RenderedBody", "is_json_content_type", "render_body", "render_json_text"]
 
@@ -25,6 +27,8 @@ class _Place(Enum):
     WHOLE_STRING = auto()
 
 
+#: A longer text is read and written beside the event loop.
+_LARGE_CHARACTERS = 256 * 1024
 _JSON_TYPE = re.compile(r"(?:application|text)/(?:[\w.+-]*\+)?json\b", re.IGNORECASE)
 _JSON_LINES_TYPE = re.compile(r"application/(?:x-)?(?:ndjson|jsonl|json-seq)\b", re.IGNORECASE)
 
@@ -58,6 +62,13 @@ async def render_body(template: str, content_type: str | None, resolver: Resolve
     text = await render_json_text(parsed, resolver, "body")
     if content_type is not None and _JSON_LINES_TYPE.match(content_type):
         return RenderedBody(text)
+    if len(text) > _LARGE_CHARACTERS:
+        return await run_in_thread(partial(_json_body, text))
+    return _json_body(text)
+
+
+def _json_body(text: str) -> RenderedBody:
+    """The body that a rendered JSON template makes, in compact form where it is JSON."""
     try:
         value = decode_json(text.encode("utf-8", "surrogatepass"))
     except ValueError:

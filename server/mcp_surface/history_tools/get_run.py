@@ -1,5 +1,6 @@
 """`get_run`: one record, and waiting for its end."""
 
+from server.decoded import decoded
 from server.mcp_surface.history_tools.tool import RUN_ID, fits, history_tool
 from server.mcp_surface.own_tool import OwnToolError
 from server.preview import preview_of
@@ -21,7 +22,7 @@ async def _get_run(service: Service, arguments: JsonObject, inline_limit: int) -
         run = await service.get_run(run_id)
     except UnknownRunError as error:
         raise OwnToolError(f"{error}; list_runs shows the recorded ones") from None
-    view = tool_view(run)
+    view = tool_view(await decoded(run))
     if run.status is RunStatus.RUNNING:
         view["next"] = "still running; call get_run again with wait_seconds"
     if run.result_uri is not None:
