@@ -97,18 +97,33 @@ def oldest(connection: sqlite3.Connection, limit: int) -> list[int]:
 
 def home_bytes(connection: sqlite3.Connection) -> int:
     """What the history takes: used pages of the database, and payloads outside it."""
+    return _database_bytes(connection) + _bytes_elsewhere(connection)
+
+
+def _database_bytes(connection: sqlite3.Connection) -> int:
     pages = _pragma(connection, "page_count") - _pragma(connection, "freelist_count")
-    elsewhere = connection.execute(
+    return pages * _pragma(connection, "page_size")
+
+
+def _bytes_elsewhere(connection: sqlite3.Connection) -> int:
+    return connection.execute(
         "SELECT coalesce(sum(stored_bytes), 0) FROM blobs WHERE uri IS NOT NULL"
     ).fetchone()[0]
-    return pages * _pragma(connection, "page_size") + elsewhere
 
 
-def delete_runs(connection: sqlite3.Connection, seqs: Sequence[int]) -> tuple[int, list[str]]:
-    """Take runs that have ended out: how many there were, and the addresses nobody needs now."""
+def delete_runs(
+    connection: sqlite3.Connection, seqs: Sequence[int], *, down_to_bytes: int | None = None
+) -> tuple[int, list[str]]:
+    """Take runs that have ended out: how many there were, and the addresses nobody needs now.
+
+    With `down_to_bytes` one after the other until the history takes no more than that.
+    """
     deleted = 0
     addresses: list[str] = []
+    elsewhere = _bytes_elsewhere(connection)
     for seq in seqs:
+        if down_to_bytes is not None and _database_bytes(connection) + elsewhere <= down_to_bytes:
+            break
         row = connection.execute(
             "SELECT tool_id, status, request_source FROM runs "
             "WHERE seq = ? AND status <> 'running'",
@@ -117,7 +132,9 @@ def delete_runs(connection: sqlite3.Connection, seqs: Sequence[int]) -> tuple[in
         if row is None:
             continue
         forget(connection, seq)
-        addresses += _drop_payloads(connection, seq)
+        for uri, stored_bytes in _drop_payloads(connection, seq):
+            addresses.append(uri)
+            elsewhere -= stored_bytes
         connection.execute("DELETE FROM run_details WHERE seq = ?", (seq,))
         connection.execute("DELETE FROM runs WHERE seq = ?", (seq,))
         connection.execute(
@@ -135,20 +152,22 @@ def delete_runs(connection: sqlite3.Connection, seqs: Sequence[int]) -> tuple[in
     return deleted, addresses
 
 
-def _drop_payloads(connection: sqlite3.Connection, seq: int) -> list[str]:
+def _drop_payloads(connection: sqlite3.Connection, seq: int) -> list[tuple[str, int]]:
+    """The addresses that nobody needs now, and how many bytes are there."""
     blob_ids = [
         row[0] for row in connection.execute("SELECT blob_id FROM blob_uses WHERE seq = ?", (seq,))
     ]
     connection.execute("DELETE FROM blob_uses WHERE seq = ?", (seq,))
-    addresses: list[str] = []
+    elsewhere: list[tuple[str, int]] = []
     for blob_id in blob_ids:
         rows = connection.execute(
             "DELETE FROM blobs WHERE blob_id = ?1 "
-            "AND NOT EXISTS (SELECT 1 FROM blob_uses WHERE blob_id = ?1) RETURNING uri",
+            "AND NOT EXISTS (SELECT 1 FROM blob_uses WHERE blob_id = ?1) "
+            "RETURNING uri, stored_bytes",
             (blob_id,),
         ).fetchall()
-        addresses += [uri for (uri,) in rows if uri is not None]
-    return addresses
+        elsewhere += [(uri, stored_bytes) for uri, stored_bytes in rows if uri is not None]
+    return elsewhere
 
 
 def give_back_space(connection: sqlite3.Connection) -> int:

@@ -251,7 +251,7 @@ class RunStore:
             seqs = await self._database.read(lambda connection: oldest(connection, BATCH_RUNS))
             if not seqs:
                 break
-            runs += await self._delete_batch(seqs)
+            runs += await self._delete_batch(seqs, down_to_bytes=policy.max_bytes)
             size = await self._database.read(home_bytes)
         if runs:
             left = await self._database.read(lambda connection: all_runs(connection))
@@ -290,9 +290,9 @@ class RunStore:
             )
         )
 
-    async def _delete_batch(self, seqs: Sequence[int]) -> int:
+    async def _delete_batch(self, seqs: Sequence[int], down_to_bytes: int | None = None) -> int:
         deleted, addresses = await self._database.write(
-            lambda connection: delete_runs(connection, seqs)
+            lambda connection: delete_runs(connection, seqs, down_to_bytes=down_to_bytes)
         )
         await self._delete_objects(addresses)
         return deleted

@@ -126,9 +126,25 @@ async def test_of_too_much_the_oldest_go_and_the_file_gets_smaller(
         await record(runs, f"{number:02}", result=noise(100_000, number))
     before = await size_of(database)
     pruned = await runs.prune(RetentionPolicy(max_bytes=1_000_000))
-    assert pruned.runs == 60
-    assert pruned.bytes_after < 1_000_000 < pruned.bytes_before
+    assert pruned.bytes_after <= 1_000_000 < pruned.bytes_before
     assert await size_of(database) < before / 3
+    left = await ids(runs)
+    assert left == [f"{number:02}" for number in range(59, pruned.runs - 1, -1)]
+    # No more went than had to: another run would be too much.
+    assert len(left) > 10
+    assert pruned.bytes_after > 1_000_000 - 2 * pruned.bytes_before / 60
+
+
+async def test_of_large_results_outside_the_database_no_more_go_than_must(
+    runs: RunStore, objects: ObjectStore
+) -> None:
+    for number in range(5):
+        await record(runs, str(number), result=noise(1_200_000, number))
+    there = (await runs.would_prune(RetentionPolicy())).bytes_before
+    pruned = await runs.prune(RetentionPolicy(max_bytes=there - 1_000_000))
+    assert pruned.runs == 2
+    assert await ids(runs) == ["4", "3", "2"]
+    assert len(objects.files()) == 3
 
 
 async def test_a_deleted_run_leaves_no_row_and_no_file(
