@@ -140,14 +140,15 @@ class Execution:
         """The outcome of a run that was ended from outside."""
         self._end_open_steps("aborted", message)
         redactor = self._context.redactor
-        masked = bool(self._tool.response_filters)
+        is_filtered = any(one.enabled for one in self._tool.response_filters)
         for record in self._steps:
             # Filters need the script engine, which a cancelled run no longer waits for.
-            if masked:
+            if is_filtered:
                 drop_answers(record)
-            if masked and record.has_data:
-                record.data, record.has_data, record.altered = None, False, True
-            record.data = redactor.json(record.data)
+                _drop_data(record)
+            data = redactor.json(record.data)
+            record.altered |= data is not record.data
+            record.data = data
         outcome = self._bare_outcome(RunStatus.ABORTED)
         outcome.error = redactor.text(message)
         outcome.error_detail = ErrorDetail(kind=kind)
@@ -421,25 +422,33 @@ class Execution:
 
     async def _filter_steps(self, steps: Sequence[StepRecord]) -> None:
         """Filter and redact what is stored of the steps; FAIL masks here."""
-        filters = self._tool.response_filters
-        matcher = self._context.engines.scripts
         for record in steps:
-            if filters:
-                await filter_answers(record, filters, matcher)
-            if not record.has_data:
-                continue
-            data = record.data
-            if filters:
-                try:
-                    data = await self._filtered_data(data)
-                except RunError as error:
-                    # What could not be filtered is not stored.
-                    record.warnings.append(f"the data is not kept: {error.message}")
-                    record.data, record.has_data, record.altered = None, False, True
-                    continue
-            data = await self._without_secrets(data)
-            record.altered = data is not record.data
-            record.data = data
+            try:
+                await self._filter_step(record)
+            except Exception as fault:
+                # What could not be filtered is not stored; that it was done is.
+                _log.error("a step of %s cannot be filtered\n%s", self._tool.id, trace_of(fault))
+                record.warnings.append(f"its data is not kept: {type(fault).__name__} of callslip")
+                drop_answers(record)
+                _drop_data(record)
+
+    async def _filter_step(self, record: StepRecord) -> None:
+        filters = self._tool.response_filters
+        if filters:
+            await filter_answers(record, filters, self._context.engines.scripts)
+        if not record.has_data:
+            return
+        data = record.data
+        if filters:
+            try:
+                data = await self._filtered_data(data)
+            except RunError as error:
+                record.warnings.append(f"the data is not kept: {error.message}")
+                _drop_data(record)
+                return
+        data = await self._without_secrets(data)
+        record.altered = data is not record.data
+        record.data = data
 
     async def _filtered_data(self, data: Json) -> Json:
         """The data of a step after the response filters; the result in it is filtered once."""
@@ -454,9 +463,10 @@ class Execution:
                 around = await apply_response_filters(
                     {**envelope, "data": None}, filters, matcher, fail_as_mask=True
                 )
-                # Unless a filter is about its name.
-                if around.value.get("data", whole) is None:
-                    return {**around.value, "data": filtered}
+                # Unless a filter is about its name, or puts a text in the place of all of it.
+                kept = cast("JsonObject | str", around.value)
+                if isinstance(kept, dict) and kept.get("data", whole) is None:
+                    return {**kept, "data": filtered}
         return (await apply_response_filters(data, filters, matcher, fail_as_mask=True)).value
 
     async def _without_secrets(self, data: Json) -> Json:
@@ -477,3 +487,9 @@ class Execution:
     def _is_large(self, data: Json) -> bool:
         context = self._context
         return may_be_large(self._steps, context.cost, context.sub_tools) and weighs_much(data)
+
+
+def _drop_data(record: StepRecord) -> None:
+    """Keep nothing of what a step received: a rerun executes it again."""
+    if record.has_data:
+        record.data, record.has_data, record.altered = None, False, True

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from functools import partial
 
 import anyio
 
@@ -19,11 +20,14 @@ from tools.redaction import without_user_information
 from tools.retries import LONGEST_RETRY_AFTER_SECONDS, RetryPolicy, parse_retry_after
 from tools.run import Exchange, RequestRecord, StepRecord
 from tools.system import OAuth2Auth, System
+from tools.threads import run_in_thread
 from tools.urls import origin_of
 
 __all__ = ["send"]
 
 _EXCERPT_CHARACTERS = 500
+#: A body of more is redacted in a thread.
+_LARGE_BYTES = 256 * 1024
 
 
 async def send(
@@ -91,8 +95,9 @@ async def send(
         if rejected_token is None and system is not None and _rejects_token(received, system):
             # Once: a token may have been withdrawn before its time.
             rejected_token = _bearer_of(request)
-            attempt -= 1
-            continue
+            if rejected_token is not None:
+                attempt -= 1
+                continue
         error = await _status_error(received, request, entry, context)
         if not retries.retries_status(received.status) or attempt > retries.retries:
             raise _used_up(received, error, attempt - 1)
@@ -122,7 +127,7 @@ async def _exchange(
     if context.engines.record_exchanges:
         entry.exchange = Exchange(
             context.redactor.headers(request.headers),
-            _kept(request.body, context) if request.body is not None else None,
+            await _kept(Body(request.body), context) if request.body is not None else None,
         )
     attributes = {"http.request.method": request.method, "url.full": entry.url}
     try:
@@ -143,7 +148,7 @@ async def _exchange(
         entry.exchange.response_headers = context.redactor.headers(received.headers)
         if received.url != request.url:
             entry.exchange.response_url = context.redactor.url(received.url)
-        entry.exchange.response_body = _kept_head(received.body, context)
+        entry.exchange.response_body = await _kept(received.body, context)
         entry.exchange.truncated = len(received.body) > context.engines.max_recorded_body_bytes
     return received
 
@@ -155,8 +160,12 @@ def _traced(request: OutgoingRequest, traceparent: str | None) -> OutgoingReques
     return replace(request, headers=[*request.headers, ("traceparent", traceparent)])
 
 
-def _kept(body: bytes, context: RunContext) -> bytes:
-    return context.redactor.data(body)[: context.engines.max_recorded_body_bytes]
+async def _kept(body: Body, context: RunContext) -> bytes:
+    """What is recorded of a body."""
+    if context.redactor and len(body) > _LARGE_BYTES:
+        # Each credential is looked for in all of it.
+        return await run_in_thread(partial(_kept_head, body, context))
+    return _kept_head(body, context)
 
 
 def _kept_head(body: Body, context: RunContext) -> bytes:
@@ -206,9 +215,10 @@ def _rejects_token(received: Received, system: System) -> bool:
     )
 
 
-def _bearer_of(request: OutgoingRequest) -> str:
-    value = next(value for name, value in request.headers if name == "Authorization")
-    return value.removeprefix("Bearer ")
+def _bearer_of(request: OutgoingRequest) -> str | None:
+    """The access token that a request carried; None of one that was not signed."""
+    value = next((value for name, value in request.headers if name == "Authorization"), None)
+    return None if value is None else value.removeprefix("Bearer ")
 
 
 def _used_up(received: Received, error: RunError, retries: int) -> RunError:

@@ -107,6 +107,21 @@ async def test_a_run_whose_answers_were_filtered_can_be_replayed(
     assert len(web.seen) == 1
 
 
+@pytest.mark.parametrize("action", ["REMOVE", "MASK", "FAIL"])
+@pytest.mark.parametrize("scope", ["ITEM", "ENTRY"])
+@pytest.mark.parametrize(("target", "pattern"), [("KEYS", "item"), ("VALUES", "true")])
+async def test_a_filter_that_takes_all_of_a_step_leaves_what_the_step_did(
+    target: str, pattern: str, scope: str, action: str, service: Service, web: Web
+) -> None:
+    """The envelope of a step has a key with "item" and a value that is true; the result has not."""
+    spec = {"id": "a", "target": target, "pattern": pattern, "action": action, "scope": scope}
+    run = await recorded(service, web, Answer({"id": 1}), spec)
+    assert (run.status, run.data, run.error) == ("success", {"id": 1}, None)
+    (step,) = run.steps
+    assert step["data"] == ({} if action == "REMOVE" else "[filtered]")
+    assert request_of(run)["responseBody"] == '{"id": 1}'
+
+
 ENVELOPE_KEYS = ["^data$", "^success$", "^(data|ssn)$"]
 
 

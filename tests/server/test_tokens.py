@@ -16,7 +16,7 @@ from server.views import tool_view
 from storage.audit import audit
 from storage.objects import ObjectStore
 from tests.server.helpers import request_tool, start, store, until
-from tests.web import Answer, Seen, Web
+from tests.web import Answer, Seen, Web, serve
 
 CLIENT_SECRET = "client-secret-0123"
 FIRST_REFRESH = "refresh-token-0"
@@ -62,10 +62,13 @@ def endpoint(web: Web) -> Endpoint:
     return Endpoint(web)
 
 
-async def prepare(service: Service, web: Web, grant: str, **auth: Any) -> None:
+async def prepare(
+    service: Service, web: Web, grant: str, *allowed_origins: str, **auth: Any
+) -> None:
     system = {
         "id": "acme",
         "url": web.url,
+        "allowedOrigins": list(allowed_origins),
         "credentials": CREDENTIALS,
         "auth": {
             "type": "oauth2",
@@ -152,6 +155,28 @@ async def test_an_upstream_that_refuses_every_token_is_asked_twice_and_not_for_e
     view = await ask(service)
     assert view["errorDetail"]["http"]["status"] == 401
     assert endpoint.issued == 2
+
+
+async def test_a_next_page_elsewhere_that_wants_a_token_is_an_error_and_gets_none(
+    service: Service, web: Web, endpoint: Endpoint
+) -> None:
+    async with serve() as elsewhere:
+        await prepare(service, web, "client_credentials", elsewhere.url)
+        elsewhere.answers(Answer("who are you?", 401))
+
+        def respond(seen: Seen) -> Answer:
+            page = {"items": [1], "next": f"{elsewhere.url}/2"}
+            return endpoint.answer(seen) if seen.path == "/token" else Answer(page)
+
+        web.responds(respond)
+        pagination = {"type": "nextUrl", "nextUrlPath": "next", "dataPath": "items"}
+        config = {"url": "/x", "systemId": "acme", "pagination": pagination}
+        await store(service, {"id": "ask", "steps": [{"id": "ask", "config": config}]})
+        view = await ask(service)
+        assert view["errorDetail"]["kind"] == "http_status"
+        assert view["errorDetail"]["http"]["status"] == 401
+        [seen] = elsewhere.seen
+        assert "authorization" not in seen.headers
 
 
 async def test_a_server_that_does_not_rotate_keeps_its_refresh_token(
