@@ -83,6 +83,12 @@ class SdkConnection:
             self._streams.end()
             await self._ended.wait()
 
+    def close(self) -> None:
+        """Hear of no change any more: runs that end after the connection have nobody to tell."""
+        self._service.tools_changed.remove(self._remember_change)
+        if self._service.settings.announce_runs:
+            self._service.runs_changed.remove(self._remember_runs)
+
     async def _serve(self, *, task_status: "TaskStatus[SdkStreams]") -> None:
         from server.mcp_surface.sdk_streams import sdk_streams
         from server.mcp_surface.surface import McpSurface

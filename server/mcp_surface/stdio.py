@@ -69,11 +69,14 @@ async def _serve_pipes(
     sdk = SdkConnection(service, tools, pipes.write, group)
     direct = DirectAnswers(service, tools, pipes.write, sdk, group)
     group.start_soon(_warm, service)
-    async for line in pipes:
-        await direct.take(line)
-    # A client that reads no more would keep the server for ever.
-    with anyio.move_on_after(_LAST_ANSWERS_SECONDS):
-        await sdk.end()
+    try:
+        async for line in pipes:
+            await direct.take(line)
+        # A client that reads no more would keep the server for ever.
+        with anyio.move_on_after(_LAST_ANSWERS_SECONDS):
+            await sdk.end()
+    finally:
+        sdk.close()
 
 
 async def _serve_streams(

@@ -104,4 +104,5 @@ async def connected(
         connection = Connection(taker, sdk, version)
         yield connection
         await sdk.end()
+        sdk.close()
         group.cancel_scope.cancel()

@@ -488,6 +488,18 @@ async def test_what_a_client_can_do_is_known_whatever_it_sent_before(
 
 
 @ERAS
+async def test_what_ends_or_changes_after_a_connection_is_told_to_nobody(
+    version: str, service: Service
+) -> None:
+    async with connected(service, version, direct=True) as connection:
+        await connection.open()
+        await connection.ask("tools/list", connection.with_envelope({}))
+    await store(service, script_tool("three", "3"))
+    outcome = await (await start(service, "three")).wait()
+    assert outcome.data == 3
+
+
+@ERAS
 async def test_a_person_who_is_to_be_asked_is_asked_by_the_sdk(
     version: str, service: Service, web: Web
 ) -> None:
