@@ -12,6 +12,7 @@ from server.preview import shape_of
 from server.run_facts import (
     brief,
     definition_of,
+    ending_step,
     list_in,
     object_in,
     request_brief,
@@ -71,7 +72,7 @@ def explain_run(run: StoredRun, last_good: StoredRun | None) -> JsonObject:
     if run.status in (RunStatus.RUNNING, RunStatus.SUCCESS):
         return _bounded(_overview(run))
     detail = run.error_detail or {}
-    failing = _failing_step(run)
+    failing = ending_step(run)
     request = _failing_request(failing, detail)
     explanation: JsonObject = {
         "summary": _summary(run, failing, detail),
@@ -129,16 +130,6 @@ def _warnings(step: JsonObject) -> JsonObject:
 
 
 # What failed
-
-
-def _failing_step(run: StoredRun) -> JsonObject | None:
-    """The step that ended the run; None when that was before, between or after the steps."""
-    named = (run.error_detail or {}).get("stepId")
-    if named is not None:
-        return step_of(run, named)
-    if run.status is RunStatus.ABORTED:
-        return next((step for step in run.steps if step.get("status") == "aborted"), None)
-    return None
 
 
 def _failing_request(step: JsonObject | None, detail: JsonObject) -> JsonObject | None:
@@ -482,6 +473,8 @@ def _what_to_do(run: StoredRun, failing: JsonObject | None, detail: JsonObject) 
             return ["The upstream refused the request; exchange.responseBody says why."]
         case "rate_limited":
             return ["The upstream wants fewer requests: wait, or give its system a rateLimit."]
+        case "timeout" if "stepId" not in detail:
+            return ["The whole run took too long: raise runTimeoutMs, or ask for less at once."]
         case "timeout":
             return ["It took too long: raise timeoutMs, or ask for less at once."]
         case "connection":

@@ -5,7 +5,7 @@ systems without secrets, each request with its answer, and how it ended. Running
 sends nothing and records nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -53,6 +53,8 @@ _SYSTEMS = "systems.json"
 _INPUTS = "inputs.json"
 _EXCHANGES = "exchanges.json"
 _EXPECTED = "expected.json"
+#: The id of every called tool's run, none of which is recorded.
+_CHILD_RUN = "frozen"
 
 
 class FreezeError(Exception):
@@ -110,7 +112,13 @@ def _refuse_incomplete(run: StoredRun, exchanges: list[JsonObject]) -> None:
             "freeze a run that executed all of its steps"
         )
     for request in exchanges:
-        problem = recorded_exchange(request).problem
+        recorded = recorded_exchange(request)
+        problem = recorded.problem
+        if problem is None and recorded.altered:
+            problem = (
+                "the response filters of the tool changed its answer in the record, "
+                "and the steps had the whole of it"
+            )
         if problem is not None:
             raise FreezeError(
                 f"run {run.run_id} cannot be replayed: "
@@ -357,16 +365,22 @@ class _FrozenPorts:
         return credential_mark(f"{system.id}.accessToken")
 
     async def start_child(
-        self, tool_id: str, inputs: JsonObject, context: RunContext, carriers: Carriers
+        self,
+        tool_id: str,
+        inputs: JsonObject,
+        context: RunContext,
+        carriers: Carriers,
+        began: Callable[[str, JsonObject], None],
     ) -> ChildRun:
         # Credentials are marks here, and those are not short.
         prepared = self._sub_tools.get(tool_id)
         if prepared is None:
             raise RunError(ErrorKind.SUB_TOOL, f"tool {tool_id} not found")
+        began(_CHILD_RUN, prepared.definition)
         outcome = await self.run(
             prepared, inputs, context.options, context.run_time_credentials, context
         )
-        return ChildRun("frozen", prepared.definition, outcome)
+        return ChildRun(_CHILD_RUN, outcome)
 
 
 def _prepared(checked: CheckedTool) -> PreparedTool:

@@ -143,6 +143,8 @@ class RunPlanner:
         definitions = (above.tool, *(above.sub_tools or {}).values())
         loaded = await self._connections.load_for_all(definitions, request.options.mode, {})
         short = short_credentials(loaded.systems, {})
+        if not short:
+            return {}
         shown = {name: shown_in(js_text(value), short) for name, value in request.inputs.items()}
         return {name: held for name, held in shown.items() if held}
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from server.active_run import ActiveRun, Derivation, JoinedRun, Replay, RunRequest
 from server.catalog import CatalogEntry
-from server.run_facts import definition_of, list_in
+from server.run_facts import definition_of, ending_step, list_in
 from storage.run_record import StoredRun
 from storage.tools import StoredTool
 from tools.execution import TakenSteps
@@ -16,6 +16,7 @@ from tools.json_text import Json, JsonObject, encode_json_text
 from tools.redaction import is_marked
 from tools.replay import RecordedExchange, Recording, credential_mark
 from tools.run import RequestSource, RunOptions, RunStatus, SourceKind
+from tools.touches import is_reading
 
 __all__ = [
     "Rerun",
@@ -193,6 +194,8 @@ def plan_rerun(
         taken, run_again = _finished_steps(run, entry)
     elif wanted.is_replay:
         taken = _taken_before(run)
+        if wanted.mode == "lenient":
+            _refuse_altered(run, taken)
     replay = _replay_of(run, children, wanted.mode == "lenient") if wanted.is_replay else None
     derivation = Derivation(
         run.run_id,
@@ -269,29 +272,65 @@ def _refuse_marks(run_id: str, inputs: JsonObject) -> None:
 def _finished_steps(
     run: StoredRun, entry: CatalogEntry
 ) -> tuple[dict[str, Json], list[StepRunAgain]]:
-    """The data of the steps before the first that failed, and those of them to be run again."""
+    """The data of the steps before the one that ended the run, and those of them to be run again.
+
+    What follows a step that is run again has seen other data, and is run again, too. Only a write
+    is not done twice where the step before it does the same as it did.
+    """
     taken: dict[str, Json] = {}
     again: list[StepRunAgain] = []
     recorded = {step.get("stepId"): step for step in run.steps}
-    old_steps = {one.get("id"): one for one in _steps_of(run.tool)}
-    for step in _steps_of(entry.stored.definition):
-        record = recorded.get(step["id"])
-        if record is None or record.get("status") != "success":
-            break
-        reason: str | None = None
-        if old_steps.get(step["id"]) != step:
+    ended_by = (ending_step(run) or {}).get("stepId")
+    old = _steps_of(run.tool)
+    old_ids = [step.get("id") for step in old]
+    new = _steps_of(entry.stored.definition)
+    new_ids = [step.get("id") for step in new]
+    # The first step that does something else than it did, and the first that does the same again.
+    other: str | None = None
+    same: str | None = None
+    for position, step in enumerate(entry.prepared.tool.steps):
+        record = recorded.get(step.id)
+        if record is None or not _has_finished(record, ended_by):
+            other = other or step.id
+            continue
+        was = old_ids.index(step.id) if step.id in old_ids else None
+        reason = None
+        if was is None or old[was] != new[position]:
             reason = "its definition has changed"
-        elif record.get("altered"):
-            reason = "its recorded data was filtered or redacted"
-        elif "data" not in record:
-            reason = "its data is not in the record"
-            if "dataUri" in record:
-                reason = f"its data lies at {record['dataUri']} and cannot be read"
-        if reason is None:
-            taken[step["id"]] = record["data"]
+        elif other is not None:
+            reason = f"step {other} before it is new or not what it was"
+        elif old_ids[:was] != new_ids[:position]:
+            reason = "the steps before it have changed"
+        if reason is not None:
+            other = other or step.id
         else:
-            again.append(StepRunAgain(step["id"], reason))
+            reason = _why_not_taken(record)
+            if reason is None and same is not None and is_reading(step):
+                reason = f"step {same} before it is run again"
+            if reason is not None:
+                same = same or step.id
+        if reason is None:
+            taken[step.id] = record["data"]
+        else:
+            again.append(StepRunAgain(step.id, reason))
     return taken, again
+
+
+def _has_finished(record: JsonObject, ended_by: Json) -> bool:
+    """Whether the run went on after a step, also where that had failed and was passed over."""
+    status = record.get("status")
+    return status == "success" or (status == "failure" and record.get("stepId") != ended_by)
+
+
+def _why_not_taken(record: JsonObject) -> str | None:
+    """Why the data of a finished step cannot be taken from the record."""
+    if record.get("status") == "failure":
+        return "it had failed and was passed over"
+    if record.get("altered"):
+        return "its recorded data was filtered or redacted"
+    if "dataUri" in record:
+        return f"its data lies at {record['dataUri']} and cannot be read"
+    return None if "data" in record else "its data is not in the record"
 
 
 def _taken_before(run: StoredRun) -> dict[str, Json]:
@@ -299,6 +338,16 @@ def _taken_before(run: StoredRun) -> dict[str, Json]:
     return {
         step["stepId"]: step["data"] for step in run.steps if "takenFrom" in step and "data" in step
     }
+
+
+def _refuse_altered(run: StoredRun, taken: Mapping[str, Json]) -> None:
+    altered = [one["stepId"] for one in run.steps if one["stepId"] in taken and one.get("altered")]
+    if altered:
+        raise RerunError(
+            f"run {run.run_id} took step {altered[0]} from another run, and its recorded data was "
+            "filtered or redacted, so that a lenient replay could send that on; ask for replay, "
+            "which sends nothing, or rerun it live"
+        )
 
 
 def _steps_of(definition: JsonObject | None) -> list[JsonObject]:

@@ -15,6 +15,7 @@ __all__ = [
     "brief",
     "definition_of",
     "duration_ms",
+    "ending_step",
     "is_dry",
     "list_in",
     "object_in",
@@ -115,6 +116,21 @@ def sent_differences(before: JsonObject, now: JsonObject) -> list[str]:
 def _headers_of(exchange: JsonObject) -> dict[str, Json]:
     given = {str(name).lower(): value for name, value in list_in(exchange, "requestHeaders")}
     return {name: value for name, value in given.items() if name not in _HEADERS_OF_ONE_REQUEST}
+
+
+def ending_step(run: StoredRun) -> JsonObject | None:
+    """The step that ended the run; None when that was before, between or after the steps."""
+    named = (run.error_detail or {}).get("stepId")
+    if named is not None:
+        return step_of(run, named)
+    if run.status is RunStatus.ABORTED:
+        return next((step for step in run.steps if step.get("status") == "aborted"), None)
+    if run.status is RunStatus.FAILED and run.steps:
+        # What ended the run as a whole, such as its own timeout, is the error of the open step.
+        last = run.steps[-1]
+        if last.get("status") == "failure" and last.get("error") == run.error:
+            return last
+    return None
 
 
 def step_of(run: StoredRun, step_id: Json) -> JsonObject | None:

@@ -1,5 +1,6 @@
 """What a run needs from the service: its progress told, tokens, and runs of other tools."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -33,6 +34,7 @@ class RunsService(Protocol):
         context: RunContext,
         run_id: str,
         carriers: Carriers,
+        began: Callable[[str, JsonObject], None],
     ) -> ChildRun:
         """Run a tool as a step of the run `run_id`. Raises `RunError` of kind `sub_tool`."""
         ...
@@ -82,10 +84,15 @@ class LivePorts:
         return token.access_token
 
     async def start_child(
-        self, tool_id: str, inputs: JsonObject, context: RunContext, carriers: Carriers
+        self,
+        tool_id: str,
+        inputs: JsonObject,
+        context: RunContext,
+        carriers: Carriers,
+        began: Callable[[str, JsonObject], None],
     ) -> ChildRun:
         return await self._service.start_child(
-            tool_id, inputs, self._request, context, self._run_id, carriers
+            tool_id, inputs, self._request, context, self._run_id, carriers, began
         )
 
     def _brings_credentials_of(self, system: System) -> bool:

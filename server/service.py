@@ -4,11 +4,13 @@ Surfaces translate to and from these; every run of every surface goes through `S
 """
 
 import getpass
+import json
 import logging
 import math
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
@@ -67,8 +69,9 @@ from tools.context import ChildRun, Engines, RunContext
 from tools.decoders import StoredFile
 from tools.errors import ErrorDetail, ErrorKind, RunError
 from tools.faults import trace_of
-from tools.json_text import JsonObject
+from tools.json_text import Json, JsonObject
 from tools.run import RequestSource, RunOutcome, RunStatus
+from tools.threads import run_in_thread
 
 __all__ = [
     "ArchivedToolError",
@@ -94,7 +97,7 @@ class UnknownRunError(Exception):
 
 
 class IdempotencyConflictError(Exception):
-    """The idempotency key belongs to a run with other inputs."""
+    """The idempotency key belongs to a run that another call started."""
 
 
 class Service:
@@ -238,11 +241,15 @@ class Service:
 
     async def serve_queue(self) -> None:
         """Execute the runs that other processes accepted and did not begin, until cancelled."""
+        claimed: list[str] = []
         while not self.is_read_only:
             try:
-                for run_id in await self._queue.claim(self._owner.id):
-                    await self._resume(run_id)
+                claimed += await self._queue.claim(self._owner.id)
+                while claimed:
+                    await self._resume(claimed[0])
+                    claimed.pop(0)
             except StorageError as error:
+                # What is claimed is this process's to begin, and tried again.
                 _log.warning("cannot look for accepted runs: %s", error)
             await anyio.sleep(_QUEUE_CHECK_SECONDS)
 
@@ -252,7 +259,7 @@ class Service:
             return
         try:
             await self.start(resumed(run))
-        except (StorageError, ValueError) as error:
+        except (SecretInNameError, StorageError, ValueError) as error:
             _log.error("run %s was accepted and cannot be executed: %s", run_id, error)
             outcome = RunOutcome(
                 RunStatus.ABORTED,
@@ -298,10 +305,10 @@ class Service:
         there = await self._runs.get(run_id, with_steps=False)
         if there is None:
             raise StorageError(f"run {run_id} was deleted at this moment; call again")
-        if there.inputs != wanted.inputs:
+        if (other := _difference(there, wanted)) is not None:
             raise IdempotencyConflictError(
-                f"the idempotency key belongs to run {run_id}, which has other inputs; "
-                "use another key, or the same inputs"
+                f"the idempotency key belongs to run {run_id}, which has {other}; "
+                "use another key, or make the same call"
             )
         if self._group is None:
             raise AssertionError("the service is open while it is used")
@@ -356,14 +363,14 @@ class Service:
         return await self.history.list(wanted, limit=limit, offset=offset, before_seq=before_seq)
 
     async def compare_runs(self, a: str, b: str) -> JsonObject:
-        """What differs between two runs. Raises `UnknownRunError`."""
+        """What differs between two runs. Raises `UnknownRunError`, `StorageError`."""
         before = await self.get_run(a)
         after = await self.get_run(b)
         if before.result_uri is None or before.result_uri != after.result_uri:
             before = await self._with_large_result(before)
             after = await self._with_large_result(after)
         # Two large results take a second or more; other calls go on meanwhile.
-        return await anyio.to_thread.run_sync(compare_runs, before, after)
+        return await run_in_thread(partial(compare_runs, before, after))
 
     async def _with_large_result(self, run: StoredRun) -> StoredRun:
         """The record with its result wherever that lies; large data of steps stays there."""
@@ -373,10 +380,13 @@ class Service:
         return replace(run, result=whole.result)
 
     async def explain_run(self, run_id: str) -> JsonObject:
-        """Why a run failed, and what changed since it last worked. Raises `UnknownRunError`."""
+        """Why a run failed, and what changed since it last worked.
+
+        Raises `UnknownRunError`, `StorageError`.
+        """
         run = await self.get_run(run_id)
         last_good = await self._last_good_before(run)
-        return await anyio.to_thread.run_sync(explain_run, run, last_good)
+        return await run_in_thread(partial(explain_run, run, last_good))
 
     async def _last_good_before(self, run: StoredRun) -> StoredRun | None:
         """The newest earlier run of the tool that succeeded against its upstream."""
@@ -421,7 +431,8 @@ class Service:
     async def cancel_run(self, run_id: str, reason: str) -> bool:
         """End a running run, of any process; False when it had ended.
 
-        A run of another process ends when that process sees the wish, within a second.
+        A run of another process ends when that process sees the wish, within a second. Raises
+        `UnknownRunError`, `StorageError`.
         """
         active = self._active.get(run_id)
         if active is not None:
@@ -444,6 +455,7 @@ class Service:
         context: RunContext,
         run_id: str,
         carriers: Carriers,
+        began: Callable[[str, JsonObject], None],
     ) -> ChildRun:
         """Run a tool as a step of another run. Raises `RunError` of kind `sub_tool`."""
         options = context.options.model_copy(update={"trace_id": context.trace_id})
@@ -466,8 +478,9 @@ class Service:
             child = await self.start(request)
         except (UnknownToolError, ArchivedToolError, SecretInNameError, StorageError) as error:
             raise RunError(ErrorKind.SUB_TOOL, str(error)) from None
+        began(child.run_id, child.entry.stored.definition)
         outcome = await child.wait("cancelled with the run that started it")
-        return ChildRun(child.run_id, child.entry.stored.definition, outcome)
+        return ChildRun(child.run_id, outcome)
 
     async def _drive(self, active: ActiveRun) -> None:
         """Execute a run and record its end, whatever happens: a fault ends this run alone."""
@@ -527,11 +540,30 @@ class Service:
             _tell(self.runs_changed)
 
 
+def _difference(there: StoredRun, wanted: NewRun) -> str | None:
+    """What of a call is other than of the run with its key; None for the same call."""
+    if _canonical(there.inputs) != _canonical(wanted.inputs):
+        return "other inputs"
+    if wanted.version_number is None and there.tool != wanted.tool:
+        return "another definition"
+    given = there.options or {}
+    for name, default in (("execution", "live"), ("mode", "prod")):
+        before, now = given.get(name, default), wanted.options.get(name, default)
+        if before != now:
+            return f"options.{name} {before}, where this call has {now}"
+    return None
+
+
+def _canonical(value: Json) -> str:
+    """A text that is the same for the same JSON; Python takes 1 and true for equal."""
+    return json.dumps(value, sort_keys=True)
+
+
 async def _cut_off(active: ActiveRun) -> RunOutcome:
     """The outcome of a run that was cancelled."""
     if active.execution.has_large_data:
         # Secrets are looked for in all of it; other runs go on meanwhile.
-        return await anyio.to_thread.run_sync(active.cut_off)
+        return await run_in_thread(active.cut_off)
     return active.cut_off()
 
 

@@ -87,18 +87,18 @@ class Packed:
         return blob_id
 
 
-async def place_elsewhere(payloads: Iterable[Packed], objects: ObjectStore) -> list[Packed]:
-    """Move the large ones to the object store; those that were moved.
+async def place_elsewhere(
+    payloads: Iterable[Packed], objects: ObjectStore, placed: list[Packed]
+) -> None:
+    """Move the large ones to the object store, and add each that was moved to `placed`.
 
     Raises `StorageError`; those moved until then stay moved.
     """
-    placed: list[Packed] = []
     for packed in payloads:
         if packed.data is not None and len(packed.data) > LARGE_BYTES:
             packed.uri = await objects.put(packed.hash.hex(), packed.data)
             packed.stored_bytes, packed.data = len(packed.data), None
             placed.append(packed)
-    return placed
 
 
 def pack(content: bytes) -> Packed:

@@ -13,13 +13,18 @@ from storage.run_reads import run_id_by_key
 from storage.run_record import NewRun
 from storage.search import SEARCHED_BYTES, enqueue
 from storage.snapshots import store_snapshot
-from storage.step_documents import pack_steps
+from storage.step_documents import pack_steps, with_blob_ids
 from storage.watched_runs import forget_watched
 from tools.json_pieces import json_head
 from tools.json_text import encode_json, encode_json_text
 from tools.run import RunOutcome, RunStatus, may_be_large, now_ms
 
 __all__ = ["FinishedDetails", "finish_run", "interrupt_runs", "start_run"]
+
+
+#: Ends with no more than this are written in a moment.
+_BRIEF_BYTES = 64 * 1024
+_FEW_PAYLOADS = 20
 
 
 @dataclass(frozen=True)
@@ -43,9 +48,11 @@ class FinishedDetails:
         return [*packed, *self.step_blobs.values()]
 
     @property
-    def stored_bytes(self) -> int:
-        """What the database gets, but for small documents."""
-        return sum(len(one.data or b"") for one in self.payloads())
+    def is_brief(self) -> bool:
+        """Whether writing it takes a moment only: a few small payloads."""
+        payloads = self.payloads()
+        stored_bytes = len(self.steps) + sum(len(one.data or b"") for one in payloads)
+        return len(payloads) <= _FEW_PAYLOADS and stored_bytes < _BRIEF_BYTES
 
     @classmethod
     def of(cls, outcome: RunOutcome) -> "FinishedDetails":
@@ -130,9 +137,8 @@ def finish_run(
     """Whether this was the first end, and the addresses that turned out not to be needed."""
     if not end_run(connection, seq, outcome.status, outcome.error):
         return False, [str(one.uri) for one in placed]
-    steps = details.steps
-    for mark, packed in details.step_blobs.items():
-        steps = steps.replace(mark, str(packed.store(connection, seq)))
+    ids = {mark: str(packed.store(connection, seq)) for mark, packed in details.step_blobs.items()}
+    steps = with_blob_ids(details.steps, ids)
     result = details.result.store(connection, seq) if details.result is not None else None
     connection.execute(
         """UPDATE run_details SET result = ?, error_detail = ?, steps = ?, logs = ?, cost = ?,

@@ -3,10 +3,11 @@
 import logging
 import sqlite3
 from collections.abc import Sequence
+from functools import partial
 
 import anyio
 
-from storage.blobs import BlobReader, PackedDocument, place_elsewhere
+from storage.blobs import BlobReader, Packed, PackedDocument, place_elsewhere
 from storage.database import Database
 from storage.errors import RunExistsError, StorageError
 from storage.objects import ObjectStore
@@ -38,6 +39,7 @@ from storage.statistics import ToolStatistics, tool_statistics
 from tools.decoders import StoredFile
 from tools.json_text import encode_json
 from tools.run import RunOutcome, RunStatus, handled_bytes, now_ms
+from tools.threads import run_in_thread
 
 __all__ = ["RunStore"]
 
@@ -45,8 +47,6 @@ _log = logging.getLogger(__name__)
 
 #: Results up to this size are packed where they are; a thread would cost more than it gains.
 _PACKED_INLINE_BYTES = 64 * 1024
-#: Ends with less than this are written in a moment.
-_BRIEF_BYTES = 64 * 1024
 _INDEXED_AT_ONCE = 100
 #: The words of pruned runs are dropped at once when there are so many of those that are left.
 _GAPS_WORTH_REWRITING = 0.1
@@ -80,17 +80,17 @@ class RunStore:
             details = FinishedDetails.of(outcome)
         else:
             # Compressing lets other threads run.
-            details = await anyio.to_thread.run_sync(FinishedDetails.of, outcome)
+            details = await run_in_thread(partial(FinishedDetails.of, outcome))
+        placed: list[Packed] = []
         try:
-            placed = await place_elsewhere(details.payloads(), self._objects)
+            await place_elsewhere(details.payloads(), self._objects, placed)
         except StorageError as error:
             # The database has room for it, if not the best one.
             _log.warning("a large result is kept in the database: %s", error)
-            placed = []
         try:
             is_first, unused = await self._database.write(
                 lambda connection: finish_run(connection, seq, outcome, details, placed),
-                is_brief=details.stored_bytes < _BRIEF_BYTES,
+                is_brief=details.is_brief,
             )
         except StorageError:
             await self._delete_objects([str(one.uri) for one in placed])

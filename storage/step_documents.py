@@ -8,6 +8,7 @@ exchanges are `requestBody` as text when small and readable, else `requestBodyBl
 """
 
 import base64
+import re
 import sqlite3
 import uuid
 from collections.abc import Mapping, Sequence
@@ -19,8 +20,9 @@ from tools.json_pieces import json_pieces, weighs_much
 from tools.json_text import Json, JsonObject, encode_json, encode_json_text
 from tools.run import Exchange, RequestRecord, StepRecord
 
-__all__ = ["file_blob", "pack_steps", "steps_with_data"]
+__all__ = ["file_blob", "pack_steps", "steps_with_data", "with_blob_ids"]
 
+_MARK = re.compile(r'"blob-[0-9a-f]{32}"')
 #: More levels than this are not put into a document that nests further.
 _INLINE_DEPTH = 200
 
@@ -121,6 +123,8 @@ def _pack_exchange(exchange: Exchange, blobs: dict[str, Packed]) -> JsonObject:
     _add_body(fields, "responseBody", exchange.response_body, blobs)
     if exchange.truncated:
         fields["truncated"] = True
+    if exchange.altered:
+        fields["altered"] = True
     return fields
 
 
@@ -138,6 +142,11 @@ def _add_body(fields: JsonObject, name: str, body: bytes | None, blobs: dict[str
 
 def _reference(content: bytes, blobs: dict[str, Packed]) -> str:
     return _mark(pack(content), blobs)
+
+
+def with_blob_ids(document: str, ids: Mapping[str, str]) -> str:
+    """A document with the ids of its blobs in the places of their marks, in one pass."""
+    return _MARK.sub(lambda found: ids.get(found[0], found[0]), document) if ids else document
 
 
 def _mark(packed: Packed, blobs: dict[str, Packed]) -> str:

@@ -1,6 +1,6 @@
 """What the parts of one run share."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -44,12 +44,11 @@ class ChildRun:
     """A run that a step started."""
 
     run_id: str
-    tool: JsonObject
     outcome: RunOutcome
 
 
 class RunPorts(Protocol):
-    """What a run needs from above; `server.service` provides it."""
+    """What a run needs from above; `server.run_ports` provides it."""
 
     def emit(self, event: RunEvent) -> None:
         """Told about progress; must not block or raise."""
@@ -63,12 +62,18 @@ class RunPorts(Protocol):
         ...
 
     async def start_child(
-        self, tool_id: str, inputs: JsonObject, context: "RunContext", carriers: Carriers
+        self,
+        tool_id: str,
+        inputs: JsonObject,
+        context: "RunContext",
+        carriers: Carriers,
+        began: Callable[[str, JsonObject], None],
     ) -> ChildRun:
         """Run another stored tool as a child of this run and wait for its end.
 
-        `carriers` are the inputs that hold short credentials. Raises `RunError` of kind `sub_tool`
-        when there is no such tool.
+        `carriers` are the inputs that hold short credentials. `began` is told the id of the run and
+        the definition that it executes, before anything is waited for. Raises `RunError` of kind
+        `sub_tool` when there is no such tool.
         """
         ...
 

@@ -28,12 +28,14 @@ async def filter_answers(
     lost = 0
     for exchange in _answered(record) if filters else ():
         try:
-            exchange.response_body = await _filtered(exchange, filters, matcher)
+            kept = await _filtered(exchange, filters, matcher)
         except RunError:
-            exchange.response_body = None
-        if exchange.response_body is None:
+            kept = None
+        if kept is None:
             _drop(exchange)
             lost += 1
+        elif kept is not exchange.response_body:
+            exchange.response_body, exchange.altered = kept, True
     if lost:
         record.warnings.append(
             f"{lost} answers are not kept: a response filter matches them, or looks for keys, and "
@@ -73,7 +75,7 @@ def _answered(record: StepRecord) -> list[Exchange]:
 
 
 def _drop(exchange: Exchange) -> None:
-    exchange.response_body, exchange.truncated = b"", True
+    exchange.response_body, exchange.truncated, exchange.altered = b"", True, True
 
 
 async def _filtered(

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import anyio
 
 from tools.errors import RunError
-from tools.json_text import Json
+from tools.json_text import Json, JsonObject
+from tools.replay import UnansweredDetail
 
 __all__ = ["DEFAULT_READING_CONCURRENCY", "run_items"]
 
@@ -27,9 +28,14 @@ async def run_items(
     Up to `concurrency` items run at once, in one cancel scope. A failing item ends the loop, unless
     `keep_going`: then its envelope says so. `partial` always holds the envelopes of the finished
     items in their order, so that a loop that is cut off leaves what it has done.
+
+    An item of a replay that comes to a request without a recorded answer was cut off in the run
+    that was recorded, when another item failed: it only stops, and the loop fails of it when no
+    other failure has ended it.
     """
     envelopes: dict[int, Json] = {}
     failures: dict[int, RunError] = {}
+    unanswered: dict[int, RunError] = {}
     positions = iter(range(len(items)))
 
     async def work(scope: anyio.CancelScope) -> None:
@@ -38,14 +44,13 @@ async def run_items(
                 data = await run_one(index, items[index])
                 envelopes[index] = {"currentItem": items[index], "data": data, "success": True}
             except RunError as error:
-                envelopes[index] = {
-                    "currentItem": items[index],
-                    "data": None,
-                    "success": False,
-                    "error": error.message,
-                }
                 if not keep_going:
                     error.detail.iteration = index
+                    if isinstance(error.detail, UnansweredDetail):
+                        unanswered[index] = error
+                        return
+                envelopes[index] = _failed(items[index], error)
+                if not keep_going:
                     failures[index] = error
                     scope.cancel()
                     return
@@ -56,7 +61,15 @@ async def run_items(
             for _ in range(min(concurrency, len(items))):
                 group.start_soon(work, group.cancel_scope)
     finally:
+        if not failures:
+            envelopes |= {
+                index: _failed(items[index], error) for index, error in unanswered.items()
+            }
         partial[:] = [envelopes[index] for index in sorted(envelopes)]
-    if failures:
-        raise failures[min(failures)]
+    if ended_by := failures or unanswered:
+        raise ended_by[min(ended_by)]
     return partial
+
+
+def _failed(item: Json, error: RunError) -> JsonObject:
+    return {"currentItem": item, "data": None, "success": False, "error": error.message}

@@ -19,6 +19,7 @@ from tools.body import Body
 from tools.errors import ErrorDetail, ErrorKind, HttpFailure, RunError
 from tools.http import NotSentError, OutgoingRequest, Received
 from tools.json_text import JsonObject
+from tools.methods import READING_METHODS
 from tools.redaction import Redactor
 from tools.system import System, auth_credential_names
 
@@ -27,6 +28,7 @@ __all__ = [
     "RecordedExchange",
     "Recording",
     "ReplayClient",
+    "UnansweredDetail",
     "credential_mark",
     "marked_system",
 ]
@@ -50,6 +52,20 @@ class Exchanger(Protocol):
     ) -> Received:
         """The answer. Raises `RunError`."""
         ...
+
+
+class UnansweredDetail(ErrorDetail):
+    """The facts of a request that the record has no answer to, and of the calls around it.
+
+    The run that was recorded did not fail of it: something else ended it meanwhile, or the tool is
+    not what it was. In a loop the failures that were recorded therefore go first.
+    """
+
+    @classmethod
+    def mark(cls, error: RunError) -> RunError:
+        """The same error with these facts."""
+        error.detail = cls.model_validate(error.detail.model_dump())
+        return error
 
 
 def credential_mark(name: str) -> str:
@@ -77,6 +93,8 @@ class RecordedExchange:
     failure: RunError | None = None
     #: Why it cannot be answered again, where neither is there.
     problem: str | None = None
+    #: Response filters changed what is there of the answer, or took it out.
+    altered: bool = False
 
     @classmethod
     def of(cls, request: JsonObject) -> "RecordedExchange":
@@ -96,8 +114,12 @@ class RecordedExchange:
             return cls(method, url, body, boundary, failure=failure)
         if exchange.get("responseStatus") is None:
             return cls(method, url, body, boundary, problem="no answer to it was recorded")
+        altered = bool(exchange.get("altered"))
         if exchange.get("truncated"):
-            return cls(method, url, body, boundary, problem="its answer was cut when recorded")
+            problem = "its answer was cut when recorded"
+            if altered:
+                problem = "the response filters of the tool took its answer out of the record"
+            return cls(method, url, body, boundary, problem=problem, altered=altered)
         content = _body(exchange, "responseBody")
         if content is None:
             return cls(method, url, body, boundary, problem="the body of its answer is not there")
@@ -107,7 +129,7 @@ class RecordedExchange:
             _headers(exchange, "responseHeaders"),
             Body(content),
         )
-        return cls(method, url, body, boundary, answer=answer)
+        return cls(method, url, body, boundary, answer=answer, altered=altered)
 
 
 def _headers(exchange: JsonObject, name: str) -> list[tuple[str, str]]:
@@ -221,7 +243,9 @@ class Recording:
 class ReplayClient:
     """Answers the requests of one run from a recording.
 
-    `sender`, of a lenient replay, sends what is not recorded; without it that is an error.
+    `sender`, of a lenient replay, sends what is not recorded; without it that is an error. What
+    response filters left of an answer is not what the upstream said, and would be sent on there:
+    the request is sent again, if it only reads.
     """
 
     def __init__(
@@ -246,7 +270,8 @@ class ReplayClient:
     ) -> Received:
         """The recorded answer, or the recorded failure.
 
-        Raises `RunError` of kind `replay` when there is none.
+        Raises `RunError` of kind `replay` when there is none; where nothing can be sent its facts
+        are an `UnansweredDetail`.
         """
         # A replay of many pages is as long as it takes: others go on, and it can be cancelled.
         await anyio.lowlevel.checkpoint()
@@ -255,24 +280,41 @@ class ReplayClient:
             body = self._redactor.data(body)[: self._max_recorded_body_bytes]
         boundary = _boundary_of(request.headers)
         found = self._recording.take(request.method, url, body, boundary)
-        if found is not None and found.answer is not None:
+        altered = found is not None and found.altered
+        is_asked_again = self._sender is not None and altered
+        if found is not None and found.answer is not None and not is_asked_again:
             # Whoever reads an answer may take it apart, and this one may be given again.
             body = Body(found.answer.body.whole())
-            return replace(found.answer, url=found.answer.url or request.url, body=body)
+            answer_url = found.answer.url or request.url
+            return replace(found.answer, url=answer_url, body=body, altered=altered)
         if found is not None and found.failure is not None:
             raise _again(found.failure)
-        if self._sender is not None:
+        may_be_sent = not altered or request.method in READING_METHODS
+        if self._sender is not None and may_be_sent:
             return await self._sender.exchange(
                 request, timeout_seconds=timeout_seconds, policy=policy
             )
+        http = HttpFailure(method=request.method, url=url)
+        if self._sender is not None:
+            raise RunError(
+                ErrorKind.REPLAY,
+                f"{request.method} {url} has no recorded answer that may be sent on: the response "
+                "filters of the tool changed it or took it out; and the request may write "
+                "upstream, so that it is not sent again",
+                hint="a strict replay takes what the filters left; a rerun sends all requests",
+                http=http,
+            )
         why = found and found.problem
         why = why or self._recording.why_not(request.method, url, body, boundary)
-        raise RunError(
+        error = RunError(
             ErrorKind.REPLAY,
             f"{request.method} {url} has no recorded answer: {why}",
-            hint="a lenient replay sends such a request; a rerun sends all of them",
-            http=HttpFailure(method=request.method, url=url),
+            hint="a lenient replay sends such a request; a rerun sends all of them"
+            if may_be_sent
+            else "a rerun sends all requests",
+            http=http,
         )
+        raise UnansweredDetail.mark(error)
 
 
 def _again(failure: RunError) -> RunError:

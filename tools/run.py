@@ -171,6 +171,8 @@ class Exchange:
     response_url: str | None = None
     #: The response body was longer than what is kept.
     truncated: bool = False
+    #: Response filters changed the response body; with `truncated`, they took it out.
+    altered: bool = False
 
 
 @dataclass
@@ -238,7 +240,8 @@ class StepRecord:
     files: list[StoredFile] = field(default_factory=list[StoredFile])
     #: What a reader of the record should know, such as a page without rows.
     warnings: list[str] = field(default_factory=list[str])
-    #: The child runs, of a step that calls a tool; a loop has one an item.
+    #: The child runs, of a step that calls a tool, as they began; a loop has one an item. One that
+    #: failed comes last: it is the one to look at.
     child_run_ids: list[str] = field(default_factory=list[str])
     #: The run whose record the data was taken from; the step itself was not executed.
     taken_from: str | None = None

@@ -150,6 +150,7 @@ async def _exchange(
             entry.exchange.response_url = context.redactor.url(received.url)
         entry.exchange.response_body = await _kept(received.body, context)
         entry.exchange.truncated = len(received.body) > context.engines.max_recorded_body_bytes
+        entry.exchange.altered = received.altered
     return received
 
 

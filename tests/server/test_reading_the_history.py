@@ -87,6 +87,31 @@ async def test_a_tool_whose_upstream_changed_is_explained_by_its_history(
 
 
 @ERAS
+async def test_a_run_whose_time_was_over_is_explained_by_the_step_that_was_open(
+    era: str, service: Service, web: Web
+) -> None:
+    web.responds(
+        lambda seen: Answer({}, 404) if seen.path == "/first" else Answer({}, delay_seconds=60)
+    )
+    first = {"id": "k", "config": {"url": f"{web.url}/first"}, "failureBehavior": "continue"}
+    second = {"id": "l", "config": {"url": f"{web.url}/second"}}
+    await store(service, {"id": "slow", "steps": [first, second], "retries": 0})
+    over = await run(service, "slow", options={"runTimeoutMs": 500})
+    async with connected(service, era) as client:
+        answer = await call(client, "explain_run", {"runId": over})
+    explained = answer["structuredContent"]
+    assert "failed at step l (timeout): The run took longer" in explained["summary"]
+    assert explained["failure"]["stepId"] == "l"
+    assert "where" not in explained["failure"]
+    assert explained["exchange"]["url"] == f"{web.url}/second"
+    likely = " ".join(explained["likely"])
+    assert "Step k failed before and was passed over" in likely
+    assert "Step l failed" not in likely
+    assert "raise runTimeoutMs" in likely
+    assert "raise timeoutMs" not in likely
+
+
+@ERAS
 async def test_results_are_compared_by_places_that_can_be_read(era: str, service: Service) -> None:
     code = """(s) => ({ rows: Array.from({ length: 3000 }, (_, n) => (
         { id: n, text: s.text + 'x'.repeat(100) })) })"""

@@ -94,6 +94,7 @@ async def test_a_request_that_never_was_recorded_is_told_so() -> None:
     ("fields", "why"),
     [
         ({"exchange": {"truncated": True}}, "was cut"),
+        ({"exchange": {"truncated": True, "altered": True}}, "filters of the tool took its answer"),
         ({"exchange": {"responseStatus": None}}, "no answer"),
         ({"exchange": {"responseBody": None}}, ""),
     ],

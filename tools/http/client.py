@@ -74,6 +74,8 @@ class Received:
     body: Body = field(default_factory=Body)
     #: Bytes read from the connection, before decompression.
     bytes_in: int = 0
+    #: It comes from a record, in which response filters had changed it.
+    altered: bool = False
 
     def header(self, name: str) -> str | None:
         """The first value of a header, by lower-case name."""

@@ -7,6 +7,7 @@ from tools.context import RunContext
 from tools.errors import ErrorKind, RunError
 from tools.json_text import Json, JsonObject, decode_json
 from tools.model import Step, SubToolConfig
+from tools.replay import UnansweredDetail
 from tools.run import RunStatus, StepRecord
 from tools.scope import Scope
 from tools.scripts import ScriptSession
@@ -42,21 +43,28 @@ async def run_sub_tool(
             f"at most {MAX_DEPTH} are allowed",
         )
     inputs, carriers = await _render_inputs(config.inputs, scope, session, step.id)
-    child = await context.ports.start_child(config.tool_id, inputs, context, carriers)
+
+    def began(run_id: str, definition: JsonObject) -> None:
+        # At once, so that a run that is cut off is in the record of this one, too.
+        record.child_run_ids.append(run_id)
+        context.sub_tools[config.tool_id] = definition
+
+    child = await context.ports.start_child(config.tool_id, inputs, context, carriers, began)
     context.carry(step.id, child.outcome.carried)
-    record.child_run_ids.append(child.run_id)
-    context.sub_tools[config.tool_id] = child.tool
     context.sub_tools.update(child.outcome.sub_tools)
     if child.outcome.status is RunStatus.SUCCESS:
         return child.outcome.data
+    record.child_run_ids.remove(child.run_id)
+    record.child_run_ids.append(child.run_id)
     detail = child.outcome.error_detail
-    raise RunError(
+    error = RunError(
         ErrorKind.SUB_TOOL,
         f"tool {config.tool_id} {child.outcome.status}: {child.outcome.error}",
         hint=f"its own run is {child.run_id}",
         retryable=detail is not None and detail.retryable,
         http=detail.http if detail is not None else None,
     )
+    raise UnansweredDetail.mark(error) if isinstance(detail, UnansweredDetail) else error
 
 
 async def _render_inputs(
