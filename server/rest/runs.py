@@ -156,6 +156,10 @@ async def rerun_run(
     request: Request, asked: Asked, run_id: str, body: RerunBody | None = None
 ) -> Response:
     """Make a recorded run again; the answer is the new run."""
+    if "idempotency-key" in request.headers:
+        raise BadRequestError(
+            "Idempotency-Key: a rerun takes none, since each is a run of its own; leave it out"
+        )
     body = body or RerunBody()
     options = body.options or RunOptionsBody()
     if options.webhook_url is not None:

@@ -46,6 +46,9 @@ _NO_VERSION = 0
 
 VersionNumber = Annotated[int, Path(ge=1, le=2**31)]
 
+#: Calls of one tool with the same key are one run.
+IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=256)]
+
 tools = APIRouter(prefix="/v1/tools", tags=["tools"], route_class=JsonRoute)
 
 
@@ -74,7 +77,12 @@ async def add_tool(asked: Asked, body: ToolDefinition) -> JsonAnswer:
 
 
 @tools.post("/run", dependencies=[needs(Scope.WRITE)], response_model=RunView)
-async def run_unsaved_tool(request: Request, asked: Asked, body: UnsavedRunBody) -> Response:
+async def run_unsaved_tool(
+    request: Request,
+    asked: Asked,
+    body: UnsavedRunBody,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
     """Run a tool that is not stored; the run is recorded."""
     if asked.caller.is_narrowed:
         raise NotAllowedError("a key that is narrowed to some tools runs stored tools only")
@@ -84,7 +92,7 @@ async def run_unsaved_tool(request: Request, asked: Asked, body: UnsavedRunBody)
     definition = {"version": "1.0.0", **checked.definition}
     entry = CatalogEntry(StoredTool(checked.id, _NO_VERSION, 0, definition))
     derivation = Derivation(None, None, {checked.id: entry})
-    return await _run(request, asked, checked.id, body, None, derivation)
+    return await _run(request, asked, checked.id, body, idempotency_key, derivation)
 
 
 @tools.get("/{tool_id}", dependencies=[needs(Scope.READ)], response_model=ToolDefinition)
@@ -164,7 +172,7 @@ async def run_tool(
     asked: Asked,
     tool_id: str,
     body: RunBody | None = None,
-    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=256)] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Run a tool. The answer is 200 when the run failed, too: `status` says how it ended."""
     return await _run(request, asked, tool_id, body or RunBody(), idempotency_key)

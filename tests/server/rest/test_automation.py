@@ -21,6 +21,7 @@ from server.service import Service
 from server.settings import Settings
 from server.webhooks import SIGNATURE_HEADER, WebhookSender, signature
 from storage.api_keys import Scope
+from storage.errors import StorageError
 from storage.hooks import Hook
 from storage.run_lists import RunFilter
 from storage.schedules import Schedule
@@ -401,6 +402,25 @@ async def test_a_schedule_that_cannot_be_read_is_refused(
         assert words in message_of(await client.post("/schedules", json=wanted), 400)
         missing = await client.post("/schedules", json={"toolId": "no", "cron": "* * * * *"})
         assert "tool no not found" in message_of(missing, 404)
+
+
+async def test_a_time_whose_run_cannot_be_recorded_is_tried_again(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store(service, script_tool("t", "1"))
+    start = service.start
+    failures = [StorageError("the database is locked")] * 2
+
+    async def start_at_last(request: RunRequest) -> Any:
+        if failures:
+            raise failures.pop()
+        return await start(request)
+
+    monkeypatch.setattr(service, "start", start_at_last)
+    await service.schedules.put(Schedule("s", "t", "0 8 * * *", "UTC", {}, next_at=1))
+    async with http_server(service):
+        [run] = await ended(service, "t")
+    assert (run.request_source, failures) == ("scheduler", [])
 
 
 async def test_inputs_with_which_every_scheduled_run_would_fail_are_refused(

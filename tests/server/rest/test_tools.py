@@ -221,6 +221,32 @@ async def test_the_same_idempotency_key_is_the_same_run(
     assert "other inputs" in message_of(await post("B"), 409)
 
 
+async def test_a_key_is_of_the_very_call(service: Service, rest: httpx.AsyncClient) -> None:
+    await store(service, GREETING)
+
+    async def post(path: str = "/tools/greet/run", **body: Any) -> httpx.Response:
+        body.setdefault("inputs", {"name": "A"})
+        return await rest.post(path, json=body, headers={"idempotency-key": "k"})
+
+    dry = await post(options={"execution": "dry"})
+    assert dry.status_code == 200
+    assert "options.execution dry, where this call has live" in message_of(await post(), 409)
+    again = await post(options={"execution": "dry", "timeout": 5000})
+    assert again.json()["runId"] == dry.json()["runId"]
+    refused = await rest.post(
+        f"/runs/{dry.json()['runId']}/rerun", json={}, headers={"idempotency-key": "k"}
+    )
+    assert "a rerun takes none" in message_of(refused, 400)
+    unsaved = script_tool("t", "1")
+    first = await post("/tools/run", tool=unsaved, inputs={"x": 1})
+    second = await post("/tools/run", tool=unsaved, inputs={"x": 1})
+    assert first.json()["runId"] == second.json()["runId"]
+    other = await post("/tools/run", tool=unsaved, inputs={"x": True})
+    assert "other inputs" in message_of(other, 409)
+    other = await post("/tools/run", tool=script_tool("t", "2"), inputs={"x": 1})
+    assert "another definition" in message_of(other, 409)
+
+
 async def test_an_async_run_is_accepted_and_goes_on(
     service: Service, rest: httpx.AsyncClient
 ) -> None:
