@@ -17,6 +17,7 @@ from tools.context import RunContext
 from tools.errors import ErrorDetail, ErrorKind, RunError
 from tools.faults import trace_of
 from tools.filtered_answers import drop_answers, filter_answers
+from tools.filtered_problems import filtered_problems
 from tools.json_pieces import weighs_much
 from tools.json_text import Json, JsonObject
 from tools.looping import DEFAULT_READING_CONCURRENCY, run_items
@@ -372,6 +373,10 @@ class Execution:
             problems = await run_in_thread(partial(schema.problems, data))
         else:
             problems = schema.problems(data)
+        filters = self._tool.response_filters
+        if problems and any(one.enabled for one in filters):
+            matcher = self._context.engines.scripts
+            problems = await filtered_problems(problems, data, filters, matcher)
         if problems:
             lines = render_problems(problems)
             raise RunError(
@@ -446,6 +451,8 @@ class Execution:
                 record.warnings.append(f"the data is not kept: {error.message}")
                 _drop_data(record)
                 return
+            if data is not record.data:
+                _drop_files(record)
         data = await self._without_secrets(data)
         record.altered = data is not record.data
         record.data = data
@@ -466,7 +473,8 @@ class Execution:
                 # Unless a filter is about its name, or puts a text in the place of all of it.
                 kept = cast("JsonObject | str", around.value)
                 if isinstance(kept, dict) and kept.get("data", whole) is None:
-                    return {**kept, "data": filtered}
+                    is_same = filtered is whole and not around.changed
+                    return envelope if is_same else {**kept, "data": filtered}
         return (await apply_response_filters(data, filters, matcher, fail_as_mask=True)).value
 
     async def _without_secrets(self, data: Json) -> Json:
@@ -493,3 +501,11 @@ def _drop_data(record: StepRecord) -> None:
     """Keep nothing of what a step received: a rerun executes it again."""
     if record.has_data:
         record.data, record.has_data, record.altered = None, False, True
+    _drop_files(record)
+
+
+def _drop_files(record: StepRecord) -> None:
+    """Keep no file: what the response filters take out of what was read of it is in it, too."""
+    if record.files:
+        record.files.clear()
+        record.warnings.append("its files are not kept: a response filter changes what is read")

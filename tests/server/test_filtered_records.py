@@ -1,5 +1,7 @@
 """What a response filter takes out of a result stands nowhere in the record either."""
 
+import io
+import zipfile
 from typing import Any
 
 import pytest
@@ -75,6 +77,7 @@ async def test_an_answer_in_which_a_filter_finds_nothing_is_kept_as_it_is(
         service, web, Answer(text, headers={"content-type": "application/json"}), NO_SSN, NO_MAIL
     )
     assert request_of(run)["responseBody"] == text
+    assert "altered" not in run.steps[0]
 
 
 @pytest.mark.parametrize(
@@ -120,6 +123,62 @@ async def test_a_filter_that_takes_all_of_a_step_leaves_what_the_step_did(
     (step,) = run.steps
     assert step["data"] == ({} if action == "REMOVE" else "[filtered]")
     assert request_of(run)["responseBody"] == '{"id": 1}'
+
+
+def zipped(text: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("people.json", text)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "is_kept"), [('{"ssn": "123-45"}', False), ('{"id": "none"}', True)]
+)
+async def test_a_file_is_kept_unless_a_filter_changes_what_was_read_of_it(
+    text: str, is_kept: bool, service: Service, web: Web
+) -> None:
+    answer = Answer(zipped(text), headers={"content-type": "application/zip"})
+    run = await recorded(service, web, answer, NO_SSN, NO_MAIL)
+    assert run.status == "success"
+    (step,) = run.steps
+    assert bool(step.get("files")) is is_kept
+    words = "its files are not kept: a response filter changes what is read"
+    assert (words in step.get("warnings", ())) is not is_kept
+
+
+async def test_what_a_schema_finds_wrong_shows_no_more_than_the_filters_let_through(
+    service: Service, web: Web
+) -> None:
+    web.answers(Answer([{"id": "one", "ssn": "123-45", "note": "ann@x.io"}, {"id": 2}]))
+    number = {"type": "integer"}
+    tool = {
+        "id": "people",
+        "steps": [{"id": "p", "config": {"url": f"{web.url}/people"}, "retries": 0}],
+        "responseFilters": [NO_SSN, NO_MAIL],
+        "outputSchema": {"items": {"properties": dict.fromkeys(("id", "ssn", "note"), number)}},
+    }
+    await store(service, tool)
+    run = await start(service, "people")
+    outcome = await run.wait()
+    error = str(outcome.error)
+    assert '/0/id: must be integer or null, is the string "one"' in error
+    for name in ("ssn", "note"):
+        assert f"/0/{name}: does not match the schema; a response filter hides" in error
+    assert "123-45" not in error
+    assert "ann@x.io" not in error
+
+
+@pytest.mark.parametrize("spec", [NO_SSN, NO_MAIL], ids=["keys", "values"])
+async def test_an_answer_that_cannot_be_read_is_not_shown_where_there_are_filters(
+    spec: dict[str, Any], service: Service, web: Web
+) -> None:
+    answer = Answer('["ann@x.io",]', headers={"content-type": "application/json"})
+    with_filter = await recorded(service, web, answer, spec)
+    assert "is not JSON" in str(with_filter.error)
+    assert "ann@x.io" not in str(with_filter.error)
+    without = await recorded(service, web, answer, {**spec, "enabled": False})
+    assert "ann@x.io" in str(without.error)
 
 
 ENVELOPE_KEYS = ["^data$", "^success$", "^(data|ssn)$"]

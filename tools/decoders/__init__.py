@@ -20,7 +20,7 @@ from tools.decoders.json_body import (
 )
 from tools.decoders.media_type import MediaType, media_type_of_name, parse_media_type
 from tools.decoders.pdf import decode_pdf
-from tools.decoders.result import Decoded, DecodeLimits, StoredFile
+from tools.decoders.result import Decoded, DecodeLimits, StoredFile, UndecodableError
 from tools.decoders.spreadsheet import decode_xlsx
 from tools.decoders.table import decode_table, looks_like_table
 from tools.decoders.text import WIDE_MARKS, Text, is_text, read_text
@@ -37,6 +37,7 @@ __all__ = [
     "Decoded",
     "Decompressor",
     "StoredFile",
+    "UndecodableError",
     "decode",
     "supported_encodings",
 ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tools.errors import ErrorKind, RunError
 from tools.json_text import Json
 
-__all__ = ["DecodeLimits", "Decoded", "StoredFile", "undecodable"]
+__all__ = ["DecodeLimits", "Decoded", "StoredFile", "UndecodableError", "undecodable"]
 
 _EXCERPT_CHARS = 120
 
@@ -57,7 +57,19 @@ class DecodeLimits:
     max_pdf_seconds: float = 20.0
 
 
-def undecodable(label: str, what: str, position: str, near: str) -> RunError:
+class UndecodableError(RunError):
+    """A body that is not what it says; `bare_message` shows nothing of it."""
+
+    def __init__(self, bare_message: str, shown: str) -> None:
+        super().__init__(
+            ErrorKind.DECODE,
+            bare_message + shown,
+            hint="Look at the answer itself: an error page or a login page is a common reason.",
+        )
+        self.bare_message = bare_message
+
+
+def undecodable(label: str, what: str, position: str, near: str) -> UndecodableError:
     """The `decode` error for a body that is not what it says.
 
     `label` is the content type, `what` the form it promises, `position` the fault and where it
@@ -65,8 +77,4 @@ def undecodable(label: str, what: str, position: str, near: str) -> RunError:
     """
     excerpt = near[:_EXCERPT_CHARS] + ("…" if len(near) > _EXCERPT_CHARS else "")
     shown = f": {excerpt!r}" if excerpt else ""
-    return RunError(
-        ErrorKind.DECODE,
-        f"The answer is labelled {label} but is not {what}: {position}{shown}",
-        hint="Look at the answer itself: an error page or a login page is a common reason.",
-    )
+    return UndecodableError(f"The answer is labelled {label} but is not {what}: {position}", shown)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from tools.context import RunContext
-from tools.decoders import decode
+from tools.decoders import UndecodableError, decode
 from tools.errors import ErrorKind, RunError
 from tools.http import OutgoingRequest, Received
 from tools.json_text import Json, JsonObject
@@ -93,19 +93,26 @@ class _PageReader:
         )
 
     async def decode(self, received: Received) -> Json:
-        content_type = received.header("content-type")
-        limits = self.context.engines.decode_limits
-        if len(received.body) < _DECODED_INLINE_BYTES:
-            decoded = decode(received.body, content_type, limits=limits)
-        else:
+        is_small = len(received.body) < _DECODED_INLINE_BYTES
+        work = partial(
+            decode,
+            received.body,
+            received.header("content-type"),
+            limits=self.context.engines.decode_limits,
+        )
+        try:
             # Other runs go on meanwhile. A cancelled run does not wait for the thread: it computes
             # within the decoder's bounds, holds nothing, and its result is dropped.
-            decoded = await run_in_thread(
-                partial(decode, received.body, content_type, limits=limits), abandon_on_cancel=True
-            )
+            decoded = work() if is_small else await run_in_thread(work, abandon_on_cancel=True)
+        except UndecodableError as error:
+            if any(one.enabled for one in self.context.tool.response_filters):
+                # What a filter would take out cannot be told in a text that is cut anywhere.
+                error.message = error.bare_message
+            raise
         self.record.warnings.extend(decoded.warnings)
         if decoded.file is not None:
-            content = self.context.redactor.data(decoded.file.data)
+            redact = partial(self.context.redactor.data, decoded.file.data)
+            content = redact() if is_small else await run_in_thread(redact)
             self.record.files.append(replace(decoded.file, data=content))
         return decoded.value
 
@@ -214,7 +221,7 @@ class _Pages:
             self._warnings.append(
                 "the page has no list of rows, so one page was read; set dataPath or stopCondition"
             )
-        # The stop condition sees the page itself; merging happens after it has been read.
+        # The stop condition sees the page itself, which being merged into others does not change.
         self.merged = data if self.count == 0 else merge_pages(self.merged, data)
         self.count += 1
         return True
