@@ -27,7 +27,9 @@ _log = logging.getLogger(__name__)
 
 #: Other processes on the home may have changed something.
 _LONGEST_WAIT_SECONDS = 5.0
-
+#: So long a tick is tried whose run cannot be recorded: its time is claimed, and comes once.
+_TRIED_FOR_MS = 10 * 60 * 1000
+_RETRY_SECONDS = 0.5
 
 #: The library would take a sixth for seconds.
 _FIELDS = 5
@@ -86,11 +88,15 @@ class Scheduler:
 
     async def run(self) -> None:
         """Start what is due, and wait for what is next."""
+        #: With the time at which each was claimed.
+        ticks: list[tuple[DueTick, int]] = []
         while True:
             wait_seconds = _LONGEST_WAIT_SECONDS
             try:
-                for tick in await self._due():
-                    await self._start(tick)
+                ticks += [(tick, now_ms()) for tick in await self._due()]
+                ticks = [one for one in ticks if not await self._start(*one)]
+                if ticks:
+                    wait_seconds = _RETRY_SECONDS
                 due = await self._schedules.next_due()
                 if due is not None:
                     wait_seconds = min(wait_seconds, max((due - now_ms()) / 1000, 0.05))
@@ -104,7 +110,8 @@ class Scheduler:
             return []
         return await self._schedules.claim_due(next_after)
 
-    async def _start(self, tick: DueTick) -> None:
+    async def _start(self, tick: DueTick, claimed_at: int) -> bool:
+        """Start the run of a tick. False when it is to be tried again."""
         schedule = tick.schedule
         request = RunRequest(
             schedule.tool_id,
@@ -116,6 +123,10 @@ class Scheduler:
         )
         try:
             run = await self._service.start(request)
+            await self._schedules.started(schedule.schedule_id, run.run_id)
+        except StorageError as error:
+            _log.warning("schedule %s: %s", schedule.schedule_id, error)
+            return now_ms() - claimed_at > _TRIED_FOR_MS
         except (
             UnknownToolError,
             ArchivedToolError,
@@ -123,9 +134,7 @@ class Scheduler:
             SecretInNameError,
         ) as error:
             _log.error("schedule %s: %s", schedule.schedule_id, error)
-            return
         except Exception as fault:
             # A fault of one schedule ends neither the others nor the server.
             _log.error("a fault ended schedule %s\n%s", schedule.schedule_id, trace_of(fault))
-            return
-        await self._schedules.started(schedule.schedule_id, run.run_id)
+        return True
