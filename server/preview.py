@@ -4,6 +4,7 @@ from itertools import islice
 from typing import Any, cast
 
 from tools.json_text import Json, JsonObject, encode_json_text
+from tools.path_text import name_segment
 
 __all__ = ["preview_of", "shape_of"]
 
@@ -68,7 +69,7 @@ def _counts(value: Json) -> dict[str, int]:
         return {}
     entries = islice(cast("dict[str, Any]", value).items(), _MAX_KEYS)
     return {
-        f"$.{key}": len(cast("list[Any]", entry))
+        f"${name_segment(key)}": len(cast("list[Any]", entry))
         for key, entry in entries
         if isinstance(entry, list)
     }

@@ -109,7 +109,7 @@ def _select(value: Json, path: str) -> Json:
     is_singular, matches = _find(value, path)
     if is_singular:
         if not matches:
-            raise ReadingError(f"path {path[:_SHOWN_CHARACTERS]!r} finds nothing in this result")
+            raise ReadingError(f"path {path[:_SHOWN_CHARACTERS]!r} finds nothing here")
         return matches[0].obj
     return [match.obj for match in matches]
 

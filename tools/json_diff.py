@@ -5,13 +5,13 @@ objects that a field of theirs tells apart (`id`, …): those are compared by th
 new row at the front is one change. Numbers are equal when their values are, whatever their form.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeGuard
 
 from tools.abridging import abridged, abridged_text
 from tools.json_text import Json, JsonObject
+from tools.path_text import name_segment, quoted
 
 __all__ = ["MISSING", "Change", "Difference", "json_diff"]
 
@@ -21,7 +21,6 @@ _MOST_CHANGES = 50
 #: Pairs of values that are looked at; a second or two.
 _MOST_PAIRS = 2_000_000
 _MAX_PATH_CHARACTERS = 400
-_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _NESTED = (dict, list)
 #: `true` is not 1, and containers are taken apart.
@@ -267,19 +266,7 @@ def _segment(step: _Segment) -> str:
         case int():
             return f"[{step}]"
         case str():
-            return f".{step}" if _PLAIN_NAME.fullmatch(step) else f"[{_quoted(step)}]"
+            return name_segment(step)
         case (field, value):
-            literal = _quoted(value) if isinstance(value, str) else str(value)
+            literal = quoted(value) if isinstance(value, str) else str(value)
             return f"[?@.{field}=={literal}]"
-
-
-def _quoted(text: str) -> str:
-    """A string of JSONPath: single quotes, JSON's escapes."""
-    escaped = "".join(
-        _ESCAPES.get(character) or (character if character >= " " else f"\\u{ord(character):04x}")
-        for character in text
-    )
-    return f"'{escaped}'"
-
-
-_ESCAPES = {"'": "\\'", "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}

@@ -21,7 +21,15 @@ from server.service import Service
 from server.settings import Settings
 from storage.audit import audit
 from storage.objects import ObjectStore
-from tests.server.helpers import WAIT_SECONDS, request_tool, script_tool, start, store, until
+from tests.server.helpers import (
+    WAIT_SECONDS,
+    request_tool,
+    script_tool,
+    silent_upstream,
+    start,
+    store,
+    until,
+)
 from tests.server.raw_client import run_command
 from tests.server.test_cli import as_json
 from tests.server.test_mcp import ERAS, MODERN, call, connected, text
@@ -63,6 +71,35 @@ async def test_a_small_result_with_one_long_part_is_shown_whole(era: str, servic
         assert json.loads(content.text) == UNEVEN
         record = await client.read_resource("callslip://runs/uneven")
         assert '"data"' in str(record.contents[0])
+
+
+async def test_a_preview_counts_by_paths_that_can_be_read(service: Service) -> None:
+    code = "() => ({'a.b': Array(3000).fill('x'.repeat(20)), plain: [1, 2], 'it\\'s': [1]})"
+    await store(service, script_tool("odd", code))
+    async with connected(service, MODERN) as client:
+        answer = await call(client, "odd")
+        handle = answer["structuredContent"]["callslip"]
+        counts = handle["preview"]["counts"]
+        assert counts == {"$['a.b']": 3000, "$.plain": 2, "$['it\\'s']": 1}
+        for path, count in counts.items():
+            part = await call(client, "read_result", {"runId": handle["runId"], "path": path})
+            assert part["structuredContent"]["total"] == count
+
+
+async def test_a_record_that_is_shortened_says_of_a_running_run_that_it_runs(
+    service: Service,
+) -> None:
+    async with silent_upstream() as upstream:
+        tool = request_tool("wait", upstream.url)
+        await store(service, {**tool, "instruction": "x" * 50_000})
+        active = await start(service, "wait")
+        async with connected(service, MODERN) as client:
+            shown = (await call(client, "get_run", {"runId": active.run_id}))["structuredContent"]
+        await service.cancel_run(active.run_id, "enough")
+    assert shown["status"] == "running"
+    assert shown["next"] == (
+        "this record is shortened; still running; call get_run again with wait_seconds"
+    )
 
 
 @ERAS

@@ -10,7 +10,10 @@ from tools.json_text import JsonObject
 
 __all__ = ["GET_TOOL"]
 
-_NARROW = "too large to be shown; a path such as $.steps[0].config reads a part of it"
+_NARROW = (
+    "too large to be shown; a path such as $.steps[0].config reads a part of it, a smaller limit "
+    "fewer elements of a list, or characters of a text"
+)
 
 
 async def _get_tool(service: Service, arguments: JsonObject, inline_limit: int) -> JsonObject:
@@ -33,7 +36,8 @@ async def _get_tool(service: Service, arguments: JsonObject, inline_limit: int) 
     if fits(found, inline_limit):
         return {"toolId": tool_id, **found}
     preview = preview_of(found["value"], json_length(found["value"]))
-    return {"toolId": tool_id, **found, "value": None, "preview": preview, "next": _NARROW}
+    left_out = {"value": None, "hasMore": True, "preview": preview, "next": _NARROW}
+    return {"toolId": tool_id, **found, **left_out}
 
 
 GET_TOOL = history_tool(

@@ -34,6 +34,7 @@ async def _read_result(service: Service, arguments: JsonObject, inline_limit: in
     return {
         **part,
         "value": None,
+        "hasMore": True,
         "preview": preview_of(value, json_length(value)),
         "next": "this part is too large or too deep to show; "
         "narrow it with path, fields, offset and limit",

@@ -12,6 +12,9 @@ __all__ = ["RUN_ID", "HistoryTool", "fits", "history_tool"]
 
 RUN_ID: JsonObject = {"type": "string", "minLength": 1, "description": "The run's id."}
 
+#: What a character may have in UTF-8.
+_MOST_CHARACTER_BYTES = 4
+
 #: Arguments and the inline limit in characters to structured content.
 Call = Callable[[Service, JsonObject, int], Awaitable[JsonObject]]
 
@@ -45,5 +48,9 @@ def history_tool(
 
 def fits(value: Json, inline_limit: int) -> bool:
     """Whether an answer may be given as it is: short enough, and for every parser flat enough."""
-    text = None if nests_deeply(value) else bounded_json(value, LARGE_BYTES)
-    return text is not None and len(text.decode()) <= inline_limit
+    try:
+        text = bounded_json(value, min(LARGE_BYTES, _MOST_CHARACTER_BYTES * inline_limit))
+    except ValueError:
+        # It nests more deeply than is written.
+        return False
+    return text is not None and len(text.decode()) <= inline_limit and not nests_deeply(value)
