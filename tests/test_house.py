@@ -13,7 +13,7 @@ import server
 import storage
 import tools
 from storage.schema import SCHEMA_VERSION
-from tools.model import PAGINATION_TYPES, Pagination, RequestConfig, SubToolConfig, TransformConfig
+from tools.model import Pagination, RequestConfig, SubToolConfig, TransformConfig
 from tools.paginators import build_paginator
 
 ROOT = Path(__file__).parent.parent
@@ -41,9 +41,9 @@ def test_the_newest_migration_is_the_schema_version() -> None:
 
 
 def test_every_pagination_type_builds_its_paginator() -> None:
-    annotation = Pagination.model_fields["type"].annotation
-    assert get_args(annotation) == PAGINATION_TYPES
-    for kind in PAGINATION_TYPES:
+    kinds = get_args(Pagination.model_fields["type"].annotation)
+    assert len(kinds) > 1
+    for kind in kinds:
         pagination = Pagination.model_validate({"type": kind})
         assert (build_paginator(pagination, 10) is None) == (kind == "disabled")
 

@@ -78,7 +78,9 @@ def decode_json(data: bytes) -> Json:
 def _decode_exactly(data: bytes) -> Json:
     too_deep = "the JSON is nested too deeply"
     try:
-        value = json.loads(data, parse_constant=_refuse_constant, parse_float=_finite)
+        # As text: of bytes it would take half of a surrogate pair for UTF-8.
+        text = data.decode()
+        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError:
         raise ValueError(too_deep) from None
     # Newer Pythons go on to where others cannot follow.

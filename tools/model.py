@@ -12,7 +12,6 @@ from pydantic.alias_generators import to_camel
 from tools.json_text import Json, JsonObject
 
 __all__ = [
-    "PAGINATION_TYPES",
     "Limits",
     "Pagination",
     "RequestConfig",
@@ -22,17 +21,6 @@ __all__ = [
     "Tool",
     "TransformConfig",
 ]
-
-#: HTTP methods a request step may use.
-
-PAGINATION_TYPES = (
-    "offsetBased",
-    "pageBased",
-    "cursorBased",
-    "linkHeader",
-    "nextUrl",
-    "disabled",
-)
 
 
 class Wire(BaseModel):

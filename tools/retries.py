@@ -1,7 +1,7 @@
 """Which failures are tried again, and how long to wait.
 
-Connection errors, 500, 502, 503, 504 and 429, for methods that are safe to repeat (RFC 9110 §9.2.2)
-or steps that say so. What was refused before anything was sent may always be sent again.
+A 429, and what failed before anything was sent, whatever the method; connections that broke later,
+500, 502, 503 and 504 for methods that are safe to repeat (RFC 9110 §9.2.2) or steps that say so.
 """
 
 import random

@@ -21,6 +21,12 @@ values = st.recursive(
 )
 
 
+@pytest.mark.parametrize("number", ["1", "12345678901234567890123"])
+def test_bytes_that_are_no_utf8_are_refused_whatever_stands_beside_them(number: str) -> None:
+    with pytest.raises(ValueError, match=r"utf-8|surrogate|UTF-8"):
+        decode_json(b'["\xed\xa0\xbd\xed\xb8\x80", ' + number.encode() + b"]")
+
+
 def outcome(text: bytes) -> Any:
     try:
         return decode_json(text)

@@ -180,7 +180,9 @@ class _Walk:
         patterns = _dict(schema.get("patternProperties"))
         additional = schema.get("additionalProperties", True)
         names = schema.get("propertyNames", True)
-        for name, member in value.items():
+        for index, (name, member) in enumerate(value.items()):
+            if self._is_over(index):
+                break
             named = False
             if name in properties:
                 named = True
@@ -215,7 +217,11 @@ class _Walk:
     ) -> Iterator[Problem | _Task]:
         yield from islice(self._invalid_items(schema, location, place, value), MAX_PROBLEMS)
         if "contains" in schema:
-            count = sum(self._explainer.is_valid((*location, "contains"), item) for item in value)
+            count = 0
+            for index, item in enumerate(value):
+                if self._is_over(index):
+                    return
+                count += self._explainer.is_valid((*location, "contains"), item)
             least = schema.get("minContains", 1)
             most = schema.get("maxContains")
             if count < least:
@@ -242,8 +248,12 @@ class _Walk:
             else:
                 at, child = (*location, "items"), items
             yield from self._invalid(at, child, (*place, index), item)
-            if index % 1000 == 0 and time.monotonic() > self._deadline:
+            if self._is_over(index):
                 break
+
+    def _is_over(self, index: int) -> bool:
+        """Whether to go no further among many; looked at every now and then."""
+        return index % 1000 == 0 and time.monotonic() > self._deadline
 
     def _alternatives(self, keyword: str, task: _Task, depth: int) -> Iterator[Problem | _Task]:
         """`anyOf` and `oneOf`: what the closest alternative is missing."""

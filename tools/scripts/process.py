@@ -107,7 +107,6 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._stdin: asyncio.WriteTransport | None = None
         self._incoming = _Incoming()
         self._reply: asyncio.Future[Reply] | None = None
-        self._timed_out = False
         self.alive = False
         self.closed: asyncio.Future[None] = loop.create_future()
 

@@ -436,7 +436,7 @@ class _Inputs:
             if size_name is not None and one.location == "query" and one.name == size_name:
                 self.size_input = name
                 schema = {**schema, "default": pages.size if pages is not None else None}
-            self._add(one.location, one.name, name, schema, converted, one.place, one.required)
+            self._add(one.name, name, schema, converted, one.place, one.required)
             bound.append((one, name, converted))
         bound_fields: list[tuple[Any, str, Converted]] = []
         for one, name in zip(fields, names[len(kept) :], strict=True):
@@ -447,7 +447,7 @@ class _Inputs:
                 else self._field_schema(one.name, one.schemas)
             )
             schema = _described(converted.schema, one.description, deprecated=False)
-            self._add("body", one.name, name, schema, converted, one.place, one.required)
+            self._add(one.name, name, schema, converted, one.place, one.required)
             bound_fields.append((one, name, converted))
         if sum(one.size for one in self._converted) > _MOST_SUBSCHEMAS:
             raise UnusableOperationError(f"its inputs have more than {_MOST_SUBSCHEMAS:,} parts")
@@ -504,7 +504,6 @@ class _Inputs:
 
     def _add(
         self,
-        location: str,
         name: str,
         input_name: str,
         schema: JsonObject,

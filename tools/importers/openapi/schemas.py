@@ -203,7 +203,7 @@ class SchemaConverter:
         key = (at, direction)
         component = self._components.get(key)
         if component is None:
-            component = self._components[key] = _Component(self._name(at, direction), at)
+            component = self._components[key] = _Component(self._name(at), at)
             # Converted when nothing else is: chains of references are long in some documents.
             self._waiting.append((component, value, at, direction))
         return component
@@ -214,7 +214,7 @@ class SchemaConverter:
             job = _Job(direction, with_defaults=False, component=component)
             component.schema = self._schema(schema, place, job, in_place=True)
 
-    def _name(self, place: Place, direction: Direction) -> str:
+    def _name(self, place: Place) -> str:
         last = str(place.path[-1]) if place.path else place.file
         plain = "schema" if is_key(last) else re.sub(r"[^A-Za-z0-9_.-]", "_", last)
         name = plain[:60] or "schema"
@@ -246,7 +246,7 @@ class SchemaConverter:
         if job.direction == "input":
             # Of results, upstreams keep formats and bounds less than their descriptions say.
             self._add_bounds(result, members, place)
-        self._add_members(result, members, place, job, in_place=in_place)
+        self._add_members(result, members, place, job)
         self._add_alternatives(result, members, place, job, in_place=in_place)
         self._add_words(result, members, place, job)
         return self._nullable_too(result, members)
@@ -351,7 +351,7 @@ class SchemaConverter:
         return self._patterns[pattern]
 
     def _add_members(
-        self, result: JsonObject, members: JsonObject, place: Place, job: _Job, *, in_place: bool
+        self, result: JsonObject, members: JsonObject, place: Place, job: _Job
     ) -> None:
         hidden: set[str] = set()
         properties = object_of(members.get("properties"))
