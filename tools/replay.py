@@ -68,6 +68,9 @@ class UnansweredDetail(ErrorDetail):
         return error
 
 
+_CREDENTIAL_MARK = re.compile(rb"\[credential [^\]\n]{1,200}\]")
+
+
 def credential_mark(name: str) -> str:
     """What stands for a credential (`<system>.<name>`, `run.<name>`) in records."""
     return f"[credential {name}]"
@@ -95,6 +98,14 @@ class RecordedExchange:
     problem: str | None = None
     #: Response filters changed what is there of the answer, or took it out.
     altered: bool = False
+
+    @property
+    def is_redacted(self) -> bool:
+        """Whether the answer is there with a mark in the place of a credential."""
+        return (
+            self.answer is not None
+            and _CREDENTIAL_MARK.search(self.answer.body.whole()) is not None
+        )
 
     @classmethod
     def of(cls, request: JsonObject) -> "RecordedExchange":
@@ -244,8 +255,8 @@ class ReplayClient:
     """Answers the requests of one run from a recording.
 
     `sender`, of a lenient replay, sends what is not recorded; without it that is an error. What
-    response filters left of an answer is not what the upstream said, and would be sent on there:
-    the request is sent again, if it only reads.
+    response filters and redaction left of an answer is not what the upstream said, and would be
+    sent on there: the request is sent again, if it only reads.
     """
 
     def __init__(
@@ -280,13 +291,14 @@ class ReplayClient:
             body = self._redactor.data(body)[: self._max_recorded_body_bytes]
         boundary = _boundary_of(request.headers)
         found = self._recording.take(request.method, url, body, boundary)
-        altered = found is not None and found.altered
-        is_asked_again = self._sender is not None and altered
+        is_lenient = self._sender is not None
+        altered = found is not None and (found.altered or (is_lenient and found.is_redacted))
+        is_asked_again = is_lenient and altered
         if found is not None and found.answer is not None and not is_asked_again:
             # Whoever reads an answer may take it apart, and this one may be given again.
             body = Body(found.answer.body.whole())
             answer_url = found.answer.url or request.url
-            return replace(found.answer, url=answer_url, body=body, altered=altered)
+            return replace(found.answer, url=answer_url, body=body, altered=found.altered)
         if found is not None and found.failure is not None:
             raise _again(found.failure)
         may_be_sent = not altered or request.method in READING_METHODS
@@ -299,9 +311,9 @@ class ReplayClient:
             raise RunError(
                 ErrorKind.REPLAY,
                 f"{request.method} {url} has no recorded answer that may be sent on: the response "
-                "filters of the tool changed it or took it out; and the request may write "
-                "upstream, so that it is not sent again",
-                hint="a strict replay takes what the filters left; a rerun sends all requests",
+                "filters of the tool, or the redaction of credentials, changed it or took it out; "
+                "and the request may write upstream, so that it is not sent again",
+                hint="a strict replay takes what was left; a rerun sends all requests",
                 http=http,
             )
         why = found and found.problem

@@ -100,7 +100,7 @@ async def test_a_lenient_replay_does_not_write_a_second_time_to_get_an_answer_wi
     assert (again.status, sent(web)) == (RunStatus.FAILED, [])
     assert again.error_detail is not None
     assert again.error_detail["kind"] == "replay"
-    assert "response filters of the tool changed it or took it out" in (again.error or "")
+    assert "changed it or took it out" in (again.error or "")
     assert "is not sent again" in (again.error or "")
 
 
@@ -213,3 +213,27 @@ async def test_the_replay_of_a_filtered_run_is_as_filtered_as_that_run(
     assert request["exchange"]["altered"] is True
     with pytest.raises(FreezeError):
         await freeze_run(service, again.run_id, tmp_path / "frozen")
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+async def test_a_lenient_replay_sends_no_mark_of_a_credential_on(
+    is_new: bool, service: Service, web: Web
+) -> None:
+    secret = "correct-horse-battery-staple"
+    answer_users(web, {"id": 6, "mail": secret})
+    tool = users(web.url, responseFilters=[])
+    await store(service, tool)
+    active = await start(service, "users", credentials={"token": secret})
+    await active.wait()
+    first = await service.get_run(active.run_id)
+    web.seen.clear()
+    fields: dict[str, Any] = {"credentials": {"token": secret}}
+    if is_new:
+        change_body(tool)
+        await store(service, tool)
+        fields["version"] = "latest"
+    again = await rerun(service, first, "lenient", **fields)
+    assert again.status is RunStatus.SUCCESS, again.error
+    assert sent(web)[0] == ("GET", "/users/6")
+    assert (sent(web)[1:] == [("POST", "/invite")]) is is_new
+    assert not any(b"[credential" in seen.body for seen in web.seen)
