@@ -16,7 +16,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-__all__ = ["ErrorDetail", "ErrorKind", "HttpFailure", "RunError"]
+__all__ = [
+    "LACKING_KINDS",
+    "ErrorDetail",
+    "ErrorKind",
+    "HttpFailure",
+    "LackingDetail",
+    "RunError",
+]
 
 
 class ErrorKind(StrEnum):
@@ -95,6 +102,14 @@ class ErrorDetail(BaseModel):
     def wire(self) -> dict[str, Any]:
         """The camelCase form, absent fields omitted."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+#: What fails so in a dry run may lack the data of requests that were not sent.
+LACKING_KINDS = frozenset({ErrorKind.SCRIPT_ERROR, ErrorKind.UNRESOLVED_VARIABLE})
+
+
+class LackingDetail(ErrorDetail):
+    """The facts of a child run that failed in a dry run, most likely for want of data."""
 
 
 class RunError(Exception):

@@ -14,7 +14,7 @@ import anyio
 
 from tools.carriers import NOTHING_CARRIED, TakenCredential, shown_in
 from tools.context import RunContext
-from tools.errors import ErrorDetail, ErrorKind, RunError
+from tools.errors import LACKING_KINDS, ErrorDetail, ErrorKind, LackingDetail, RunError
 from tools.faults import trace_of
 from tools.filtered_answers import drop_answers, filter_answers
 from tools.filtered_problems import filtered_problems
@@ -338,14 +338,15 @@ class Execution:
     def _lacks_data_of_a_dry_run(self, error: RunError) -> bool:
         return (
             self._context.options.execution == "dry"
-            and error.kind in {ErrorKind.SCRIPT_ERROR, ErrorKind.UNRESOLVED_VARIABLE}
-            and any(record.requests for record in self._steps)
+            and (error.kind in LACKING_KINDS or isinstance(error.detail, LackingDetail))
+            and any(record.requests or record.unsent for record in self._steps)
         )
 
     def _unsent_requests(self) -> list[Json]:
         unsent: list[Json] = []
         for record in self._steps:
             unsent += [{"stepId": record.step_id, **one.unsent()} for one in record.requests]
+            unsent += record.unsent
             if record.status == "skipped":
                 unsent.append({"stepId": record.step_id, "skipped": _NEEDS_DATA})
         return unsent

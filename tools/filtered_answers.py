@@ -7,17 +7,19 @@ filter finds something in it, or looks for keys, it is not kept.
 from collections.abc import Sequence
 from functools import partial
 
-from tools.errors import RunError
+from tools.errors import ErrorDetail, ErrorKind, HttpFailure, RunError
 from tools.json_text import Json, decode_json, encode_json, encode_json_text
 from tools.response_filters import FilterSpec, PatternMatcher, apply_response_filters
 from tools.run import Exchange, StepRecord
 from tools.threads import run_in_thread
 
-__all__ = ["drop_answers", "filter_answers", "filtered_excerpt"]
+__all__ = ["drop_answers", "filter_answers", "filtered_error", "filtered_excerpt"]
 
 #: A body of more is decoded and encoded in a thread.
 _LARGE_BYTES = 256 * 1024
 _FILTERED = "[filtered]"
+#: Their messages quote what they are about.
+_KINDS_WITH_DATA = frozenset({ErrorKind.OUTPUT_SCHEMA, ErrorKind.DECODE})
 
 
 async def filter_answers(
@@ -67,6 +69,36 @@ async def filtered_excerpt(
     if not outcome.changed:
         return text
     return encode_json_text(outcome.value) if value is not text else _FILTERED
+
+
+async def filtered_error(
+    message: str,
+    detail: ErrorDetail,
+    filters: Sequence[FilterSpec],
+    matcher: PatternMatcher,
+) -> tuple[str, HttpFailure | None]:
+    """The error of a run without these filters, as they let it through, and its HTTP facts."""
+    http = detail.http
+    if not any(one.enabled for one in filters):
+        return message, http
+    excerpt = http.body_excerpt if http is not None else None
+    if http is None or not excerpt or excerpt not in message:
+        if detail.kind in _KINDS_WITH_DATA:
+            return f"{detail.kind}; the response filters hide the rest", http
+        return await filtered_excerpt(message, filters, matcher), http
+    shown = await filtered_excerpt(excerpt, filters, matcher)
+    if shown == excerpt and not _is_json(excerpt):
+        # It may be cut in the middle of what a filter would find.
+        shown = _FILTERED
+    return message.replace(excerpt, shown), http.model_copy(update={"body_excerpt": shown})
+
+
+def _is_json(text: str) -> bool:
+    try:
+        decode_json(text.encode(errors="replace"))
+    except ValueError:
+        return False
+    return True
 
 
 def _answered(record: StepRecord) -> list[Exchange]:

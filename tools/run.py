@@ -243,6 +243,8 @@ class StepRecord:
     #: The child runs, of a step that calls a tool, as they began; a loop has one an item. One that
     #: failed comes last: it is the one to look at.
     child_run_ids: list[str] = field(default_factory=list[str])
+    #: What its child runs would have sent, in a dry run.
+    unsent: list[JsonObject] = field(default_factory=list[JsonObject])
     #: The run whose record the data was taken from; the step itself was not executed.
     taken_from: str | None = None
     #: The stored data is not what later steps saw: filters or redaction changed it.

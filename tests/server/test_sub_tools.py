@@ -3,12 +3,15 @@
 from typing import Any
 
 import anyio
+import pytest
 
 from server.active_run import RunRequest
 from server.service import Service
 from server.views import tool_view
 from storage.run_lists import RunFilter
+from tests.server.helpers import request_tool
 from tests.web import Answer, Web
+from tools.json_text import encode_json_text
 from tools.run import RequestSource, RunOptions
 
 
@@ -133,3 +136,94 @@ async def test_run_time_credentials_reach_the_child_and_nothing_stored(
     outer = await run(service, "outer", credentials={"apiKey": "sk_live_0123456789"})
     assert web.seen[0].headers["authorization"] == "sk_live_0123456789"
     assert outer["data"] == {"auth": "[credential run.apiKey]"}
+
+
+async def test_a_dry_run_shows_what_the_tools_it_calls_would_send(
+    service: Service, web: Web
+) -> None:
+    write = {"url": f"{web.url}/w/<<x>>", "method": "POST", "body": '{"x": <<x>>}'}
+    schema = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
+    await store(
+        service,
+        {"id": "write", "inputSchema": schema, "steps": [{"id": "post", "config": write}]},
+        {
+            "id": "all",
+            "steps": [
+                {
+                    "id": "each",
+                    "dataSelector": "() => [1, 2]",
+                    "config": {
+                        "type": "tool",
+                        "toolId": "write",
+                        "inputs": {"x": "<<currentItem>>"},
+                    },
+                },
+                {"id": "read", "config": {"url": f"{web.url}/r"}},
+                {
+                    "id": "last",
+                    "config": {
+                        "type": "tool",
+                        "toolId": "write",
+                        "inputs": {"x": "<<(s) => s.read.data.x>>"},
+                    },
+                },
+            ],
+        },
+    )
+    dry = await run(service, "all", options=RunOptions(execution="dry"))
+    assert dry["status"] == "success", dry["error"]
+    unsent = dry["data"]
+    shown = [(one["stepId"], one.get("url", "").removeprefix(web.url)) for one in unsent]
+    assert shown == [("each/post", "/w/1"), ("each/post", "/w/2"), ("read", "/r"), ("last", "")]
+    assert unsent[0]["body"] == '{"x":1}'
+    assert unsent[3]["skipped"]
+    assert web.seen == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "fields", "kept"),
+    [
+        (Answer({"ssn": "123-45", "why": "no"}, 404), {}, '{"why":"no"}'),
+        (Answer("gone: ann@x.io 123-45", 404), {}, "HTTP 404"),
+        (
+            Answer('["123-45 ann@x.io",]', headers={"content-type": "application/json"}),
+            {},
+            "decode; the response filters hide the rest",
+        ),
+        (
+            Answer({"ssn": "123-45"}),
+            {"outputSchema": {"properties": {"ssn": {"type": "integer"}}}},
+            "output_schema; the response filters hide the rest",
+        ),
+    ],
+    ids=["json", "text", "no json", "schema"],
+)
+async def test_of_the_error_of_a_called_tool_no_more_is_shown_than_the_filters_let_through(
+    answer: Answer, fields: dict[str, Any], kept: str, service: Service, web: Web
+) -> None:
+    web.answers(answer)
+    config = {"type": "tool", "toolId": "child"}
+    filters = [
+        {"id": "k", "target": "KEYS", "pattern": "^ssn$", "action": "REMOVE"},
+        {"id": "v", "target": "VALUES", "pattern": r"\S+@\S+", "action": "MASK"},
+    ]
+    await store(
+        service,
+        {**request_tool("child", web.url, retries=0), **fields},
+        {
+            "id": "all",
+            "responseFilters": filters,
+            "steps": [
+                {
+                    "id": "each",
+                    "dataSelector": "() => [1]",
+                    "failureBehavior": "continue",
+                    "config": config,
+                }
+            ],
+        },
+    )
+    record = encode_json_text(await run(service, "all"))
+    assert encode_json_text(kept)[1:-1] in record
+    assert "123-45" not in record
+    assert "ann@x.io" not in record

@@ -4,7 +4,8 @@ from typing import Any, cast
 
 from tools.carriers import Carriers, TakenCredential
 from tools.context import RunContext
-from tools.errors import ErrorKind, RunError
+from tools.errors import LACKING_KINDS, ErrorDetail, ErrorKind, LackingDetail, RunError
+from tools.filtered_answers import filtered_error
 from tools.json_text import Json, JsonObject, decode_json
 from tools.model import Step, SubToolConfig
 from tools.replay import UnansweredDetail
@@ -18,6 +19,8 @@ __all__ = ["MAX_DEPTH", "run_sub_tool"]
 
 #: Tools in one chain, the outermost included.
 MAX_DEPTH = 10
+#: Its inputs are made of what was received, too.
+_LACKING_KINDS = LACKING_KINDS | {ErrorKind.INVALID_INPUT}
 
 
 async def run_sub_tool(
@@ -52,19 +55,32 @@ async def run_sub_tool(
     child = await context.ports.start_child(config.tool_id, inputs, context, carriers, began)
     context.carry(step.id, child.outcome.carried)
     context.sub_tools.update(child.outcome.sub_tools)
+    is_dry = context.options.execution == "dry"
     if child.outcome.status is RunStatus.SUCCESS:
-        return child.outcome.data
+        if not is_dry:
+            return child.outcome.data
+        # What it would have sent is no data, as of a request that is not sent there is none.
+        for one in cast("list[JsonObject]", child.outcome.data):
+            record.unsent.append({**one, "stepId": f"{step.id}/{one['stepId']}"})
+        return None
     record.child_run_ids.remove(child.run_id)
     record.child_run_ids.append(child.run_id)
-    detail = child.outcome.error_detail
+    detail = child.outcome.error_detail or ErrorDetail(kind=ErrorKind.INTERNAL)
+    message, http = await filtered_error(
+        str(child.outcome.error), detail, context.tool.response_filters, context.engines.scripts
+    )
     error = RunError(
         ErrorKind.SUB_TOOL,
-        f"tool {config.tool_id} {child.outcome.status}: {child.outcome.error}",
+        f"tool {config.tool_id} {child.outcome.status}: {message}",
         hint=f"its own run is {child.run_id}",
-        retryable=detail is not None and detail.retryable,
-        http=detail.http if detail is not None else None,
+        retryable=detail.retryable,
+        http=http,
     )
-    raise UnansweredDetail.mark(error) if isinstance(detail, UnansweredDetail) else error
+    if isinstance(detail, UnansweredDetail):
+        raise UnansweredDetail.mark(error)
+    if is_dry and (detail.kind in _LACKING_KINDS or isinstance(detail, LackingDetail)):
+        error.detail = LackingDetail.model_validate(error.detail.model_dump())
+    raise error
 
 
 async def _render_inputs(
