@@ -412,6 +412,14 @@ def _named(error: RunError, patterns: Sequence[str], position: int | None) -> Ru
     if position is None and len(patterns) == 1:
         position = 0
     if position is not None and 0 <= position < len(patterns):
+        if error.kind is ErrorKind.SCRIPT_LIMIT:
+            return RunError(
+                error.kind,
+                f"Pattern /{patterns[position]}/: it takes too long on a text it is held against "
+                "(CPU limit)",
+                hint="repetitions within repetitions, such as (a+)+, take time that doubles with "
+                "each character; write the pattern without",
+            )
         return RunError(
             error.kind,
             f"Pattern /{patterns[position]}/: "
