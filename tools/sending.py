@@ -49,20 +49,12 @@ async def send(
     retries = RetryPolicy(
         request.method, limits.retries, limits.retry_delay_seconds, step.idempotent
     )
-    policy = context.engines.address_policy
-    if system is not None and system.allow_private:
-        policy = AddressPolicy.ANY
     attempt = 0
     rejected_token: str | None = None
     unsigned = request
     while True:
         attempt += 1
-        if system is not None and unsigned.is_signed:
-            request = await authorize(
-                unsigned, system, context.ports.access_token, rejected=rejected_token
-            )
-            if system.tls is not None and system.may_receive_credentials(origin_of(request.url)):
-                request = replace(request, tls=system.tls)
+        request = await _signed(unsigned, system, context, rejected_token)
         record.attempts += 1
         entry = RequestRecord(
             request.method,
@@ -73,19 +65,8 @@ async def send(
         )
         record.requests.append(entry)
         try:
-            async with context.engines.rate_limits.slot(
-                system if context.sends else None,
-                lambda words: context.progress(step.id, f"{step.id}: {words}"),
-            ):
-                received = await _exchange(request, entry, context, limits.timeout_seconds, policy)
+            received = await _attempt(request, entry, step, context, system, limits.timeout_seconds)
         except RunError as error:
-            error.message = context.redactor.text(without_user_information(error.message))
-            if error.detail.http is not None:
-                error.detail.http.url = entry.url
-            entry.error = error.message
-            entry.error_detail = error.detail.wire()
-            if isinstance(error, NotSentError):
-                entry.error_detail["notSent"] = True
             if not retries.retries_error(error) or attempt > retries.retries:
                 raise
             await _wait(retries.delay(attempt), error, context, step)
@@ -109,6 +90,47 @@ async def send(
             step,
             rate_limited=received.status == 429,
         )
+
+
+async def _signed(
+    unsigned: OutgoingRequest, system: System | None, context: RunContext, rejected: str | None
+) -> OutgoingRequest:
+    """The request as the system wants it; `rejected` is a token that it does not take any more."""
+    if system is None or not unsigned.is_signed:
+        return unsigned
+    request = await authorize(unsigned, system, context.ports.access_token, rejected=rejected)
+    if system.tls is not None and system.may_receive_credentials(origin_of(request.url)):
+        return replace(request, tls=system.tls)
+    return request
+
+
+async def _attempt(
+    request: OutgoingRequest,
+    entry: RequestRecord,
+    step: Step,
+    context: RunContext,
+    system: System | None,
+    timeout_seconds: float,
+) -> Received:
+    """The answer, whatever its status. Raises `RunError`, which the record of the request has."""
+    policy = context.engines.address_policy
+    if system is not None and system.allow_private:
+        policy = AddressPolicy.ANY
+    try:
+        async with context.engines.rate_limits.slot(
+            system if context.sends else None,
+            lambda words: context.progress(step.id, f"{step.id}: {words}"),
+        ):
+            return await _exchange(request, entry, context, timeout_seconds, policy)
+    except RunError as error:
+        error.message = context.redactor.text(without_user_information(error.message))
+        if error.detail.http is not None:
+            error.detail.http.url = entry.url
+        entry.error = error.message
+        entry.error_detail = error.detail.wire()
+        if isinstance(error, NotSentError):
+            entry.error_detail["notSent"] = True
+        raise
 
 
 async def _exchange(
