@@ -8,12 +8,17 @@ import anyio
 import httpx
 import pytest
 
+from server import service as service_module
 from server.app import open_service
 from server.service import Service
 from server.settings import Settings
+from storage.errors import StorageError
+from storage.run_record import StoredRun
+from storage.runs import RunStore
 from tests.server.helpers import request_tool, silent_upstream, store, until, until_async
 from tests.server.rest.helpers import http_server, rest_client
 from tests.web import Answer, Seen, Web
+from tools.run import RunStatus
 
 ASYNC = {"async": True}
 
@@ -120,3 +125,33 @@ async def test_what_waits_when_the_server_stops_is_executed_by_the_next(
         assert (run["data"], run["traceId"]) == ({"path": "/waiting"}, "t-2")
     stored = b"".join(path.read_bytes() for path in settings.home.glob("callslip.db*"))
     assert b"s3cret-value" not in stored
+
+
+async def test_what_waits_is_executed_though_the_database_was_busy_when_it_was_claimed(
+    settings: Settings, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = held(web)
+    async with served(settings) as (service, rest):
+        await store(service, request_tool("ask", f"{web.url}/<<id>>"))
+        for run_id in ("one", "two", "three"):
+            await accept(rest, run_id)
+        await until(lambda: len(web.seen) == 1, "the first is sent")
+    release.set()
+    failures = [StorageError("the database is locked")]
+    get = RunStore.get
+
+    async def get_at_last(self: RunStore, run_id: str, **how: Any) -> StoredRun | None:
+        if failures and run_id == "three":
+            raise failures.pop()
+        return await get(self, run_id, **how)
+
+    monkeypatch.setattr(RunStore, "get", get_at_last)
+    monkeypatch.setattr(service_module, "_QUEUE_CHECK_SECONDS", 0.05)
+    async with served(settings) as (service, rest):
+
+        async def is_done() -> bool:
+            return await service.run_status("three") is RunStatus.SUCCESS
+
+        await until_async(is_done, "the last one is executed")
+        assert await service.run_status("two") is RunStatus.SUCCESS
+    assert failures == []
