@@ -45,11 +45,6 @@ WORKS: dict[str, dict[str, Any]] = {
             "properties": {"items": {"items": {"properties": {"name": {"type": "string"}}}}}
         }
     },
-    "missed": {
-        "outputSchema": {
-            "properties": {"items": {"items": {"properties": {"name": {"enum": ["one"]}}}}}
-        }
-    },
     "transform": {"outputTransform": "(s) => s.items.data.items.map(({ id, name }) => [id, name])"},
 }
 

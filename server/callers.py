@@ -10,6 +10,7 @@ import anyio
 from server.active_run import ActiveRun, JoinedRun, RunRequest
 from server.catalog import CatalogEntry
 from server.run_facts import list_in, object_in
+from server.run_queries import BadParameterError
 from server.service import Service, UnknownRunError
 from server.tool_library import ToolLibrary, UnknownToolError
 from storage.api_keys import ApiKeyStore, Scope, is_same_key
@@ -29,6 +30,8 @@ _ALL = frozenset(Scope)
 _MOST_FAILURES = 20
 _FAILURE_WINDOW_SECONDS = 60.0
 _MOST_ADDRESSES = 10_000
+#: Runs of several tools that are put in order for one page.
+_MOST_MERGED = 10_000
 
 
 class NotAllowedError(Exception):
@@ -271,6 +274,16 @@ class CallersService(Service):
             )
         shown = [one.id for one in await self.tools.all()]
         tool_ids = [one for one in shown if wanted.tool_id in (None, one)]
+        if len(tool_ids) == 1:
+            wanted = replace(wanted, tool_id=tool_ids[0])
+            return await self._whole.list_runs(
+                wanted, limit=limit, offset=offset, before_seq=before_seq
+            )
+        if offset + limit > _MOST_MERGED:
+            raise BadParameterError(
+                f"page: a narrowed key is shown the newest {_MOST_MERGED:,} runs of several tools; "
+                "ask for those of one with toolId, or narrow them with startedAfter"
+            )
         # A page of each tool, merged: a narrowed key has few tools.
         pages = [
             await self._whole.list_runs(

@@ -119,6 +119,10 @@ async def test_a_narrowed_key_is_shown_its_tools_and_their_runs_only(
         second = (await client.get("/runs?limit=2&page=2")).json()
         assert ([run["toolId"] for run in second["data"]], second["hasMore"]) == (["a"], False)
         assert (await client.get("/runs?toolId=c")).json()["data"] == []
+        of_one = (await client.get("/runs?toolId=a&limit=1&page=2")).json()
+        assert (of_one["total"], len(of_one["data"]), of_one["hasMore"]) == (2, 1, False)
+        assert "toolId" in message_of(await client.get("/runs?limit=100&page=500"), 400)
+        assert (await client.get("/runs?toolId=a&limit=100&page=500")).json()["data"] == []
         for method, path in (
             ("GET", "/tools/c"),
             ("PUT", "/tools/c"),
