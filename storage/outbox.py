@@ -101,9 +101,9 @@ class Outbox:
             lambda connection: [
                 _delivery(row)
                 for row in connection.execute(
-                    f"SELECT {_COLUMNS} FROM outbox WHERE ?1 IS NULL OR status = ?1 "  # noqa: S608 - a constant
-                    "ORDER BY delivery_id DESC LIMIT ?2",
-                    (status, limit),
+                    f"SELECT {_COLUMNS} FROM outbox WHERE ? IS NULL OR status = ? "  # noqa: S608 - a constant
+                    "ORDER BY delivery_id DESC LIMIT ?",
+                    (status, status, limit),
                 )
             ]
         )

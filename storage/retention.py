@@ -161,10 +161,10 @@ def _drop_payloads(connection: sqlite3.Connection, seq: int) -> list[tuple[str, 
     elsewhere: list[tuple[str, int]] = []
     for blob_id in blob_ids:
         rows = connection.execute(
-            "DELETE FROM blobs WHERE blob_id = ?1 "
-            "AND NOT EXISTS (SELECT 1 FROM blob_uses WHERE blob_id = ?1) "
+            "DELETE FROM blobs WHERE blob_id = ? "
+            "AND NOT EXISTS (SELECT 1 FROM blob_uses WHERE blob_id = ?) "
             "RETURNING uri, stored_bytes",
-            (blob_id,),
+            (blob_id, blob_id),
         ).fetchall()
         elsewhere += [(uri, stored_bytes) for uri, stored_bytes in rows if uri is not None]
     return elsewhere

@@ -210,8 +210,8 @@ def _move_count(
     connection: sqlite3.Connection, tool_id: str, source: str, before: str, after: str
 ) -> None:
     connection.execute(
-        """INSERT INTO run_counts VALUES (?1, ?2, ?4, -1), (?1, ?3, ?4, 1)
+        """INSERT INTO run_counts VALUES (?, ?, ?, -1), (?, ?, ?, 1)
            ON CONFLICT (tool_id, status, request_source) DO UPDATE SET runs = runs + excluded.runs
         """,
-        (tool_id, before, after, source),
+        (tool_id, before, source, tool_id, after, source),
     )

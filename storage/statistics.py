@@ -40,8 +40,8 @@ def tool_statistics(connection: sqlite3.Connection, tool_id: str | None) -> list
     counts: dict[str, dict[str, int]] = {}
     for tool, status, runs in connection.execute(
         "SELECT tool_id, status, sum(runs) FROM run_counts "
-        "WHERE ?1 IS NULL OR tool_id = ?1 GROUP BY tool_id, status HAVING sum(runs) > 0",
-        (tool_id,),
+        "WHERE ? IS NULL OR tool_id = ? GROUP BY tool_id, status HAVING sum(runs) > 0",
+        (tool_id, tool_id),
     ):
         counts.setdefault(tool, {})[status] = runs
     found = [_statistics(connection, tool, by_status) for tool, by_status in counts.items()]

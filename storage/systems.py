@@ -313,9 +313,10 @@ def _put(
     if before is not None and before.definition.get("auth") != definition.get("auth"):
         _forget_tokens(connection, system_id, environment)
     connection.execute(
-        """INSERT INTO systems VALUES (?1, ?2, ?3, ?4, ?4)
-           ON CONFLICT (system_id, environment) DO UPDATE SET definition = ?3, updated_at = ?4""",
-        (system_id, environment, encode_json_text(definition), now),
+        """INSERT INTO systems VALUES (?, ?, ?, ?, ?)
+           ON CONFLICT (system_id, environment) DO UPDATE SET
+             definition = excluded.definition, updated_at = excluded.updated_at""",
+        (system_id, environment, encode_json_text(definition), now, now),
     )
     for name, value in values.items():
         _set(connection, system_id, environment, name, value, box)

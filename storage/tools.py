@@ -218,10 +218,11 @@ def _put(
     ).fetchone()[0]
     connection.execute(
         """INSERT INTO tools (tool_id, version_number, snapshot_id, created_at, updated_at)
-           VALUES (?1, ?2, ?3, ?4, ?4)
+           VALUES (?, ?, ?, ?, ?)
            ON CONFLICT (tool_id) DO UPDATE SET
-             version_number = ?2, snapshot_id = ?3, updated_at = ?4""",
-        (tool_id, number, snapshot_id, now),
+             version_number = excluded.version_number, snapshot_id = excluded.snapshot_id,
+             updated_at = excluded.updated_at""",
+        (tool_id, number, snapshot_id, now, now),
     )
     connection.execute(
         "INSERT INTO tool_versions VALUES (?, ?, ?, ?, ?, ?)",
