@@ -13,10 +13,11 @@ from storage.run_record import StoredRun
 from storage.tools import StoredTool
 from tools.execution import TakenSteps
 from tools.json_text import Json, JsonObject, encode_json_text
+from tools.model import Step, SubToolConfig, Tool
 from tools.redaction import is_marked
 from tools.replay import RecordedExchange, Recording, credential_mark
 from tools.run import RequestSource, RunOptions, RunStatus, SourceKind
-from tools.touches import is_reading
+from tools.touches import is_reading, touches
 
 __all__ = [
     "Rerun",
@@ -305,7 +306,7 @@ def _finished_steps(
             other = other or step.id
         else:
             reason = _why_not_taken(record)
-            if reason is None and same is not None and is_reading(step):
+            if reason is None and same is not None and not _has_written(step, record, run):
                 reason = f"step {same} before it is run again"
             if reason is not None:
                 same = same or step.id
@@ -314,6 +315,24 @@ def _finished_steps(
         else:
             again.append(StepRunAgain(step.id, reason))
     return taken, again
+
+
+def _has_written(step: Step, record: JsonObject, run: StoredRun) -> bool:
+    """Whether a finished step may have changed something upstream, itself or by a tool it calls."""
+    if is_reading(step) or not (record.get("requests") or record.get("childRunId")):
+        return False
+    if not isinstance(step.config, SubToolConfig):
+        return True
+
+    def load(tool_id: str) -> Tool | None:
+        definition = (run.sub_tools or {}).get(tool_id)
+        try:
+            return None if definition is None else Tool.model_validate(definition)
+        except ValueError:
+            return None
+
+    called = load(step.config.tool_id)
+    return called is None or any(touch.writes for touch in touches(called, load))
 
 
 def _has_finished(record: JsonObject, ended_by: Json) -> bool:

@@ -4,13 +4,13 @@ Surfaces translate to and from these; every run of every surface goes through `S
 """
 
 import getpass
-import json
 import logging
 import math
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from typing import cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -542,9 +542,10 @@ class Service:
 
 def _difference(there: StoredRun, wanted: NewRun) -> str | None:
     """What of a call is other than of the run with its key; None for the same call."""
-    if _canonical(there.inputs) != _canonical(wanted.inputs):
+    if not _are_same(there.inputs, wanted.inputs):
         return "other inputs"
-    if wanted.version_number is None and there.tool != wanted.tool:
+    is_unsaved = None in (there.version_number, wanted.version_number)
+    if is_unsaved and there.tool != wanted.tool:
         return "another definition"
     given = there.options or {}
     for name, default in (("execution", "live"), ("mode", "prod")):
@@ -554,9 +555,21 @@ def _difference(there: StoredRun, wanted: NewRun) -> str | None:
     return None
 
 
-def _canonical(value: Json) -> str:
-    """A text that is the same for the same JSON; Python takes 1 and true for equal."""
-    return json.dumps(value, sort_keys=True)
+def _are_same(one: Json, other: Json) -> bool:
+    """Whether two values are the same JSON; Python takes 1 and true for equal."""
+    if one != other:
+        return False
+    waiting: list[tuple[Json, Json]] = [(one, other)]
+    while waiting:
+        one, other = waiting.pop()
+        if isinstance(one, bool) is not isinstance(other, bool):
+            return False
+        if isinstance(one, dict):
+            members, others = cast("JsonObject", one), cast("JsonObject", other)
+            waiting += [(value, others[name]) for name, value in members.items()]
+        elif isinstance(one, list):
+            waiting += zip(cast("list[Json]", one), cast("list[Json]", other), strict=True)
+    return True
 
 
 async def _cut_off(active: ActiveRun) -> RunOutcome:

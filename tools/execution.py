@@ -455,7 +455,10 @@ class Execution:
             if data is not record.data:
                 _drop_files(record)
         data = await self._without_secrets(data)
-        record.altered = data is not record.data
+        # A replay is given answers that were filtered before.
+        answers = (request.exchange for request in record.requests)
+        was_filtered = any(answer is not None and answer.altered for answer in answers)
+        record.altered = was_filtered or data is not record.data
         record.data = data
 
     async def _filtered_data(self, data: Json) -> Json:

@@ -86,6 +86,10 @@ async def run_unsaved_tool(
     """Run a tool that is not stored; the run is recorded."""
     if asked.caller.is_narrowed:
         raise NotAllowedError("a key that is narrowed to some tools runs stored tools only")
+    if idempotency_key is not None and "id" not in body.tool.root:
+        raise BadRequestError(
+            "Idempotency-Key: a key belongs to a tool, and this one has no id; give tool.id"
+        )
     checked = await asked.tools.check(body.tool.root)
     if checked.definition is None or checked.id is None:
         return _refused(checked)

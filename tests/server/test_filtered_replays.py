@@ -237,3 +237,28 @@ async def test_a_lenient_replay_sends_no_mark_of_a_credential_on(
     assert sent(web)[0] == ("GET", "/users/6")
     assert (sent(web)[1:] == [("POST", "/invite")]) is is_new
     assert not any(b"[credential" in seen.body for seen in web.seen)
+
+
+async def test_a_rerun_of_a_replay_sends_nothing_that_was_filtered(
+    service: Service, web: Web
+) -> None:
+    is_broken = True
+
+    def respond(seen: Seen) -> Answer:
+        if seen.path == "/middle":
+            return Answer({}, 404 if is_broken else 200)
+        return Answer({"id": 6, "mail": MAIL})
+
+    web.responds(respond)
+    tool = users(web.url)
+    tool["steps"].insert(1, {"id": "m", "config": {"url": f"{web.url}/middle"}})
+    await store(service, tool)
+    failed = await run(service, "users")
+    replay = await rerun(service, failed, "replay")
+    assert replay.status is RunStatus.FAILED
+    is_broken = False
+    web.seen.clear()
+    again = await rerun(service, replay, "live", from_failed_step=True)
+    assert again.status is RunStatus.SUCCESS, again.error
+    assert sent(web) == [("GET", "/users/6"), ("GET", "/middle"), ("POST", "/invite")]
+    assert json.loads(web.seen[-1].body) == {"mail": MAIL}

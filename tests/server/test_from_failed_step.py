@@ -155,3 +155,40 @@ async def test_the_step_at_which_the_time_of_the_run_was_over_is_the_one_that_fa
     again, made = await from_failed_step(service, failed)
     assert (again.status, sent(web)) == (RunStatus.SUCCESS, ["GET /b"])
     assert (made.plan.taken, made.plan.run_again) == (("a",), ())
+
+
+async def test_a_write_that_sent_nothing_is_no_write_that_is_done(
+    service: Service, web: Web
+) -> None:
+    answer(web, list=Answer({}, 404), last=Answer({}, 404))
+    pay = request("pay", web.url, "POST", dataSelector="(s) => s.list?.data ? [1, 2] : []")
+    steps = [
+        request("list", web.url, failureBehavior="continue"),
+        pay,
+        request("last", web.url),
+    ]
+    failed = await run(service, tool_of(*steps, outputTransform="(s) => s.pay.length"))
+    assert sent(web) == ["GET /list", "GET /last"]
+    answer(web)
+    again, _ = await from_failed_step(service, failed)
+    assert again.data == 2
+    assert sent(web) == ["GET /list", "POST /pay", "POST /pay", "GET /last"]
+
+
+async def test_a_called_tool_that_only_computes_is_run_again_with_the_new_data(
+    service: Service, web: Web
+) -> None:
+    answer(web, list=Answer({}, 404), last=Answer({}, 404))
+    await store(service, {"id": "double", "outputTransform": "(s) => s.of * 2"})
+    called = {"type": "tool", "toolId": "double", "inputs": {"of": "<<currentItem>>"}}
+    steps = [
+        request("list", web.url, failureBehavior="continue"),
+        {"id": "each", "dataSelector": "(s) => s.list?.data ? [1, 2] : [5]", "config": called},
+        request("last", web.url),
+    ]
+    output = "(s) => s.each.map((one) => one.data)"
+    failed = await run(service, tool_of(*steps, outputTransform=output))
+    answer(web)
+    again, made = await from_failed_step(service, failed)
+    assert again.data == [2, 4]
+    assert [one.step_id for one in made.plan.run_again] == ["list", "each"]

@@ -180,6 +180,17 @@ async def test_a_dry_run_shows_what_the_tools_it_calls_would_send(
     assert web.seen == []
 
 
+async def test_a_dry_run_fails_of_what_every_run_would_fail_of(service: Service, web: Web) -> None:
+    schema = {"type": "object", "properties": {"i": {"type": "integer"}}, "required": ["i"]}
+    strict = {"id": "strict", "inputSchema": schema, "outputTransform": "1"}
+    outer = calls("outer", "strict", {"i": "x"})
+    read = {"id": "read", "config": {"url": f"{web.url}/r"}}
+    await store(service, strict, {**outer, "steps": [read, *outer["steps"]]})
+    dry = await run(service, "outer", options=RunOptions(execution="dry"))
+    assert dry["status"] == "failed"
+    assert "must be integer" in dry["error"]
+
+
 @pytest.mark.parametrize(
     ("answer", "fields", "kept"),
     [

@@ -6,7 +6,7 @@ from tools.carriers import Carriers, TakenCredential
 from tools.context import RunContext
 from tools.errors import LACKING_KINDS, ErrorDetail, ErrorKind, LackingDetail, RunError
 from tools.filtered_answers import filtered_error
-from tools.json_text import Json, JsonObject, decode_json
+from tools.json_text import Json, JsonObject, decode_json, encode_json
 from tools.model import Step, SubToolConfig
 from tools.replay import UnansweredDetail
 from tools.run import RunStatus, StepRecord
@@ -19,8 +19,6 @@ __all__ = ["MAX_DEPTH", "run_sub_tool"]
 
 #: Tools in one chain, the outermost included.
 MAX_DEPTH = 10
-#: Its inputs are made of what was received, too.
-_LACKING_KINDS = LACKING_KINDS | {ErrorKind.INVALID_INPUT}
 
 
 async def run_sub_tool(
@@ -78,7 +76,9 @@ async def run_sub_tool(
     )
     if isinstance(detail, UnansweredDetail):
         raise UnansweredDetail.mark(error)
-    if is_dry and (detail.kind in _LACKING_KINDS or isinstance(detail, LackingDetail)):
+    lacks_input = detail.kind is ErrorKind.INVALID_INPUT and b"null" in encode_json(inputs)
+    is_lacking = detail.kind in LACKING_KINDS or isinstance(detail, LackingDetail)
+    if is_dry and (lacks_input or is_lacking):
         error.detail = LackingDetail.model_validate(error.detail.model_dump())
     raise error
 

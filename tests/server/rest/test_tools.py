@@ -245,6 +245,13 @@ async def test_a_key_is_of_the_very_call(service: Service, rest: httpx.AsyncClie
     assert "other inputs" in message_of(other, 409)
     other = await post("/tools/run", tool=script_tool("t", "2"), inputs={"x": 1})
     assert "another definition" in message_of(other, 409)
+    same_number = await post("/tools/run", tool=unsaved, inputs={"x": 1.0})
+    assert same_number.json()["runId"] == first.json()["runId"]
+    await store(service, script_tool("t", "3"))
+    other = await post("/tools/t/run", inputs={"x": 1})
+    assert "another definition" in message_of(other, 409)
+    nameless = {name: value for name, value in unsaved.items() if name != "id"}
+    assert "give tool.id" in message_of(await post("/tools/run", tool=nameless), 400)
 
 
 async def test_an_async_run_is_accepted_and_goes_on(
