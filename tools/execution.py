@@ -24,6 +24,7 @@ from tools.looping import DEFAULT_READING_CONCURRENCY, run_items
 from tools.model import RequestConfig, Step
 from tools.prepared import PreparedTool
 from tools.problems import render_problems
+from tools.replay import UnansweredDetail
 from tools.response_filters import apply_response_filters
 from tools.run import RunOutcome, RunStatus, StepRecord, may_be_large, now_ms
 from tools.scope import Scope, short_credentials, visible_credentials
@@ -330,7 +331,8 @@ class Execution:
             record.warnings.append(f"{_NEEDS_DATA}: {message}")
             return
         record.success, record.status, record.error = False, "failure", message
-        if step.failure_behavior == "continue":
+        # What a replay has no answer to did not fail upstream, so there is nothing to pass over.
+        if step.failure_behavior == "continue" and not isinstance(error.detail, UnansweredDetail):
             return
         error.detail.step_id = step.id
         raise error.prefixed(f"Step {step.id} failed: ")

@@ -30,8 +30,8 @@ async def run_items(
     items in their order, so that a loop that is cut off leaves what it has done.
 
     An item of a replay that comes to a request without a recorded answer was cut off in the run
-    that was recorded, when another item failed: it only stops, and the loop fails of it when no
-    other failure has ended it.
+    that was recorded, when another item failed or that run ended: it only stops, and the loop fails
+    of it, whether it keeps going or not, when no other failure has ended it.
     """
     envelopes: dict[int, Json] = {}
     failures: dict[int, RunError] = {}
@@ -44,13 +44,13 @@ async def run_items(
                 data = await run_one(index, items[index])
                 envelopes[index] = {"currentItem": items[index], "data": data, "success": True}
             except RunError as error:
-                if not keep_going:
+                if isinstance(error.detail, UnansweredDetail):
                     error.detail.iteration = index
-                    if isinstance(error.detail, UnansweredDetail):
-                        unanswered[index] = error
-                        return
+                    unanswered[index] = error
+                    return
                 envelopes[index] = _failed(items[index], error)
                 if not keep_going:
+                    error.detail.iteration = index
                     failures[index] = error
                     scope.cancel()
                     return

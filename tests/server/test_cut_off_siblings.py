@@ -138,3 +138,22 @@ async def test_a_run_that_was_cancelled_names_the_run_that_it_had_called(
     child = await service.get_run(aborted.steps[0]["childRunId"])
     assert (child.status, child.parent_run_id) == (RunStatus.ABORTED, aborted.run_id)
     assert set(aborted.sub_tools or {}) == {"inner"}
+
+
+async def test_what_was_cut_off_in_a_step_that_may_fail_is_no_success_of_the_replay(
+    service: Service, web: Web
+) -> None:
+    """The run was over its time in the last step, whose failures are passed over."""
+    web.answers(Answer({}, delay_seconds=60))
+    slow = {"id": "slow", "config": {"url": web.url}, "failureBehavior": "continue", "retries": 0}
+    looped = {**slow, "id": "looped", "dataSelector": "() => [1, 2]", "concurrency": 1}
+    for step in (slow, looped):
+        tool_id = str(step["id"])
+        await store(service, {"id": tool_id, "steps": [step]})
+        active = await start(service, tool_id, options={"runTimeoutMs": 200})
+        await active.wait()
+        wanted = RerunRequest(active.run_id, RequestSource.API, mode="replay")
+        made = await service.rerun(wanted)
+        outcome = await made.run.wait()
+        assert outcome.status == "failed"
+        assert "has no recorded answer" in str(outcome.error)
